@@ -1,0 +1,57 @@
+//! A bell: one side rings it after a change, the other looks at a condition and waits for the next ring.
+//!
+//! Used by every wait of the engine, through [`Runtime::wait`](super::Runtime::wait). No ring between looking and waiting is
+//! lost, because the waiter says which count it saw before it looked:
+//! `loop { let seen = bell.count(); if condition() { break } runtime.wait(&bell, seen, timeout); }`.
+
+use parking_lot::{Condvar, Mutex};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Something to wait for. Ringing without a waiter costs one atomic addition.
+#[derive(Default)]
+pub struct Bell {
+    count: AtomicU64,
+    waiters: AtomicU32,
+    mutex: Mutex<()>,
+    rung: Condvar,
+}
+
+impl Bell {
+    /// A bell that was never rung.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How often it was rung. Read it before looking at the condition.
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Wakes everyone who waits. Requires: the change was made visible before.
+    pub fn ring(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        if self.waiters.load(Ordering::SeqCst) != 0 {
+            // Taking the mutex closes the gap between a waiter's last look at the count and its sleep.
+            drop(self.mutex.lock());
+            self.rung.notify_all();
+        }
+    }
+
+    /// Blocks the thread until the count differs from `seen`, or `timeout` has passed. For runtimes on real threads.
+    pub(super) fn block(&self, seen: u64, timeout: Option<Duration>) -> bool {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        self.waiters.fetch_add(1, Ordering::SeqCst);
+        let mut guard = self.mutex.lock();
+        while self.count() == seen {
+            match deadline {
+                Some(deadline) if self.rung.wait_until(&mut guard, deadline).timed_out() => break,
+                Some(_) => {}
+                None => self.rung.wait(&mut guard),
+            }
+        }
+        drop(guard);
+        self.waiters.fetch_sub(1, Ordering::SeqCst);
+        self.count() != seen
+    }
+}

@@ -1,0 +1,1 @@
+//! Filters: which keys a file certainly does not hold.

@@ -1,0 +1,22 @@
+//! sstore: an embedded LSM storage engine.
+//!
+//! The modules below stand in layer order: a module uses only modules declared above it. `cargo xtask layers` checks that.
+#![doc(html_no_source)]
+
+pub mod error;
+
+pub mod coding;
+
+pub mod key;
+
+pub mod epoch;
+
+pub mod observe;
+
+pub mod env;
+
+pub mod filter;
+
+pub mod iter;
+
+pub mod batch;
