@@ -11,9 +11,11 @@ pub mod key;
 
 pub mod epoch;
 
+pub mod env;
+
 pub mod observe;
 
-pub mod env;
+pub mod cache;
 
 pub mod filter;
 

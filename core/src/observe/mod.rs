@@ -1,1 +1,12 @@
-//! What others may see of the engine: events as plain data, counters, histograms. Built in this folder's files.
+//! What others may see of the engine: events as plain data, counters, and histograms cheap enough to ship.
+//!
+//! Filled by every layer above, read by the application through [`Db`](crate::db::Db). Nothing here blocks: an event that finds
+//! the queue full is dropped and counted.
+
+mod counters;
+mod event;
+mod queue;
+
+pub use counters::{Counter, Counters, Histogram, HistogramSummary};
+pub use event::{Event, EventKind, FlushReason};
+pub use queue::{EventQueue, Listener};

@@ -1,0 +1,154 @@
+//! Events: one flat record for all kinds, so that C, Python and a log line can show each without a case per kind.
+
+/// What happened. Numbers are frozen: the C ABI uses them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A memtable was full, or asked to be flushed, and takes no more writes. `number` is its id.
+    MemtableSealed = 1,
+    /// A flush job began. `number` is the file that it will write.
+    FlushBegin = 2,
+    /// A flush job's file is in the manifest and visible. `detail` is the reason.
+    FlushDone = 3,
+    /// A merge of runs began. `number` is the file that it will write.
+    CompactionBegin = 4,
+    /// A merge's file is in the manifest and visible.
+    CompactionDone = 5,
+    /// A log segment was begun.
+    LogCreated = 6,
+    /// A log segment that nobody needs any more was deleted.
+    LogDeleted = 7,
+    /// A table file that nobody needs any more was deleted.
+    TableDeleted = 8,
+    /// Writers wait. `detail` is the cause.
+    StallBegin = 9,
+    /// Writers go on. `micros` is how long they waited.
+    StallEnd = 10,
+    /// A background job failed. `detail` is the error; it is retried unless the database turned read-only.
+    BackgroundError = 11,
+    /// Opening found a log to replay.
+    RecoveryBegin = 12,
+    /// The log was replayed. `entries` counts its records, `bytes` their size.
+    RecoveryDone = 13,
+    /// A column family was created.
+    ColumnFamilyCreated = 14,
+    /// A column family was dropped.
+    ColumnFamilyDropped = 15,
+    /// A new manifest became current.
+    ManifestCreated = 16,
+}
+
+impl EventKind {
+    /// The name in lower case with underscores, as logs and Python show it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::MemtableSealed => "memtable_sealed",
+            Self::FlushBegin => "flush_begin",
+            Self::FlushDone => "flush_done",
+            Self::CompactionBegin => "compaction_begin",
+            Self::CompactionDone => "compaction_done",
+            Self::LogCreated => "log_created",
+            Self::LogDeleted => "log_deleted",
+            Self::TableDeleted => "table_deleted",
+            Self::StallBegin => "stall_begin",
+            Self::StallEnd => "stall_end",
+            Self::BackgroundError => "background_error",
+            Self::RecoveryBegin => "recovery_begin",
+            Self::RecoveryDone => "recovery_done",
+            Self::ColumnFamilyCreated => "column_family_created",
+            Self::ColumnFamilyDropped => "column_family_dropped",
+            Self::ManifestCreated => "manifest_created",
+        }
+    }
+}
+
+/// Why a memtable was flushed. Numbers are frozen: the C ABI uses them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum FlushReason {
+    /// It held `write_buffer_bytes`, or `write_buffer_rows`.
+    WriteBufferFull = 1,
+    /// The application asked.
+    Manual = 2,
+    /// The database is being closed.
+    Close = 3,
+    /// What the log held at opening was written to files.
+    Recovery = 4,
+    /// The log was longer than `wal_total_bytes`, and this family held its oldest segment.
+    LogFull = 5,
+    /// All memtables together held more than the memory budget allows.
+    MemoryBudget = 6,
+}
+
+impl FlushReason {
+    /// The name in lower case with underscores.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::WriteBufferFull => "write_buffer_full",
+            Self::Manual => "manual",
+            Self::Close => "close",
+            Self::Recovery => "recovery",
+            Self::LogFull => "log_full",
+            Self::MemoryBudget => "memory_budget",
+        }
+    }
+}
+
+/// Something that happened; fields that the kind has no use for are empty or 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// When, in nanoseconds since 1970.
+    pub unix_nanos: u64,
+    /// The column family concerned.
+    pub collection: String,
+    /// The file or memtable concerned.
+    pub number: u64,
+    /// Entries or records handled.
+    pub entries: u64,
+    /// Bytes written, read or freed.
+    pub bytes: u64,
+    /// How long it took.
+    pub micros: u64,
+    /// Reason, cause or error.
+    pub detail: String,
+}
+
+impl Event {
+    /// An event of `kind` with every field empty; its time is set when it is queued.
+    pub fn new(kind: EventKind) -> Self {
+        Self {
+            kind,
+            unix_nanos: 0,
+            collection: String::new(),
+            number: 0,
+            entries: 0,
+            bytes: 0,
+            micros: 0,
+            detail: String::new(),
+        }
+    }
+}
+
+impl std::fmt::Display for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.kind.name())?;
+        if !self.collection.is_empty() {
+            write!(f, " family={}", self.collection)?;
+        }
+        for (name, value) in
+            [("number", self.number), ("entries", self.entries), ("bytes", self.bytes), ("micros", self.micros)]
+        {
+            if value != 0 {
+                write!(f, " {name}={value}")?;
+            }
+        }
+        if !self.detail.is_empty() {
+            write!(f, " {}", self.detail)?;
+        }
+        Ok(())
+    }
+}

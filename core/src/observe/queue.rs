@@ -1,0 +1,96 @@
+//! The way of an event to the application: a bounded queue, and a task that hands events on in order from one thread.
+//!
+//! Filled from anywhere, also under locks: pushing never blocks and never calls foreign code. When the queue is full the event is
+//! dropped and counted, and the next event that fits is preceded by nothing: [`EventQueue::dropped`] tells.
+
+use super::Event;
+use crate::env::{Bell, Env, Next, Task};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Receives events, one at a time, in order, on the library's own thread. Must not panic; may take its time.
+pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// How many events may wait for a slow listener.
+const CAPACITY: usize = 1024;
+
+/// The queue of one database; without a listener it keeps nothing.
+pub struct EventQueue {
+    env: Env,
+    listener: Option<Listener>,
+    waiting: Mutex<VecDeque<Event>>,
+    bell: Arc<Bell>,
+    dropped: AtomicU64,
+    stopped: AtomicBool,
+}
+
+impl EventQueue {
+    /// A queue that leads to `listener`.
+    pub fn new(env: Env, listener: Option<Listener>) -> Arc<Self> {
+        Arc::new(Self {
+            env,
+            listener,
+            waiting: Mutex::default(),
+            bell: Arc::default(),
+            dropped: AtomicU64::new(0),
+            stopped: AtomicBool::new(false),
+        })
+    }
+
+    /// Queues an event, stamped with the time.
+    pub fn push(&self, mut event: Event) {
+        if self.listener.is_none() {
+            return;
+        }
+        event.unix_nanos = self.env.runtime.unix_nanos();
+        let mut waiting = self.waiting.lock();
+        if waiting.len() >= CAPACITY {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        waiting.push_back(event);
+        drop(waiting);
+        self.bell.ring();
+    }
+
+    /// How many events were dropped because the listener was too slow.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// The task that hands events on, and its bell; `None` without a listener.
+    pub fn dispatcher(self: &Arc<Self>) -> Option<(Arc<Bell>, Box<dyn Task>)> {
+        self.listener.clone().map(|listener| {
+            let task: Box<dyn Task> = Box::new(Dispatcher { queue: self.clone(), listener });
+            (self.bell.clone(), task)
+        })
+    }
+
+    /// Lets the task end once everything queued so far was handed on.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.bell.ring();
+    }
+}
+
+struct Dispatcher {
+    queue: Arc<EventQueue>,
+    listener: Listener,
+}
+
+impl Task for Dispatcher {
+    fn step(&mut self) -> Next {
+        let stopped = self.queue.stopped.load(Ordering::SeqCst);
+        let event = self.queue.waiting.lock().pop_front();
+        match event {
+            Some(event) => {
+                (self.listener)(&event);
+                Next::Again
+            }
+            None if stopped => Next::Done,
+            None => Next::Wait(None),
+        }
+    }
+}
