@@ -9,6 +9,7 @@
 //! - Nothing else is durable. Written bytes survive the death of the process, not of the machine.
 
 mod bell;
+pub mod posix;
 
 pub use bell::Bell;
 
