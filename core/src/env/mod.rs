@@ -11,6 +11,7 @@
 mod bell;
 mod call;
 pub mod executor;
+pub mod fault;
 pub mod mem;
 pub mod posix;
 
