@@ -14,6 +14,7 @@ pub mod executor;
 pub mod fault;
 pub mod mem;
 pub mod posix;
+pub mod strict;
 
 pub use bell::Bell;
 pub use call::Call;
