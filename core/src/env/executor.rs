@@ -85,7 +85,6 @@ impl Drop for Stepping<'_> {
 
 impl SeededRuntime {
     /// A runtime whose every choice follows from `seed`.
-    #[allow(clippy::new_ret_no_self)]
     pub fn new(seed: u64) -> Arc<Self> {
         let state =
             State { random: mix(seed), now_nanos: 0, steps: 0, stepping: false, tasks: Vec::new(), forked: false };

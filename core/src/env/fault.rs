@@ -127,7 +127,6 @@ pub struct FaultFileSystem {
 
 impl FaultFileSystem {
     /// Wraps `inner`; the rules hold for it and for every file opened through it.
-    #[allow(clippy::new_ret_no_self)]
     pub fn new(inner: Arc<dyn FileSystem>, rules: Vec<Rule>) -> Arc<Self> {
         let shared = Shared(Arc::new(Mutex::new(Rules { rules, ..Rules::default() })));
         Arc::new(Self { inner, shared })

@@ -108,7 +108,6 @@ impl Watch {
 
 impl StrictFileSystem {
     /// Wraps `inner` under all rules: for runs whose jobs do not overlap, as on the seeded executor.
-    #[allow(clippy::new_ret_no_self)]
     pub fn new(inner: Arc<dyn FileSystem>) -> Arc<Self> {
         Arc::new(Self { inner, watch: Arc::default() })
     }
@@ -120,7 +119,7 @@ impl StrictFileSystem {
         strict
     }
 
-    /// From now on every mutating call is a violation, or none is for being one.
+    /// From now on every mutating call is a violation (true), or only those against the other rules (false).
     pub fn set_read_only(&self, read_only: bool) {
         self.watch.lock().read_only = read_only;
     }

@@ -143,7 +143,6 @@ fn names(path: &Path) -> Result<Vec<&str>> {
 
 impl MemFileSystem {
     /// An empty file system.
-    #[allow(clippy::new_ret_no_self)]
     pub fn new() -> Arc<Self> {
         Self::from_image(Image::new(), true)
     }
