@@ -5,17 +5,133 @@
 
 use super::Memtable;
 use super::node::{Node, Version};
+use super::tree::TreeWalk;
 use crate::error::Result;
 use crate::iter::{Cursor, EntryBatch, PinnedBytes};
 use crate::key::Entry;
 use std::sync::Arc;
 
 /// A cursor over a memtable: every entry inserted before it was made, and maybe later ones.
+///
+/// Errors: NO_MEMORY if the order could not be made; each further move tries again.
 pub struct MemtableCursor {
-    nodes: Vec<Node<'static>>,
-    at: usize,
+    walk: OrderWalk,
     place: Option<Place>,
+    /// Dropped last: everything above points into it.
     owner: Arc<Memtable>,
+}
+
+/// The nodes of prefix and tree in one order, both ways.
+struct OrderWalk {
+    memtable: &'static Memtable,
+    /// Nodes of the log that must be seen, and how many of them are the sorted prefix.
+    len: usize,
+    prefix: usize,
+    is_fed: bool,
+    /// The next nodes of either part in the direction of the walk; the nearer one is the current one.
+    from_prefix: Option<usize>,
+    from_tree: Option<Node<'static>>,
+    tree: TreeWalk<'static>,
+    is_forward: bool,
+}
+
+impl OrderWalk {
+    fn new(memtable: &'static Memtable) -> Self {
+        memtable.order.expect_iterators();
+        let len = memtable.log.len();
+        let prefix = memtable.log.prefix(len);
+        let is_fed = memtable.order.feed(&memtable.log, &memtable.arena, len).is_ok();
+        let tree = TreeWalk::new(&memtable.order.tree);
+        Self { memtable, len, prefix, is_fed, from_prefix: None, from_tree: None, tree, is_forward: true }
+    }
+
+    fn ready(&mut self) -> Result<()> {
+        if !self.is_fed {
+            self.memtable.order.feed(&self.memtable.log, &self.memtable.arena, self.len)?;
+            self.is_fed = true;
+        }
+        Ok(())
+    }
+
+    /// How many nodes of the prefix come before `key`, or are it when `equal` counts.
+    fn prefix_before(&self, key: &[u8], equal: bool) -> usize {
+        let (mut from, mut to) = (0, self.prefix);
+        while from < to {
+            let middle = from + (to - from) / 2;
+            let found = self.memtable.log.node(middle).key();
+            if found < key || (equal && found == key) { from = middle + 1 } else { to = middle }
+        }
+        from
+    }
+
+    fn prefix_at(&self, at: usize) -> Option<usize> {
+        Some(at).filter(|&at| at < self.prefix)
+    }
+
+    fn current(&self) -> Option<Node<'static>> {
+        let prefix = self.from_prefix.map(|at| self.memtable.log.node(at));
+        match (prefix, self.from_tree) {
+            (Some(prefix), Some(tree)) => {
+                Some(if (prefix.key() < tree.key()) == self.is_forward { prefix } else { tree })
+            }
+            (prefix, tree) => prefix.or(tree),
+        }
+    }
+
+    fn first(&mut self) -> Option<Node<'static>> {
+        self.is_forward = true;
+        self.from_prefix = self.prefix_at(0);
+        self.from_tree = self.tree.first();
+        self.current()
+    }
+
+    fn last(&mut self) -> Option<Node<'static>> {
+        self.is_forward = false;
+        self.from_prefix = self.prefix.checked_sub(1);
+        self.from_tree = self.tree.last();
+        self.current()
+    }
+
+    fn seek(&mut self, key: &[u8]) -> Option<Node<'static>> {
+        self.is_forward = true;
+        self.from_prefix = self.prefix_at(self.prefix_before(key, false));
+        self.from_tree = self.tree.seek(key);
+        self.current()
+    }
+
+    fn seek_for_prev(&mut self, key: &[u8]) -> Option<Node<'static>> {
+        self.is_forward = false;
+        self.from_prefix = self.prefix_before(key, true).checked_sub(1);
+        self.from_tree = self.tree.seek_for_prev(key);
+        self.current()
+    }
+
+    /// The node after `node`, the current one.
+    #[inline]
+    fn next(&mut self, node: Node<'static>) -> Option<Node<'static>> {
+        if !self.is_forward {
+            // The part that is not the current one stands on the other side: both are found anew.
+            self.seek(node.key());
+        }
+        if self.from_tree.is_some_and(|tree| tree.as_ptr() == node.as_ptr()) {
+            self.from_tree = self.tree.next();
+        } else if let Some(at) = self.from_prefix {
+            self.from_prefix = self.prefix_at(at + 1);
+        }
+        self.current()
+    }
+
+    fn prev(&mut self, node: Node<'static>) -> Option<Node<'static>> {
+        if self.is_forward {
+            self.seek_for_prev(node.key());
+        }
+        if self.from_tree.is_some_and(|tree| tree.as_ptr() == node.as_ptr()) {
+            self.from_tree = self.tree.prev();
+        } else if let Some(at) = self.from_prefix {
+            self.from_prefix = at.checked_sub(1);
+        }
+        self.current()
+    }
 }
 
 /// A version of a key, and the newest version that the cursor met when it came to that key.
@@ -80,57 +196,69 @@ pub(super) fn extend<'a>(memtable: &'a Arc<Memtable>) -> &'static Memtable {
 
 impl MemtableCursor {
     pub(super) fn new(owner: Arc<Memtable>) -> Self {
-        let memtable = extend(&owner);
-        Self { nodes: memtable.order.sorted(&memtable.log), at: 0, place: None, owner }
+        Self { walk: OrderWalk::new(extend(&owner)), place: None, owner }
     }
 
-    fn stand(&mut self, at: Option<usize>, oldest: bool) -> Result<bool> {
+    fn stand(&mut self, place: Option<Place>) -> Result<bool> {
+        self.place = place;
+        Ok(place.is_some())
+    }
+
+    fn leave(&mut self) -> Result<()> {
         self.place = None;
-        if let Some(at) = at.filter(|&at| at < self.nodes.len()) {
-            self.at = at;
-            self.place = Some(if oldest { Place::oldest(self.nodes[at]) } else { Place::newest(self.nodes[at]) });
-        }
-        Ok(self.place.is_some())
+        self.walk.ready()
     }
 }
 
 impl Cursor for MemtableCursor {
     fn seek_to_first(&mut self) -> Result<bool> {
-        self.stand(Some(0), false)
+        self.leave()?;
+        let node = self.walk.first();
+        self.stand(node.map(Place::newest))
     }
 
     fn seek_to_last(&mut self) -> Result<bool> {
-        self.stand(self.nodes.len().checked_sub(1), true)
+        self.leave()?;
+        let node = self.walk.last();
+        self.stand(node.map(Place::oldest))
     }
 
     fn seek(&mut self, key: &[u8]) -> Result<bool> {
-        let at = self.nodes.partition_point(|node| node.key() < key);
-        self.stand(Some(at), false)
+        self.leave()?;
+        let node = self.walk.seek(key);
+        self.stand(node.map(Place::newest))
     }
 
     fn seek_for_prev(&mut self, key: &[u8]) -> Result<bool> {
-        let at = self.nodes.partition_point(|node| node.key() <= key);
-        self.stand(at.checked_sub(1), true)
+        self.leave()?;
+        let node = self.walk.seek_for_prev(key);
+        self.stand(node.map(Place::oldest))
     }
 
+    #[inline]
     fn next(&mut self) -> Result<bool> {
-        if let Some(place) = self.place {
-            if let Some(older) = place.older() {
-                self.place = Some(older);
-                return Ok(true);
-            }
+        let Some(place) = self.place else {
+            self.leave()?;
+            return Ok(false);
+        };
+        if let Some(older) = place.older() {
+            return self.stand(Some(older));
         }
-        self.stand(Some(self.at + 1), false)
+        let node = self.walk.next(place.node);
+        self.stand(node.map(Place::newest))
     }
 
+    #[inline]
     fn prev(&mut self) -> Result<bool> {
-        if let Some(place) = self.place {
-            if let Some(newer) = place.newer() {
-                self.place = Some(newer);
-                return Ok(true);
-            }
+        let Some(place) = self.place else {
+            self.leave()?;
+            return Ok(false);
+        };
+        if let Some(newer) = place.newer() {
+            return self.stand(Some(newer));
         }
-        self.stand(self.at.checked_sub(1), true)
+        let node = self.walk.prev(place.node);
+        self.stand(node.map(Place::oldest))
     }
 
     fn is_valid(&self) -> bool {

@@ -15,6 +15,7 @@ mod log;
 mod node;
 mod order;
 mod sort;
+mod tree;
 mod writer;
 
 pub use arena::ArenaPool;

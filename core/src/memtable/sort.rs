@@ -66,12 +66,6 @@ impl<'m> Sorting<'m> {
     }
 }
 
-/// Sorts `items` by key. Their heads are arbitrary afterwards.
-pub(super) fn sort_all(items: &mut [Item<'_>]) {
-    let skip = refresh_heads(items, 0);
-    sort_range(items, skip, &mut Vec::new());
-}
-
 /// Sets every head to the eight bytes behind the common prefix of all keys, which is at least `known` long, and returns
 /// that prefix's length.
 fn refresh_heads(items: &mut [Item<'_>], known: usize) -> usize {
