@@ -20,9 +20,6 @@ const RECYCLED_BYTES_MIN: usize = 4 << 10;
 /// Blocks above this are rare (the hash array of a huge memtable, one huge value); keeping them would crowd the others out.
 const RECYCLED_BYTES_MAX: usize = 64 << 20;
 
-/// Data chunks of this size are asked to lie on huge pages: inserts and gets touch them at random.
-const HUGE_PAGE_BYTES: usize = 2 << 20;
-
 struct Block {
     start: NonNull<u8>,
     bytes: usize,
@@ -35,11 +32,7 @@ unsafe impl Send for Block {}
 impl Block {
     fn layout(bytes: usize, zeroed: bool) -> Option<Layout> {
         // Zeroed blocks keep the allocator's own alignment: only then does it hand out fresh zero pages untouched.
-        let align = match (zeroed, bytes) {
-            (true, _) => 16,
-            (false, HUGE_PAGE_BYTES) => HUGE_PAGE_BYTES,
-            _ => 64,
-        };
+        let align = if zeroed { 16 } else { 64 };
         Layout::from_size_align(bytes, align).ok().filter(|layout| layout.size() > 0)
     }
 
@@ -54,11 +47,6 @@ impl Block {
         if (start.as_ptr().addr() + bytes) >> 48 != 0 {
             block.free();
             return None;
-        }
-        #[cfg(all(target_os = "linux", not(miri)))]
-        if !zeroed && bytes == HUGE_PAGE_BYTES {
-            // SAFETY: the range is this block; the advice changes no contents. Its failure costs speed only.
-            unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_HUGEPAGE) };
         }
         Some(block)
     }

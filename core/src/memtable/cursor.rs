@@ -188,8 +188,8 @@ impl Place {
     }
 }
 
-/// Nodes of `memtable` that may be kept as long as the Arc is.
-pub(super) fn extend<'a>(memtable: &'a Arc<Memtable>) -> &'static Memtable {
+/// The memtable for as long as the Arc is kept. Requires: the caller keeps it beside what it derives from this.
+pub(super) fn extend(memtable: &Arc<Memtable>) -> &'static Memtable {
     // SAFETY: callers keep the Arc beside what they derive from this, drop it last, and hand out nothing that outlives it.
     unsafe { &*Arc::as_ptr(memtable) }
 }

@@ -212,8 +212,9 @@ impl Scale {
     fn bucket(&self, head: u64) -> usize {
         let bytes = head.to_be_bytes();
         let mut code = 0;
-        for at in self.from..self.to {
-            code += u64::from(bytes[at] - self.low[at]) * self.weight[at];
+        let positions = bytes[self.from..self.to].iter().zip(&self.low[self.from..]).zip(&self.weight[self.from..]);
+        for ((&byte, &low), &weight) in positions {
+            code += u64::from(byte - low) * weight;
         }
         (code * self.buckets / self.codes) as usize
     }

@@ -379,3 +379,37 @@ fn a_flush_cursor_refuses_to_go_back() {
     assert_eq!(cursor.prev().unwrap_err().kind(), crate::error::ErrorKind::InvalidArgument);
     assert!(!cursor.is_valid());
 }
+
+#[test]
+fn cursors_and_writers_may_change_threads() {
+    const fn check<T: Send>() {}
+    const fn check_shared<T: Send + Sync>() {}
+    check::<MemtableWriter>();
+    check::<MemtableCursor>();
+    check::<FlushCursor>();
+    check_shared::<Memtable>();
+    check_shared::<ArenaPool>();
+}
+
+/// Keys that only their length tells apart, whose heads are all zero, in numbers beyond every threshold of the sort.
+#[test]
+fn the_sort_orders_keys_of_zeros_and_long_shared_prefixes() {
+    let (mut writer, memtable) = new_memtable();
+    let mut keys: Vec<Vec<u8>> = (0..3_000).map(|len| vec![0; len]).collect();
+    keys.extend(
+        (0..5_000u32)
+            .map(|at| [vec![7; 100].as_slice(), &(at / 50).to_be_bytes(), &[9; 20], &(at % 50).to_be_bytes()].concat()),
+    );
+    let mut random = Random(11);
+    for at in (1..keys.len()).rev() {
+        keys.swap(at, random.below(at as u64 + 1) as usize);
+    }
+    for (at, key) in keys.iter().enumerate() {
+        put(&mut writer, at as u64 + 1, key, b"");
+    }
+    keys.sort();
+    let flushed: Vec<_> = forward(&mut memtable.flush_cursor()).into_iter().map(|entry| entry.0).collect();
+    assert!(flushed == keys);
+    let walked: Vec<_> = forward(&mut memtable.cursor()).into_iter().map(|entry| entry.0).collect();
+    assert!(walked == keys);
+}
