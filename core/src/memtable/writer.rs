@@ -25,11 +25,20 @@ pub struct MemtableWriter {
     /// The rest of a chunk that was too small for one large reservation.
     aside: Bump,
     data_bytes: usize,
+    /// Inserts that the reservation still covers.
+    operations_left: usize,
 }
 
 impl MemtableWriter {
     pub(super) fn new(memtable: Arc<Memtable>) -> Self {
-        Self { memtable, index: IndexWriter::new(), space: Bump::empty(), aside: Bump::empty(), data_bytes: 0 }
+        Self {
+            memtable,
+            index: IndexWriter::new(),
+            space: Bump::empty(),
+            aside: Bump::empty(),
+            data_bytes: 0,
+            operations_left: 0,
+        }
     }
 
     /// The memtable that it writes.
@@ -48,7 +57,11 @@ impl MemtableWriter {
         };
         memtable.log.reserve(operations, &memtable.arena)?;
         self.index.reserve(&memtable.index, &memtable.log, &memtable.arena, operations)?;
-        if needed > self.space.left() { self.reserve_space(needed) } else { Ok(()) }
+        if needed > self.space.left() {
+            self.reserve_space(needed)?;
+        }
+        self.operations_left = operations;
+        Ok(())
     }
 
     #[cold]
@@ -79,6 +92,9 @@ impl MemtableWriter {
     #[inline]
     pub fn insert(&mut self, sequence: Sequence, kind: Kind, key: &[u8], value: &[u8]) {
         debug_assert!(key.len() <= MAX_KEY_BYTES && value.len() <= MAX_VALUE_BYTES);
+        // Without it a full index would have no end.
+        assert!(self.operations_left > 0, "an insert was not reserved");
+        self.operations_left -= 1;
         let memtable = &*self.memtable;
         debug_assert!(!memtable.is_frozen());
         let hash = memtable.index.hash(key);
