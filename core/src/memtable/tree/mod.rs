@@ -28,7 +28,7 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// What a bulk build puts into a base: room for the slots, and for one larger copy.
+/// What a bulk build puts into a base: nearly all that fits, as most of what is sorted at once is only read afterwards.
 const BASE_BUILT: usize = 44;
 
 /// No tree of 2^34 nodes is deeper: a split leaves at least 34 branches, or 17 nodes, in a block.
