@@ -22,3 +22,5 @@ pub mod filter;
 pub mod iter;
 
 pub mod batch;
+
+pub mod memtable;
