@@ -20,3 +20,5 @@ pub mod filter;
 pub mod iter;
 
 pub mod batch;
+
+pub mod version;
