@@ -21,4 +21,6 @@ pub mod iter;
 
 pub mod batch;
 
+pub mod memtable;
+
 pub mod version;
