@@ -15,8 +15,12 @@ pub mod observe;
 
 pub mod env;
 
+pub mod cache;
+
 pub mod filter;
 
 pub mod iter;
 
 pub mod batch;
+
+pub mod sst;
