@@ -15,6 +15,8 @@ pub mod observe;
 
 pub mod env;
 
+pub mod cache;
+
 pub mod filter;
 
 pub mod iter;
@@ -22,5 +24,7 @@ pub mod iter;
 pub mod batch;
 
 pub mod memtable;
+
+pub mod sst;
 
 pub mod version;
