@@ -27,4 +27,8 @@ pub mod memtable;
 
 pub mod sst;
 
+pub mod merge;
+
 pub mod version;
+
+pub mod compaction;
