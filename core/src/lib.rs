@@ -31,4 +31,6 @@ pub mod merge;
 
 pub mod version;
 
+pub mod flush;
+
 pub mod compaction;
