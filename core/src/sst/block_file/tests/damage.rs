@@ -1,0 +1,1 @@
+//! Damage of every kind: the answer is an error that names the file, or right data.
