@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod damage;
+mod writing;
 
 /// A version, in the order of a file: key, then newest first.
 type Version = (Vec<u8>, std::cmp::Reverse<Sequence>);

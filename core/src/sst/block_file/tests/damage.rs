@@ -1,124 +1,41 @@
 //! Damage of every kind: the answer is an error that names the file, or right data; `verify` always reports it.
 
 use super::*;
-use crate::env::{File, FileLock, FileSystem, Mapping};
+use crate::env::Call;
+use crate::env::fault::FaultFileSystem;
 use crate::error::{Error, Result};
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A file system that counts the reads of its files.
-struct CountingFiles {
-    inner: Arc<dyn FileSystem>,
-    reads: Arc<AtomicU64>,
-}
-
-struct CountingFile {
-    inner: Arc<dyn File>,
-    reads: Arc<AtomicU64>,
-}
-
-impl FileSystem for CountingFiles {
-    fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
-        Ok(Arc::new(CountingFile { inner: self.inner.open(path)?, reads: self.reads.clone() }))
-    }
-    fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
-        self.inner.create(path)
-    }
-    fn file_len(&self, path: &Path) -> Result<Option<u64>> {
-        self.inner.file_len(path)
-    }
-    fn create_dir(&self, path: &Path) -> Result<bool> {
-        self.inner.create_dir(path)
-    }
-    fn list(&self, dir: &Path) -> Result<Vec<String>> {
-        self.inner.list(dir)
-    }
-    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
-        self.inner.rename(from, to)
-    }
-    fn link(&self, from: &Path, to: &Path) -> Result<()> {
-        self.inner.link(from, to)
-    }
-    fn remove(&self, path: &Path) -> Result<()> {
-        self.inner.remove(path)
-    }
-    fn remove_dir(&self, path: &Path) -> Result<()> {
-        self.inner.remove_dir(path)
-    }
-    fn sync_dir(&self, dir: &Path) -> Result<()> {
-        self.inner.sync_dir(dir)
-    }
-    fn lock(&self, path: &Path) -> Result<Box<dyn FileLock>> {
-        self.inner.lock(path)
-    }
-    fn prefers_mapping(&self, dir: &Path) -> bool {
-        self.inner.prefers_mapping(dir)
-    }
-    fn free_bytes(&self, dir: &Path) -> Option<u64> {
-        self.inner.free_bytes(dir)
-    }
-}
-
-impl File for CountingFile {
-    fn path(&self) -> &Path {
-        self.inner.path()
-    }
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        self.reads.fetch_add(1, Ordering::Relaxed);
-        self.inner.read_at(buffer, offset)
-    }
-    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.inner.write_at(bytes, offset)
-    }
-    fn len(&self) -> Result<u64> {
-        self.inner.len()
-    }
-    fn set_len(&self, len: u64) -> Result<()> {
-        self.inner.set_len(len)
-    }
-    fn allocate(&self, len: u64) -> Result<()> {
-        self.inner.allocate(len)
-    }
-    fn sync_data(&self) -> Result<()> {
-        self.inner.sync_data()
-    }
-    fn start_writeback(&self, offset: u64, len: u64) {
-        self.inner.start_writeback(offset, len);
-    }
-    fn map(&self, len: u64) -> Result<Option<Box<dyn Mapping>>> {
-        self.inner.map(len)
-    }
-}
 
 #[test]
 fn a_cold_lookup_reads_one_block_and_a_warm_one_none() {
     let mut place = Place::new();
-    let reads = Arc::new(AtomicU64::new(0));
-    place.env.files = Arc::new(CountingFiles { inner: place.env.files.clone(), reads: reads.clone() });
+    let files = FaultFileSystem::new(place.env.files.clone(), Vec::new());
+    place.env.files = files.clone();
+    let reads = || files.count(Call::Read);
     let mut model = Model::new();
     for number in 0..20_000u64 {
         put(&mut model, &(number * 2).to_be_bytes(), number + 1, &[3; 80]);
     }
     place.write(&model, SstOptions::default());
     let reader = place.open();
-    assert_eq!(reads.load(Ordering::Relaxed), 2, "footer, then index, filter and properties together");
+    assert_eq!(reads(), 2, "footer, then index, filter and properties together");
     for number in (0..20_000u64).step_by(997) {
         let key = (number * 2).to_be_bytes();
         let hash = key_hash(&key);
-        let before = reads.load(Ordering::Relaxed);
+        let before = reads();
         assert!(matches!(reader.get(&key, hash, MAX_SEQUENCE, Io::CacheOnly).unwrap(), Lookup::WouldBlock));
         assert_eq!(get(&reader, &key, MAX_SEQUENCE), wanted(&model, &key, MAX_SEQUENCE));
-        assert_eq!(reads.load(Ordering::Relaxed), before + 1);
+        assert_eq!(reads(), before + 1);
         assert!(matches!(reader.get(&key, hash, MAX_SEQUENCE, Io::CacheOnly).unwrap(), Lookup::Found { .. }));
-        assert_eq!(reads.load(Ordering::Relaxed), before + 1);
+        assert_eq!(reads(), before + 1);
     }
-    let before = reads.load(Ordering::Relaxed);
+    let before = reads();
     let mut cursor = reader.cursor(Access::Scan);
     let mut valid = cursor.seek_to_first().unwrap();
     while valid {
         valid = cursor.next().unwrap();
     }
-    let scanned = reads.load(Ordering::Relaxed) - before;
+    let scanned = reads() - before;
     assert!(scanned <= reader.size_bytes() / (256 << 10) + 1, "{scanned} reads for {} bytes", reader.size_bytes());
 }
 
