@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod damage;
+mod hostile;
 mod writing;
 
 /// A version, in the order of a file: key, then newest first.
