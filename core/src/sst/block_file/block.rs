@@ -158,7 +158,7 @@ impl Block {
 
     /// How many entries it holds; at least one.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count
     }
 
@@ -185,7 +185,7 @@ impl Block {
         (usize::from(u16::from_le_bytes([a, b])), usize::from(u16::from_le_bytes([c, d])))
     }
 
-    /// What the key at `index` adds to the prefix. Requires: `index` < len.
+    /// What the key at `index` adds to the prefix. Requires: `index` < count.
     #[inline]
     pub fn suffix(&self, index: usize) -> &[u8] {
         if self.is_wide() {
@@ -195,7 +195,7 @@ impl Block {
         &self.bytes[self.keys + start..self.keys + end]
     }
 
-    /// The value at `index`. Requires: `index` < len.
+    /// The value at `index`. Requires: `index` < count.
     #[inline]
     pub fn value(&self, index: usize) -> &[u8] {
         if self.is_wide() {
@@ -205,7 +205,7 @@ impl Block {
         &self.bytes[self.values + start..self.values + end]
     }
 
-    /// The sequence at `index`. Requires: `index` < len.
+    /// The sequence at `index`. Requires: `index` < count.
     #[inline]
     pub fn sequence(&self, index: usize) -> Sequence {
         // Eight bytes are always there: heads and starts follow the sequences, and a wide block has the width 0.
@@ -214,7 +214,7 @@ impl Block {
         self.base_sequence + (u64::from_le_bytes(low) & self.sequence_mask)
     }
 
-    /// The kind at `index`. Requires: `index` < len.
+    /// The kind at `index`. Requires: `index` < count.
     #[inline]
     pub fn kind(&self, index: usize) -> Kind {
         if self.flags & FLAG_KINDS == 0 {

@@ -82,7 +82,7 @@ impl SstCursor {
             let block = block.clone();
             // How far this block may be taken: decided once, so that no key is compared below.
             let end = match until {
-                None if forward => block.len(),
+                None if forward => block.count(),
                 None => 0,
                 Some(until) => block.bound(until, false),
             };
@@ -93,7 +93,7 @@ impl SstCursor {
                 let entry = self.entry;
                 batch.push(&self.key, block.sequence(entry), &block, |block| block.value(entry));
                 bytes_left = bytes_left.saturating_sub(self.key.len() + block.value(entry).len());
-                let more = if forward { entry + 1 < block.len() } else { entry > 0 };
+                let more = if forward { entry + 1 < block.count() } else { entry > 0 };
                 if !more {
                     break;
                 }
@@ -201,7 +201,7 @@ impl SstCursor {
 
     fn enter_last(&mut self, index: usize) -> Result<bool> {
         self.load(index, Direction::Backward)?;
-        let last = self.block.as_ref().map_or(0, |(_, block)| block.len() - 1);
+        let last = self.block.as_ref().map_or(0, |(_, block)| block.count() - 1);
         self.stand(last);
         Ok(true)
     }
@@ -235,7 +235,7 @@ impl Cursor for SstCursor {
             cursor.load(index, Direction::Forward)?;
             let Some((_, block)) = &cursor.block else { return Ok(false) };
             let entry = block.bound(key, false);
-            if entry == block.len() {
+            if entry == block.count() {
                 return cursor.enter_first(index + 1);
             }
             cursor.stand(entry);
@@ -267,7 +267,7 @@ impl Cursor for SstCursor {
             return Ok(false);
         }
         let Some((index, block)) = &self.block else { return Ok(false) };
-        if self.entry + 1 < block.len() {
+        if self.entry + 1 < block.count() {
             self.entry += 1;
             self.key.truncate(self.prefix_len);
             self.key.extend_from_slice(block.suffix(self.entry));

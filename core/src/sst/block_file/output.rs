@@ -31,6 +31,8 @@ pub struct Output {
     /// Set once a task was refused: the foreground writes from then on.
     alone: bool,
     writing: Writing,
+    /// The first error; nothing is written after it.
+    failure: Option<Error>,
 }
 
 /// The background task, from the foreground's side.
@@ -122,6 +124,7 @@ impl Output {
             stage: None,
             alone: false,
             writing: Writing::default(),
+            failure: None,
         }
     }
 
@@ -154,6 +157,20 @@ impl Output {
     }
 
     fn hand_on(&mut self) -> Result<()> {
+        self.guarded(Self::hand_on_buffer)
+    }
+
+    /// Runs `write` unless an earlier one failed, and remembers if this one does.
+    fn guarded<T>(&mut self, write: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        let result = write(self);
+        self.failure = result.as_ref().err().cloned();
+        result
+    }
+
+    fn hand_on_buffer(&mut self) -> Result<()> {
         self.handed_on += self.buffer.len() as u64;
         if self.stage.is_none() && !self.alone {
             self.start_task();
@@ -183,6 +200,10 @@ impl Output {
 
     /// Writes what is left; returns how long the file is and the checksum of all its bytes. More may be written after it.
     pub fn settle(&mut self) -> Result<(u64, u32)> {
+        self.guarded(Self::settle_buffer)
+    }
+
+    fn settle_buffer(&mut self) -> Result<(u64, u32)> {
         if let Some(stage) = self.stage.take() {
             self.alone = true;
             self.writing = stage.end()?;

@@ -99,11 +99,11 @@ impl SstReader {
             let mut index = first;
             while block.sequence(index) > snapshot {
                 index += 1;
-                if index == block.len() || block.suffix(index) != block.suffix(first) {
+                if index == block.count() || block.suffix(index) != block.suffix(first) {
                     break;
                 }
             }
-            if index == block.len() {
+            if index == block.count() {
                 // The versions of this key may go on in the next block.
                 block_index += 1;
                 if !self.index.is_continued(block_index) {
@@ -255,15 +255,15 @@ impl SstReader {
             {
                 return Err(bad("block whose entries belong before those of the block before it"));
             }
-            for entry in 0..block.len() {
+            for entry in 0..block.count() {
                 let key = [block.prefix(), block.suffix(entry)].concat();
                 if !self.filter.may_contain(crate::filter::key_hash(&key)) {
                     return Err(bad("block with a key that the filter denies"));
                 }
                 tombstones += u64::from(block.kind(entry) == Kind::Delete);
             }
-            entries += block.len() as u64;
-            let end = block.len() - 1;
+            entries += block.count() as u64;
+            let end = block.count() - 1;
             last = Some(([block.prefix(), block.suffix(end)].concat(), block.sequence(end)));
         }
         if entries != self.properties.entries || tombstones != self.properties.tombstones {

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod damage;
+mod hostile;
+mod writing;
 
 /// A version, in the order of a file: key, then newest first.
 type Version = (Vec<u8>, std::cmp::Reverse<Sequence>);
@@ -291,4 +293,34 @@ fn fill_takes_whole_runs_both_ways_and_stops_where_told() {
     batch.clear();
     assert!(!cursor.fill(&mut batch, usize::MAX, usize::MAX, None, false).unwrap());
     assert_eq!(batch.len(), 498);
+}
+
+fn example_model() -> Model {
+    let mut model = Model::new();
+    put(&mut model, b"cat", 7, b"meow");
+    put(&mut model, b"cow", 6, b"moo");
+    model.insert((b"cow".to_vec(), std::cmp::Reverse(9)), (Kind::Delete, Vec::new()));
+    model
+}
+
+#[test]
+fn the_example_of_the_format_text_is_what_is_written_and_reads_back() {
+    let hex: Vec<u8> = include_str!("FORMAT.md")
+        .lines()
+        .skip_while(|line| !line.starts_with("```hex"))
+        .skip(1)
+        .take_while(|line| !line.starts_with("```"))
+        .flat_map(|line| line.split('#').next().unwrap().split_whitespace())
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect();
+    let place = Place::new();
+    place.write(&example_model(), SstOptions { bloom_bits_per_key: 0, ..SstOptions::default() });
+    let written = std::fs::read(place.path()).unwrap();
+    assert!(written == hex, "written:\n{written:02x?}");
+    std::fs::write(place.path(), &hex).unwrap();
+    let reader = place.open();
+    check_walks(&reader, &example_model());
+    assert_eq!(get(&reader, b"cow", 8), Some((6, Kind::Put, b"moo".to_vec())));
+    assert_eq!(get(&reader, b"cow", 9), Some((9, Kind::Delete, Vec::new())));
+    reader.verify().unwrap();
 }

@@ -21,7 +21,8 @@ use std::sync::Arc;
 /// An index beyond this would not fit a reader's 32-bit offsets; a file that large should have been cut long before.
 const INDEX_BYTES_MAX: usize = 3 << 30;
 
-/// Writes one file. One thread at a time. After an error every later call fails as well; drop it then.
+/// Writes one file. One thread at a time. An entry that is refused (InvalidArgument) changes nothing; after any other error
+/// every later call that writes fails with the same one.
 pub struct SstWriter {
     files: Arc<dyn FileSystem>,
     file: Arc<dyn File>,
