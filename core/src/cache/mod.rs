@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-//! The cache of blocks.
-=======
 //! The block cache: decoded, verified blocks of files, bounded by their bytes.
 //!
 //! One per database, shared by the readers of all its files; knows nothing of what a block is. Called by `sst`. Promises: the
@@ -188,4 +185,3 @@ mod tests {
         assert_eq!((cache.hits(), cache.misses()), (1, 2));
     }
 }
->>>>>>> 824f943035c567f0542427fa42cc9c1803ef1d48
