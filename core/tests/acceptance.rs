@@ -272,8 +272,8 @@ fn writers_go_on_while_flushes_stand_still_and_families_are_flushed_first_come_f
 
 #[test]
 fn one_job_takes_several_memtables_and_an_open_iterator_stays_good() {
-    let world = world(&[("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "8")]);
-    for index in 0..900 {
+    let world = world(&[("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "8"), ("wal_total_bytes", "1MiB")]);
+    for index in 0..500 {
         world.put(&format!("k{index:03}"), &"v".repeat(100));
     }
     let frozen = world.db.stats().frozen_memtables;
@@ -283,7 +283,7 @@ fn one_job_takes_several_memtables_and_an_open_iterator_stays_good() {
     world.runtime.run_until_idle();
     assert_eq!(world.counter("flushes"), 1, "one job");
     assert_eq!(world.counter("flushed_memtables"), frozen, "for all of them");
-    for index in 100..900 {
+    for index in 100..500 {
         assert_eq!(iterator.key(), format!("k{index:03}").as_bytes());
         iterator.next().unwrap();
     }

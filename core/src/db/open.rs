@@ -28,7 +28,7 @@ use crate::wal::segment_number;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// How often a read-only opening starts again when the live writer moves files under it.
 const READ_ONLY_TRIES: u32 = 100;
@@ -110,25 +110,26 @@ impl Opening {
             let message = "there is a database here already, and error_if_exists is true";
             return Err(Error::invalid(message).in_file(&self.path));
         }
+        if files.create_dir(&self.wal_path)? {
+            files.sync_dir(&crate::env::parent(&self.wal_path))?;
+        }
         let state = match found {
             Some((state, _)) => state,
             None => {
                 let mut state = self.fresh_state()?;
                 // Before any log segment: a crash then leaves a database, not files without one.
-                state.next_file_number = FileNumber(2);
-                Manifest::create(&self.env, &self.path, FileNumber(1), &state)?;
+                let number = self.first_free_number(&state)?;
+                state.next_file_number = FileNumber(number + 1);
+                Manifest::create(&self.env, &self.path, FileNumber(number), &state)?;
                 state
             }
         };
-        if files.create_dir(&self.wal_path)? {
-            files.sync_dir(&crate::env::parent(&self.wal_path))?;
-        }
         let parts = self.parts();
-        self.number_files_above_all(&state, &parts)?;
+        parts.next_file.store(self.first_free_number(&state)?, Ordering::Relaxed);
         let collections = self.collections(&state)?;
         let view = self.open_files(&state, &collections, &parts)?;
         let recovered = recovery::recover(&self, state, collections, view, &parts)?;
-        let manifest_number = FileNumber(parts.next_file.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let manifest_number = FileNumber(parts.next_file.fetch_add(1, Ordering::Relaxed));
         let mut recovered = recovered;
         recovered.state.next_file_number = FileNumber(manifest_number.0 + 1);
         let manifest = Manifest::create(&self.env, &self.path, manifest_number, &recovered.state)?;
@@ -198,7 +199,7 @@ impl Opening {
     }
 
     /// Numbers of new files begin above every number in the manifest and on disk: a file that a crash left behind is never met.
-    fn number_files_above_all(&self, state: &VersionState, parts: &Parts) -> Result<()> {
+    fn first_free_number(&self, state: &VersionState) -> Result<u64> {
         let mut next = state.next_file_number.0;
         for (_, kind) in list_files(&*self.env.files, &self.path)? {
             if let FileKind::Manifest(number) | FileKind::Sst(number) = kind {
@@ -210,8 +211,7 @@ impl Opening {
                 next = next.max(number.0 + 1);
             }
         }
-        parts.next_file.store(next, std::sync::atomic::Ordering::Relaxed);
-        Ok(())
+        Ok(next)
     }
 
     fn collections(&self, state: &VersionState) -> Result<Catalog> {
