@@ -272,7 +272,7 @@ fn writers_go_on_while_flushes_stand_still_and_families_are_flushed_first_come_f
 
 #[test]
 fn one_job_takes_several_memtables_and_an_open_iterator_stays_good() {
-    let world = world(&[("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "8"), ("wal_total_bytes", "1MiB")]);
+    let world = world(&[("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "64"), ("wal_total_bytes", "1MiB")]);
     for index in 0..500 {
         world.put(&format!("k{index:03}"), &"v".repeat(100));
     }
@@ -281,6 +281,7 @@ fn one_job_takes_several_memtables_and_an_open_iterator_stays_good() {
     let mut iterator = world.db.iterator(&world.family, IterOptions::default()).unwrap();
     assert!(iterator.seek(b"k100").unwrap());
     world.runtime.run_until_idle();
+
     assert_eq!(world.counter("flushes"), 1, "one job");
     assert_eq!(world.counter("flushed_memtables"), frozen, "for all of them");
     for index in 100..500 {
