@@ -40,7 +40,7 @@ const CHECKS: &[Check] = &[
         help: "every source file opens by saying what it is",
         run: |root, _| prologues::run(root),
     },
-    //TMP     Check { name: "option-docs", help: "docs/options.md (writes; --verify compares)", run: option_docs::run },
+    Check { name: "option-docs", help: "docs/options.md (writes; --verify compares)", run: option_docs::run },
     Check { name: "header", help: "include/sstore.h (writes; --verify compares)", run: header::run },
     Check {
         name: "symbols",
