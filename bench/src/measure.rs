@@ -4,7 +4,7 @@ use hdrhistogram::Histogram;
 use std::time::Instant;
 
 /// Whether more is better.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq)]
 pub enum Goal {
     /// The figure should be at most this.
     AtMost(f64),
