@@ -38,7 +38,7 @@ def main() -> None:
     page = map_acknowledgements(acknowledgements)
     done = struct.unpack("<Q", page[:8])[0]
     size, start, shown = os.path.getsize(lines), time.monotonic(), time.monotonic()
-    with sstore.open(database, listener=show, **options) as db, open(lines, "rb") as file:
+    with sstore.open(database, on_event=show, **options) as db, open(lines, "rb") as file:
         for _ in range(done):
             next(file)
         items: list[tuple[bytes, bytes]] = []
