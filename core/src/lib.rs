@@ -17,8 +17,22 @@ pub mod observe;
 
 pub mod cache;
 
+pub mod cache;
+
 pub mod filter;
 
 pub mod iter;
 
 pub mod batch;
+
+pub mod memtable;
+
+pub mod sst;
+
+pub mod merge;
+
+pub mod version;
+
+pub mod flush;
+
+pub mod compaction;
