@@ -47,7 +47,7 @@ impl Row {
         figures.sort_by(f64::total_cmp);
         let at = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);
         let last = figures.len().saturating_sub(1);
-        Self { name: name.into(), unit, median: at(last / 2), least: at(0), greatest: at(last), goal }
+        Self { name: name.into(), unit, median: f64::midpoint(at(last / 2), at(last.div_ceil(2))), least: at(0), greatest: at(last), goal }
     }
 }
 
@@ -117,6 +117,7 @@ mod tests {
         let row = Row::new("x", "ns", Goal::AtMost(2.5), vec![3.0, 1.0, 2.0]);
         assert_eq!((row.least, row.median, row.greatest), (1.0, 2.0, 3.0));
         assert_eq!(row.goal.reached(row.median), Some(true));
+        assert_eq!(Row::new("y", "ns", Goal::None, vec![4.0, 2.0]).median, 3.0);
         assert_eq!(Goal::AtLeast(3.0).reached(2.0), Some(false));
     }
 }
