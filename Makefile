@@ -16,7 +16,7 @@ test: ## every test: Rust, C, Python, examples, header, symbols, layers
 
 bench: ## measure, beside the limits of this machine, into bench/RESULTS.md
 	@scripts/prepare
-	@cargo run --release --quiet -p sstore-bench -- all --results bench/RESULTS.md
+	@scripts/bench
 
 docs: ## docs/options.md and the Rust documentation
 	@cargo xtask option-docs

@@ -47,7 +47,14 @@ impl Row {
         figures.sort_by(f64::total_cmp);
         let at = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);
         let last = figures.len().saturating_sub(1);
-        Self { name: name.into(), unit, median: f64::midpoint(at(last / 2), at(last.div_ceil(2))), least: at(0), greatest: at(last), goal }
+        Self {
+            name: name.into(),
+            unit,
+            median: f64::midpoint(at(last / 2), at(last.div_ceil(2))),
+            least: at(0),
+            greatest: at(last),
+            goal,
+        }
     }
 }
 
