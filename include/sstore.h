@@ -18,7 +18,7 @@
  *  6. Handles are not pointers to memory: they are checked on every call and never followed. One that was freed or closed gives
  *     SSTORE_CLOSED, one of another type or any other value SSTORE_INVALID_ARGUMENT.
  *  7. Order of freeing. Any order is safe. Column families, iterators, snapshots, pinned values and tokens keep what they need alive;
- *     sstore_close counts them and says SSTORE_BUSY, sstore_release waits for them without blocking.
+ *     sstore_close says SSTORE_BUSY while iterators or snapshots are open, sstore_release waits for them without blocking.
  *  8. Threads. Each handle type states which threads may use it. `any thread` at a function means: at any time, also at once with
  *     others. An object may always be freed while another thread uses it: it goes when that call ends.
  *  9. Blocking. Each function states whether it may block. None blocks for ever: a close or a failure ends every wait.
@@ -456,7 +456,7 @@ typedef struct sstore_close_options {
      */
     uint32_t flush;
     /**
-     * Not 0: close even if iterators, snapshots or pinned values are open. They give SSTORE_CLOSED afterwards; pinned bytes stay.
+     * Not 0: close even if iterators or snapshots are open. They give SSTORE_CLOSED afterwards.
      */
     uint32_t force;
     /**
@@ -489,10 +489,6 @@ typedef struct sstore_open_objects {
      * Snapshots.
      */
     uint64_t snapshots;
-    /**
-     * Pinned values.
-     */
-    uint64_t pinned;
 } sstore_open_objects;
 
 /**
@@ -1495,7 +1491,7 @@ enum sstore_code sstore_write_if(struct sstore_db *db,
 #define SSTORE_ITERATOR_OPTIONS_INIT \
     { (uint32_t)sizeof(sstore_iterator_options), 0, NULL, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT }
 /** To be filled: sstore_open_objects. */
-#define SSTORE_OPEN_OBJECTS_INIT { (uint32_t)sizeof(sstore_open_objects), 0, 0, 0, 0 }
+#define SSTORE_OPEN_OBJECTS_INIT { (uint32_t)sizeof(sstore_open_objects), 0, 0, 0 }
 /** To be filled: sstore_flush_result. */
 #define SSTORE_FLUSH_RESULT_INIT { (uint32_t)sizeof(sstore_flush_result), 0, NULL, 0, 0, 0, 0 }
 /** To be filled: sstore_option_info. */

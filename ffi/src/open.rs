@@ -80,7 +80,7 @@ pub struct sstore_close_options {
     pub struct_size: u32,
     /// Whether to flush first: 0 as the option flush_on_close says, 1 yes, 2 no.
     pub flush: u32,
-    /// Not 0: close even if iterators, snapshots or pinned values are open. They give SSTORE_CLOSED afterwards; pinned bytes stay.
+    /// Not 0: close even if iterators or snapshots are open. They give SSTORE_CLOSED afterwards.
     pub force: u32,
     /// Must be 0.
     pub reserved: u32,
@@ -158,17 +158,15 @@ pub struct sstore_open_objects {
     pub iterators: u64,
     /// Snapshots.
     pub snapshots: u64,
-    /// Pinned values.
-    pub pinned: u64,
 }
 
 impl Default for sstore_open_objects {
     fn default() -> Self {
-        Self { struct_size: size_of::<Self>() as u32, reserved: 0, iterators: 0, snapshots: 0, pinned: 0 }
+        Self { struct_size: size_of::<Self>() as u32, reserved: 0, iterators: 0, snapshots: 0 }
     }
 }
 
-// SAFETY: `repr(C)`, two u32 and three u64: no padding, any bits are a value.
+// SAFETY: `repr(C)`, two u32 and two u64: no padding, any bits are a value.
 unsafe impl Sized32 for sstore_open_objects {}
 
 /// Counts what is still open and would make sstore_close say SSTORE_BUSY. `*objects` must have its struct_size set.
@@ -187,7 +185,6 @@ pub unsafe extern "C" fn sstore_open_objects_count(
         let filled = sstore_open_objects {
             iterators: open.iterators,
             snapshots: open.snapshots,
-            pinned: open.pinned,
             ..Default::default()
         };
         Ok(bytes::fill(objects, filled, "objects")?)

@@ -203,7 +203,7 @@ int main(int argc, char **argv)
     GIVES(SSTORE_OK, sstore_column_family_drop(db, family, &error));
     sstore_column_family_free(family);
     GIVES(SSTORE_OK, sstore_open_objects_count(db, &objects, &error));
-    CHECK(objects.iterators == 0 && objects.snapshots == 0 && objects.pinned == 0);
+    CHECK(objects.iterators == 0 && objects.snapshots == 0);
     closing.timeout_millis = 60000;
     GIVES(SSTORE_OK, sstore_close(db, &closing, &error));
     CHECK(events > 0 && destroyed == 1);
