@@ -7,10 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void check(sstore_code code, sstore_error *error)
+static void check(sstore_code code, sstore_error **error)
 {
     if (code != SSTORE_OK) {
-        fprintf(stderr, "%s: %s\n", sstore_code_name(code), sstore_error_message(error));
+        fprintf(stderr, "%s: %s\n", sstore_code_name(code), sstore_error_message(*error));
         _exit(1);
     }
 }
@@ -25,21 +25,21 @@ int main(int argc, char **argv)
     pid_t child = fork();
 
     if (child == 0) {
-        check(sstore_open(path, NULL, &db, &error), error);
+        check(sstore_open(path, NULL, &db, &error), &error);
         for (number = 0; number < 1000; number++) {
             snprintf(key, sizeof key, "key%04d", number);
-            check(sstore_put(db, NULL, NULL, key, strlen(key), "value", 5, NULL, &error), error);
+            check(sstore_put(db, NULL, NULL, key, strlen(key), "value", 5, NULL, &error), &error);
         }
         _exit(0); /* dies: no close, no flush */
     }
     if (child < 0 || waitpid(child, &status, 0) != child || status != 0) return 1;
 
-    check(sstore_open(path, NULL, &db, &error), error);
+    check(sstore_open(path, NULL, &db, &error), &error);
     for (number = 0; number < 1000; number++) {
         snprintf(key, sizeof key, "key%04d", number);
         found += sstore_contains(db, NULL, NULL, key, strlen(key), NULL) == SSTORE_OK;
     }
     printf("%d of 1000 writes are there\n", found);
-    check(sstore_close(db, NULL, &error), error);
+    check(sstore_close(db, NULL, &error), &error);
     return 0;
 }

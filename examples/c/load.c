@@ -16,10 +16,10 @@
 
 #define VALUE_BYTES 100
 
-static void check(sstore_code code, sstore_error *error)
+static void check(sstore_code code, sstore_error **error)
 {
     if (code != SSTORE_OK) {
-        fprintf(stderr, "%s: %s\n", sstore_code_name(code), sstore_error_message(error));
+        fprintf(stderr, "%s: %s\n", sstore_code_name(code), sstore_error_message(*error));
         exit(1);
     }
 }
@@ -85,19 +85,19 @@ int main(int argc, char **argv)
     if (page == MAP_FAILED) return 2;
     acknowledged = page;
 
-    check(sstore_options_create(&options, &error), error);
-    check(sstore_options_set_listener(options, on_event, NULL, NULL, &error), error);
-    check(sstore_open(argv[1], options, &db, &error), error);
+    check(sstore_options_create(&options, &error), &error);
+    check(sstore_options_set_listener(options, on_event, NULL, NULL, &error), &error);
+    check(sstore_open(argv[1], options, &db, &error), &error);
     sstore_options_free(options);
 
     lost = verify(db, *acknowledged);
     if (*acknowledged > 0) printf("%llu acknowledged records, %llu lost\n", *acknowledged, lost);
     for (number = *acknowledged; lost == 0 && number < records; number++) {
         make_record(number, key, value);
-        check(sstore_put(db, NULL, NULL, key, strlen(key), value, sizeof value, NULL, &error), error);
+        check(sstore_put(db, NULL, NULL, key, strlen(key), value, sizeof value, NULL, &error), &error);
         *acknowledged = number + 1;
     }
-    check(sstore_close(db, NULL, &error), error);
+    check(sstore_close(db, NULL, &error), &error);
     printf("%llu records loaded\n", *acknowledged);
     return lost == 0 ? 0 : 1;
 }
