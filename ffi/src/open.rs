@@ -182,11 +182,7 @@ pub unsafe extern "C" fn sstore_open_objects_count(
         let database = handles.pin::<Database>(db)?;
         handles.settle();
         let open = database.db.open_objects();
-        let filled = sstore_open_objects {
-            iterators: open.iterators,
-            snapshots: open.snapshots,
-            ..Default::default()
-        };
+        let filled = sstore_open_objects { iterators: open.iterators, snapshots: open.snapshots, ..Default::default() };
         Ok(bytes::fill(objects, filled, "objects")?)
     })
 }

@@ -1,6 +1,8 @@
 //! The interface is what was agreed: the header, the committed list of names and the library agree with each other, and the
 //! header compiles clean in every language it promises.
 
+mod library;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,8 +26,10 @@ fn the_header_declares_just_the_committed_names() {
     for line in header.lines() {
         comment |= line.contains("/*");
         if !comment && !line.starts_with("typedef") && !line.starts_with("#") {
-            let name = |before: &str| before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().map(str::to_owned);
-            declared.extend(line.split_once('(').and_then(|(before, _)| name(before)).filter(|n| n.starts_with("sstore_")));
+            let name =
+                |before: &str| before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().map(str::to_owned);
+            declared
+                .extend(line.split_once('(').and_then(|(before, _)| name(before)).filter(|n| n.starts_with("sstore_")));
         }
         comment &= !line.contains("*/");
     }
@@ -34,11 +38,7 @@ fn the_header_declares_just_the_committed_names() {
 
 #[test]
 fn the_library_exports_just_the_committed_names() {
-    let test = std::env::current_exe().unwrap();
-    let deps = test.parent().unwrap();
-    let library = [deps, deps.parent().unwrap()].map(|dir| dir.join("libsstore.so"));
-    let library = library.into_iter().find(|path| path.exists()).unwrap();
-    let listed = Command::new("nm").args(["-D", "--defined-only"]).arg(library).output().unwrap();
+    let listed = Command::new("nm").args(["-D", "--defined-only"]).arg(library::built()).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
     let exported: BTreeSet<_> = listed.lines().filter_map(|line| line.split(' ').nth(2)).map(str::to_owned).collect();
     assert_eq!(exported, committed());

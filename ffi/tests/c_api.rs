@@ -1,18 +1,13 @@
 //! Compiles the C tests and the C examples against the shared library, runs each in a directory of its own, and compares what
 //! it prints. A C test fails by its exit code; an example also by printing something else than `expected/<name>.txt`.
 
+mod library;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Where cargo put `libsstore.so`: beside the `deps` folder that this test was built into.
-fn library_dir() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let deps = test.parent().unwrap();
-    [deps, deps.parent().unwrap()].into_iter().find(|dir| dir.join("libsstore.so").exists()).unwrap().to_path_buf()
 }
 
 /// Compiles and runs one program; gives back what it printed.
@@ -22,7 +17,7 @@ fn run(source: &Path, work: &Path) -> String {
     // The soname is what the loader looks for.
     let link = libraries.join("libsstore.so.0");
     if !link.exists() {
-        std::os::unix::fs::symlink(library_dir().join("libsstore.so"), &link).unwrap();
+        std::os::unix::fs::symlink(library::built(), &link).unwrap();
     }
     let program = work.join("program");
     let flags = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-D_POSIX_C_SOURCE=200809L"];
