@@ -262,7 +262,8 @@ impl DB {
 
     #[pyo3(signature = (*_exception))]
     fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
-        self.close(py, None, None, true)
+        // A forked child that leaves the block, by sys.exit perhaps, has nothing to close.
+        if self.shared.is_forked() { Ok(()) } else { self.close(py, None, None, true) }
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {

@@ -437,7 +437,7 @@ impl ColumnFamily {
     }
 
     /// Removes `key` and returns its value; without it returns the default, or raises KeyError.
-    #[pyo3(signature = (key, *default))]
+    #[pyo3(signature = (key, /, *default))]
     fn pop<'py>(&self, py: Python<'py>, key: Bytes<'py>, default: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
         if default.len() > 1 {
             return Err(PyTypeError::new_err(format!(

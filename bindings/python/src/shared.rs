@@ -71,6 +71,11 @@ impl Shared {
     pub(crate) fn db(&self) -> &Db {
         &self.db
     }
+
+    /// Whether this process is a child of the one that opened the database.
+    pub(crate) fn is_forked(&self) -> bool {
+        self.db.process != std::process::id()
+    }
 }
 
 impl Drop for Shared {
@@ -90,7 +95,7 @@ impl Drop for Shared {
 pub(crate) fn close_all(py: Python<'_>) {
     let opened = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
     for shared in opened.iter().filter_map(Weak::upgrade) {
-        if shared.db.process == std::process::id() && !shared.db.is_closed() {
+        if !shared.is_forked() && !shared.db.is_closed() {
             let _ = py.detach(|| shared.db.close(&CloseOptions { force: true, ..CloseOptions::default() }));
         }
     }

@@ -4,14 +4,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self, TypeVar, final, overload
 
-# A stub may import this without its being installed.
-from typing_extensions import Buffer
+# Type checkers know this module without its being installed.
+from typing_extensions import Buffer, disjoint_base
 
 from ._types import Event, FlushResult, OptionInfo, Segment, SortedItems, SortedKeys, SortedValues
 
 __version__: Final[str]
 MAX_KEY_BYTES: Final[int]
 MAX_VALUE_BYTES: Final[int]
+
+__all__ = [
+    "DB",
+    "MAX_KEY_BYTES",
+    "MAX_VALUE_BYTES",
+    "ColumnFamily",
+    "FlushToken",
+    "Iterator",
+    "Snapshot",
+    "WriteBatch",
+    "__version__",
+    "_close_all",
+    "destroy",
+    "open",
+    "options",
+]
 
 _T = TypeVar("_T")
 _Option = bool | int | str | os.PathLike[str] | None
@@ -22,6 +38,7 @@ class _Pairs(Protocol):
 
 _PairsOrItems = _Pairs | Mapping[Any, Any] | Iterable[tuple[Buffer, Buffer]]
 
+@disjoint_base
 class ColumnFamily(MutableMapping[bytes, bytes]):
     @property
     def name(self) -> str: ...
