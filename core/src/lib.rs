@@ -1,7 +1,19 @@
-//! sstore: an embedded LSM storage engine.
+//! sstore: an embedded LSM storage engine for bytes (and, in time, Arrow tables) under one log, one sequence, one manifest.
 //!
-//! The modules below stand in layer order: a module uses only modules declared above it. `cargo xtask layers` checks that.
-#![doc(html_no_source)]
+//! ```
+//! # fn main() -> sstore::Result<()> {
+//! # let directory = tempfile::tempdir().unwrap();
+//! # let path = directory.path().join("db");
+//! use sstore::{Db, Options, ReadOptions, WriteOptions};
+//!
+//! let db = Db::open(&path, &Options::new())?;
+//! let family = db.default_family();
+//! db.put(&family, b"cat", b"meow", &WriteOptions::default())?;
+//! assert_eq!(db.get(&family, b"cat", &ReadOptions::default())?.as_deref(), Some(&b"meow"[..]));
+//! # Ok(()) }
+//! ```
+//!
+//! The modules stand in layer order: a module uses only modules declared above it. `cargo xtask layers` checks that.
 
 pub mod error;
 
@@ -22,3 +34,38 @@ pub mod filter;
 pub mod iter;
 
 pub mod batch;
+
+pub mod record;
+
+pub mod wal;
+
+pub mod memtable;
+
+pub mod commit;
+
+pub mod sst;
+
+pub mod merge;
+
+pub mod version;
+
+pub mod view;
+
+pub mod read;
+
+pub mod flush;
+
+pub mod compaction;
+
+pub mod db;
+
+pub use batch::WriteBatch;
+pub use db::{
+    CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, FlushResult, FlushToken,
+    IterOptions, OpenObjects, OptionInfo, OptionScope, OptionType, Options, ReadOptions, Segment, Snapshot, Stats,
+    WriteOptions,
+};
+pub use error::{Error, ErrorKind, Result};
+pub use iter::{EntryBatch, PinnedBytes};
+pub use key::{CollectionId, FileNumber, KeyRange, Sequence};
+pub use observe::{Event, EventKind, FlushReason, HistogramSummary};

@@ -91,11 +91,11 @@ options! {
         "Refuse to open a database that exists already.";
     ReadOnly "read_only" Database Bool, "false", ANY,
         "Open for reading, without a lock and without changing a byte; also beside a live writer.";
-    WriteBufferBytes "write_buffer_bytes" Collection Bytes, "64MiB", (4 << 10, 4 << 30),
+    WriteBufferBytes "write_buffer_bytes" Collection Bytes, "64MiB", (4 << 10, 4u64 << 30),
         "Memory that a memtable may hold before it is frozen and flushed.";
     WriteBufferRows "write_buffer_rows" Collection Count, "0", ANY,
         "Entries that a memtable may hold before it is frozen and flushed; 0: no limit.";
-    MemoryBudgetBytes "memory_budget_bytes" Database Bytes, "512MiB", (1 << 20, 1 << 50),
+    MemoryBudgetBytes "memory_budget_bytes" Database Bytes, "512MiB", (1 << 20, 1u64 << 50),
         "Memory for memtables and cached blocks together. Memtables come first; the block cache has what is left, at least an eighth.";
     MaxFrozenMemtables "max_frozen_memtables" Collection Count, "3", (1, 64),
         "Frozen memtables that may wait for their flush before writers wait too.";

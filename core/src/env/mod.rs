@@ -9,8 +9,15 @@
 //! - Nothing else is durable. Written bytes survive the death of the process, not of the machine.
 
 mod bell;
+mod call;
+pub mod executor;
+pub mod fault;
+pub mod mem;
+pub mod posix;
+pub mod strict;
 
 pub use bell::Bell;
+pub use call::Call;
 
 use crate::error::Result;
 use std::path::{Path, PathBuf};
@@ -73,6 +80,7 @@ pub trait FileSystem: Send + Sync {
 pub trait FileLock: Send + Sync {}
 
 /// An open file. All methods may be called from any thread.
+#[allow(clippy::len_without_is_empty)] // The length is a question to the system that can fail.
 pub trait File: Send + Sync {
     /// Its path at opening, for messages.
     fn path(&self) -> &Path;

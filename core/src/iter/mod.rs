@@ -3,8 +3,10 @@
 //! A [`Cursor`] walks internal entries: every version of every key, keys ascending, within a key newest first. Hiding what a
 //! snapshot must not see is not its task.
 
+mod merge;
 mod pin;
 
+pub use merge::Merge;
 pub use pin::{EntryBatch, Owner, PinnedBytes};
 
 use crate::error::Result;

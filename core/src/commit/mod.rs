@@ -1,0 +1,152 @@
+//! Commit: a batch becomes durable in the log's hands, then visible, in one short critical section.
+//!
+//! Called by `db::write`, which does everything that can fail for another reason (sizes, families, room) around it, and by
+//! recovery. Promises:
+//! 1. Nothing of a batch is visible before all of it is in the memtables; `visible` is stored last, with Release.
+//! 2. An error of the log publishes nothing: no sequence is taken, no memtable touched.
+//! 3. A panic between the first change and the last leaves the state marked, and every later commit is refused as Poisoned.
+
+mod payload;
+
+pub use payload::{Many, One, Payload};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{CollectionId, MAX_SEQUENCE, Sequence};
+use crate::memtable::MemtableWriter;
+use crate::wal::LogWriter;
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The active memtable of one collection, as writers see it.
+pub struct ActiveMemtable {
+    /// Whose it is.
+    pub collection: CollectionId,
+    /// The only way to insert into it.
+    pub writer: MemtableWriter,
+    /// Whether its operations are logged.
+    pub logged: bool,
+    /// Bytes held from which on it is full.
+    pub full_bytes: usize,
+    /// Entries from which on it is full; 0: no limit.
+    pub full_rows: u64,
+    /// The last sequence of the newest batch that has an operation in it. The batch's other operations may lie in other
+    /// memtables, with greater sequences than any in this one.
+    pub batch_end: Sequence,
+}
+
+impl ActiveMemtable {
+    /// Whether it must be frozen before the next write.
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        let memtable = self.writer.memtable();
+        (memtable.memory_bytes() >= self.full_bytes && !memtable.is_empty())
+            || (self.full_rows != 0 && memtable.entry_count() >= self.full_rows)
+    }
+}
+
+/// What the commit lock protects.
+pub struct CommitState {
+    /// The last sequence that was taken.
+    pub last_sequence: Sequence,
+    /// The log's tail; `None` when the database is read-only or closed.
+    pub log: Option<LogWriter>,
+    /// The active memtables, ordered by collection.
+    pub active: Vec<ActiveMemtable>,
+    /// Set while a commit is between its first and its last change; found set by the next one, it means a panic.
+    torn: bool,
+}
+
+impl CommitState {
+    /// The active memtable of a collection.
+    #[inline]
+    pub fn find(&mut self, collection: CollectionId) -> Option<&mut ActiveMemtable> {
+        let index = self.active.binary_search_by_key(&collection, |active| active.collection).ok()?;
+        Some(&mut self.active[index])
+    }
+
+    /// Adds the active memtable of a new collection.
+    pub fn add(&mut self, active: ActiveMemtable) {
+        let index = self.active.partition_point(|other| other.collection < active.collection);
+        self.active.insert(index, active);
+    }
+
+    /// Takes a collection out.
+    pub fn remove(&mut self, collection: CollectionId) {
+        self.active.retain(|active| active.collection != collection);
+    }
+}
+
+/// The commit lock and the visible sequence. Readers load the latter and never take the former.
+pub struct Commit {
+    state: Mutex<CommitState>,
+    visible: AtomicU64,
+}
+
+impl Commit {
+    /// Starts after `last_sequence`.
+    pub fn new(last_sequence: Sequence, log: Option<LogWriter>) -> Self {
+        let state = CommitState { last_sequence, log, active: Vec::new(), torn: false };
+        Self { state: Mutex::new(state), visible: AtomicU64::new(last_sequence) }
+    }
+
+    /// The newest sequence that readers see.
+    #[inline]
+    pub fn visible(&self) -> Sequence {
+        self.visible.load(Ordering::Acquire)
+    }
+
+    /// Takes the lock. Refused as Poisoned after a panic inside it.
+    #[inline]
+    pub fn lock(&self) -> Result<MutexGuard<'_, CommitState>> {
+        let state = self.state.lock();
+        if state.torn {
+            return Err(Error::new(
+                ErrorKind::Poisoned,
+                "a panic interrupted a commit: close the database and open it again",
+            ));
+        }
+        Ok(state)
+    }
+
+    /// Takes the lock whatever happened inside it before: for closing.
+    pub fn lock_for_close(&self) -> MutexGuard<'_, CommitState> {
+        self.state.lock()
+    }
+
+    /// Logs (if `logged`), inserts and publishes a batch; gives its last sequence.
+    /// Requires: every collection of the payload is active, and its memtable has reserved room for its share.
+    #[inline]
+    pub fn apply(&self, state: &mut CommitState, payload: &impl Payload, logged: bool) -> Result<Sequence> {
+        let count = payload.count();
+        let first = state.last_sequence + 1;
+        let last = state.last_sequence + u64::from(count);
+        if last > MAX_SEQUENCE {
+            return Err(Error::new(ErrorKind::NotSupported, "the database has used up its sequence numbers"));
+        }
+        state.torn = true;
+        if logged {
+            let log = state.log.as_mut();
+            let appended = match log {
+                Some(log) => payload.append_to(log, first),
+                None => Err(Error::new(ErrorKind::Closed, "the log is closed")),
+            };
+            if let Err(error) = appended {
+                state.torn = false;
+                return Err(error);
+            }
+        }
+        let mut sequence = first;
+        payload.for_each(|operation| {
+            if let Some(active) = state.find(operation.collection) {
+                active.writer.insert(sequence, operation.kind, operation.key, operation.value);
+                active.batch_end = last;
+            }
+            sequence += 1;
+        });
+        debug_assert_eq!(sequence, last + 1, "a payload has as many operations as it counts");
+        state.last_sequence = last;
+        self.visible.store(last, Ordering::Release);
+        state.torn = false;
+        Ok(last)
+    }
+}

@@ -1,0 +1,104 @@
+//! What is committed: one operation, or a whole batch; the same bytes in the log either way.
+//!
+//! Checksums are computed when a payload is made, outside the commit lock; a single operation is never copied on its way to
+//! the log.
+
+use crate::batch::{MAX_PREFIX_BYTES, Operation, WriteBatch};
+use crate::error::Result;
+use crate::key::Sequence;
+use crate::record::payload_checksum;
+use crate::wal::LogWriter;
+
+/// Operations ready to be committed.
+pub trait Payload {
+    /// How many there are.
+    fn count(&self) -> u32;
+
+    /// Appends them to the log as one record that begins at `first`.
+    fn append_to(&self, log: &mut LogWriter, first: Sequence) -> Result<()>;
+
+    /// Calls `apply` for each, in order.
+    fn for_each<'a>(&'a self, apply: impl FnMut(Operation<'a>));
+}
+
+/// One operation, with its encoding's front part.
+pub struct One<'a> {
+    operation: Operation<'a>,
+    prefix: [u8; MAX_PREFIX_BYTES],
+    prefix_len: usize,
+    checksum: u32,
+}
+
+fn put_varint(out: &mut [u8; MAX_PREFIX_BYTES], at: &mut usize, mut value: u64) {
+    while value >= 0x80 {
+        out[*at] = value as u8 | 0x80;
+        value >>= 7;
+        *at += 1;
+    }
+    out[*at] = value as u8;
+    *at += 1;
+}
+
+impl<'a> One<'a> {
+    /// Encodes the operation. Requires: its sizes were checked.
+    #[inline]
+    pub fn new(operation: Operation<'a>) -> Self {
+        let mut prefix = [0; MAX_PREFIX_BYTES];
+        prefix[0] = operation.kind as u8;
+        let mut prefix_len = 1;
+        put_varint(&mut prefix, &mut prefix_len, u64::from(operation.collection.0));
+        put_varint(&mut prefix, &mut prefix_len, operation.key.len() as u64);
+        put_varint(&mut prefix, &mut prefix_len, operation.value.len() as u64);
+        let checksum = payload_checksum(&[&prefix[..prefix_len], operation.key, operation.value]);
+        Self { operation, prefix, prefix_len, checksum }
+    }
+}
+
+impl Payload for One<'_> {
+    fn count(&self) -> u32 {
+        1
+    }
+
+    #[inline]
+    fn append_to(&self, log: &mut LogWriter, first: Sequence) -> Result<()> {
+        let parts = [&self.prefix[..self.prefix_len], self.operation.key, self.operation.value];
+        log.append(first, 1, &parts, self.checksum)
+    }
+
+    #[inline]
+    fn for_each<'a>(&'a self, mut apply: impl FnMut(Operation<'a>)) {
+        apply(self.operation);
+    }
+}
+
+/// A batch and its checksum.
+pub struct Many<'a> {
+    batch: &'a WriteBatch,
+    checksum: u32,
+}
+
+impl<'a> Many<'a> {
+    /// Computes the checksum. Requires: the batch is not empty.
+    pub fn new(batch: &'a WriteBatch) -> Self {
+        Self { batch, checksum: payload_checksum(&[batch.as_bytes()]) }
+    }
+}
+
+impl Payload for Many<'_> {
+    fn count(&self) -> u32 {
+        self.batch.len() as u32
+    }
+
+    fn append_to(&self, log: &mut LogWriter, first: Sequence) -> Result<()> {
+        log.append(first, self.count(), &[self.batch.as_bytes()], self.checksum)
+    }
+
+    fn for_each<'a>(&'a self, mut apply: impl FnMut(Operation<'a>)) {
+        for operation in self.batch.iter() {
+            // A batch holds only what it encoded itself.
+            if let Ok(operation) = operation {
+                apply(operation);
+            }
+        }
+    }
+}

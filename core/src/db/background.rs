@@ -1,0 +1,282 @@
+//! The background tasks: each step takes one job that is due, runs it, and has its result installed.
+//!
+//! Flushes come before merges, and merges never take the last thread. A failed job leaves everything as it was, tells those who
+//! wait, and is tried again after a pause under a new file number.
+
+use super::column_family::Collection;
+use super::core::{CLOSED, Core};
+use super::jobs::ManualCompaction;
+use crate::compaction::{self, CompactionInput, PickOptions, RunInfo};
+use crate::env::{Next, Task};
+use crate::error::{Error, ErrorKind, Result};
+use crate::flush::{FlushInput, RunTarget};
+use crate::key::{CollectionId, FileNumber};
+use crate::observe::{Counter, EventKind, FlushReason};
+use crate::sst::SstIdentity;
+use crate::version::{FileMeta, file_name};
+use crate::view::{Frozen, Run};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long a failed job waits before it is tried again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// One background thread.
+pub(super) struct Worker {
+    pub core: Arc<Core>,
+}
+
+impl Task for Worker {
+    fn step(&mut self) -> Next {
+        let core = &self.core;
+        if core.stop.load(Ordering::SeqCst) || core.state.load(Ordering::SeqCst) == CLOSED {
+            return Next::Done;
+        }
+        if core.env.runtime.forked() {
+            return Next::Done;
+        }
+        core.bound_log();
+        if let Some((id, taken)) = core.take_flush() {
+            core.run_flush(id, &taken);
+            return Next::Again;
+        }
+        if let Some((id, inputs, level)) = core.take_compaction() {
+            core.run_compaction(id, &inputs, level);
+            return Next::Again;
+        }
+        let pause = core.jobs.lock().retry_at;
+        let now = core.env.runtime.monotonic_nanos();
+        Next::Wait((pause > now).then(|| Duration::from_nanos(pause - now)))
+    }
+}
+
+impl Core {
+    fn may_start(&self, retry_at: u64) -> bool {
+        !self.health.is_poisoned() && self.env.runtime.monotonic_nanos() >= retry_at
+    }
+
+    /// The family whose turn it is, and its frozen memtables, oldest first.
+    fn take_flush(&self) -> Option<(CollectionId, Vec<Frozen>)> {
+        loop {
+            let id = {
+                let mut jobs = self.jobs.lock();
+                if !self.may_start(jobs.retry_at) {
+                    return None;
+                }
+                let id = jobs.scheduler.take()?;
+                if !jobs.flushing.insert(id) {
+                    // The running job looks for more when it is done.
+                    continue;
+                }
+                id
+            };
+            let view = self.current_view();
+            let mut taken = view.find(id).map(|part| part.frozen.clone()).unwrap_or_default();
+            if !taken.is_empty() {
+                taken.reverse();
+                return Some((id, taken));
+            }
+            self.jobs.lock().flushing.remove(&id);
+        }
+    }
+
+    fn run_flush(&self, id: CollectionId, taken: &[Frozen]) {
+        let result = self.flush(id, taken);
+        {
+            let mut jobs = self.jobs.lock();
+            jobs.flushing.remove(&id);
+            // What was frozen while the job ran, or is still there after a failure.
+            if self.with_view(|view, _| view.find(id).is_ok_and(|part| !part.frozen.is_empty())) {
+                jobs.scheduler.schedule(id);
+            }
+            let error = result.as_ref().err();
+            if let Some(error) = error {
+                jobs.retry_at = self.env.runtime.monotonic_nanos() + RETRY_PAUSE.as_nanos() as u64;
+                jobs.flush_failed(id, error);
+            }
+            if let Some(error) = error {
+                self.counters.add(Counter::FlushFailures, 1);
+                self.background_error(error);
+            } else {
+                self.health.recovered();
+            }
+        }
+        self.work.ring();
+        self.progress.ring();
+    }
+
+    fn background_error(&self, error: &Error) {
+        self.health.failing(error);
+        self.counters.add(Counter::BackgroundErrors, 1);
+        self.event(EventKind::BackgroundError, |event| event.detail = error.to_string());
+    }
+
+    /// Where a job's file goes.
+    fn run_target(&self, collection: &Collection, number: FileNumber, level: u32, inputs: &[Run]) -> RunTarget {
+        RunTarget {
+            env: self.env.clone(),
+            path: collection.directory.join(file_name::sst(number)),
+            identity: SstIdentity {
+                database_id: self.database_id,
+                epoch: self.epoch,
+                number,
+                collection: collection.id,
+                job: number.0,
+                inputs: inputs.iter().map(|run| run.meta.number).collect(),
+                outputs: vec![number],
+            },
+            options: super::core::sst_options(&collection.options),
+            cache: self.cache.clone(),
+            level,
+        }
+    }
+
+    /// Writes and installs one file for `taken`.
+    fn flush(&self, id: CollectionId, taken: &[Frozen]) -> Result<()> {
+        let Some(collection) = self.collection(id) else { return Ok(()) };
+        let began = self.env.runtime.monotonic_nanos();
+        let number = self.new_file_number();
+        let reason = taken.last().map_or(FlushReason::WriteBufferFull, |frozen| frozen.reason);
+        self.event(EventKind::FlushBegin, |event| {
+            event.collection.clone_from(&collection.name);
+            event.number = number.0;
+            event.entries = taken.iter().map(|frozen| frozen.memtable.entry_count()).sum();
+            event.bytes = taken.iter().map(|frozen| frozen.memtable.payload_bytes()).sum();
+            event.detail = reason.name().to_owned();
+        });
+        let input = FlushInput {
+            memtables: taken.iter().map(|frozen| frozen.memtable.clone()).collect(),
+            // Read after the memtables were taken: see `SnapshotList`.
+            snapshots: self.snapshots.sequences(),
+            bottom: false,
+            target: self.run_target(&collection, number, 0, &[]),
+            cancel: None,
+        };
+        let output = crate::flush::run(input)?;
+        let nanos = self.env.runtime.monotonic_nanos().saturating_sub(began);
+        self.install_flush(&collection, taken, &output, reason, nanos)
+    }
+
+    /// The next merge that is due, unless it would take the last free thread.
+    fn take_compaction(&self) -> Option<(CollectionId, Vec<Run>, u32)> {
+        let view = self.current_view();
+        let mut jobs = self.jobs.lock();
+        let limit = self.options.background_threads().saturating_sub(1).max(1);
+        if !self.may_start(jobs.retry_at) || jobs.compacting.len() >= limit {
+            return None;
+        }
+        let wanted = jobs.manual.iter().filter(|(_, state)| matches!(state, ManualCompaction::Wanted));
+        let manual = wanted.map(|(id, _)| *id).find(|id| !jobs.compacting.contains(id));
+        if let Some(id) = manual {
+            let runs = view.find(id).map(|part| part.runs.clone()).unwrap_or_default();
+            if runs.len() < 2 && runs.iter().all(|run| run.reader.is_plain()) {
+                jobs.manual.insert(id, ManualCompaction::Ended(Ok(())));
+                drop(jobs);
+                self.progress.ring();
+                return None;
+            }
+            let level = runs.iter().map(|run| run.meta.level).max().unwrap_or(0) + 1;
+            jobs.compacting.insert(id);
+            return Some((id, runs, level));
+        }
+        while let Some(id) = jobs.unpicked.iter().copied().find(|id| !jobs.compacting.contains(id)) {
+            jobs.unpicked.remove(&id);
+            let Some(collection) = self.collection(id) else { continue };
+            let Ok(part) = view.find(id) else { continue };
+            if !collection.options.auto_compaction() {
+                continue;
+            }
+            let infos: Vec<RunInfo> = part.runs.iter().map(|run| run_info(&run.meta)).collect();
+            let trigger = collection.options.compaction_trigger_runs();
+            let options = PickOptions { min_merge_runs: trigger, ..PickOptions::default() };
+            if let Some(pick) = compaction::pick(&infos, &options) {
+                jobs.compacting.insert(id);
+                return Some((id, part.runs[pick.runs].to_vec(), pick.level_out));
+            }
+        }
+        None
+    }
+
+    fn run_compaction(&self, id: CollectionId, inputs: &[Run], level: u32) {
+        let result = self.compact_runs(id, inputs, level);
+        {
+            let mut jobs = self.jobs.lock();
+            jobs.compacting.remove(&id);
+            if self.collection(id).is_some() {
+                jobs.unpicked.insert(id);
+            }
+            let cancelled = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Cancelled);
+            if let Err(error) = &result
+                && !cancelled
+            {
+                jobs.retry_at = self.env.runtime.monotonic_nanos() + RETRY_PAUSE.as_nanos() as u64;
+                self.background_error(error);
+            }
+            let all = self.current_view().find(id).map_or(0, |part| part.runs.len()) <= 1;
+            if let Some(state) = jobs.manual.get_mut(&id)
+                && (result.is_err() || all)
+            {
+                *state = ManualCompaction::Ended(result);
+            }
+        }
+        self.work.ring();
+        self.progress.ring();
+    }
+
+    fn compact_runs(&self, id: CollectionId, inputs: &[Run], level: u32) -> Result<()> {
+        let Some(collection) = self.collection(id) else { return Ok(()) };
+        let began = self.env.runtime.monotonic_nanos();
+        let number = self.new_file_number();
+        let read_bytes: u64 = inputs.iter().map(|run| run.meta.size_bytes).sum();
+        self.event(EventKind::CompactionBegin, |event| {
+            event.collection.clone_from(&collection.name);
+            event.number = number.0;
+            event.entries = inputs.iter().map(|run| run.meta.entries).sum();
+            event.bytes = read_bytes;
+        });
+        // Nothing older lies below the oldest run: tombstones that no snapshot needs may go.
+        let (view, _) = self.pin(id)?;
+        let oldest = view.runs.last().map(|run| run.meta.number);
+        let input = CompactionInput {
+            runs: inputs.iter().map(|run| run.reader.clone()).collect(),
+            snapshots: self.snapshots.sequences(),
+            bottom: oldest == inputs.last().map(|run| run.meta.number),
+            target: self.run_target(&collection, number, level, inputs),
+            cancel: &self.stop,
+        };
+        let output = compaction::run(input)?;
+        let nanos = self.env.runtime.monotonic_nanos().saturating_sub(began);
+        self.install_compaction(&collection, inputs, &output, nanos)?;
+        self.counters.add(Counter::CompactionReadBytes, read_bytes);
+        Ok(())
+    }
+
+    /// Seals the family that holds the oldest log segment when the log is too long.
+    fn bound_log(&self) {
+        let Some(log) = &self.log else { return };
+        if log.total_bytes() <= self.options.wal_total_bytes() {
+            return;
+        }
+        let Ok(mut state) = self.commit.lock() else { return };
+        let view = self.current_view();
+        let oldest = view
+            .collections()
+            .iter()
+            .filter_map(|part| part.active.first_sequence().map(|first| (first, part.collection)))
+            .filter(|(_, id)| self.collection(*id).is_some_and(|collection| collection.options.logged()))
+            .min();
+        if let Some((first, id)) = oldest {
+            let floor = log.floor_for(first);
+            let holds_closed_segment = log.segments().iter().any(|segment| segment.number == floor && !segment.active);
+            if holds_closed_segment && let Err(error) = self.freeze(&mut state, id, FlushReason::LogFull) {
+                self.background_error(&error);
+            }
+        }
+    }
+}
+
+/// What the picker looks at.
+fn run_info(meta: &FileMeta) -> RunInfo {
+    RunInfo { number: meta.number, level: meta.level, size_bytes: meta.size_bytes, entries: meta.entries }
+}

@@ -1,0 +1,215 @@
+//! The state of an open database, in parts, and the checks that every call begins with.
+
+use super::column_family::Collection;
+use super::health::Health;
+use super::jobs::Jobs;
+use super::options::Options;
+use super::snapshot::SnapshotList;
+use crate::commit::Commit;
+use crate::env::{Bell, Env, FileLock, TaskHandle};
+use crate::epoch::{Domain, Shared};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{CollectionId, FileNumber, MemtableId, Sequence};
+use crate::memtable::{ArenaPool, Memtable, MemtableOptions, MemtableWriter};
+use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram};
+use crate::sst::{BlockCache, SstOptions};
+use crate::version::{Manifest, VersionState};
+use crate::view::{CollectionView, View};
+use crate::wal::{Log, LogEvent};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+/// What `install` protects: the manifest, and what it says.
+pub(super) struct Installer {
+    /// Open for appending; `None` when read-only, closed, or after its outcome became unknown.
+    pub manifest: Option<Manifest>,
+    /// The state that the manifest's records add up to.
+    pub state: VersionState,
+}
+
+/// What `catalog` protects: the families by id. Making a new view happens under it too.
+#[derive(Default)]
+pub(super) struct Catalog {
+    pub collections: BTreeMap<CollectionId, Arc<Collection>>,
+}
+
+pub(super) const OPEN: u8 = 0;
+pub(super) const CLOSING: u8 = 1;
+pub(super) const CLOSED: u8 = 2;
+
+/// The state of an open database.
+pub(crate) struct Core {
+    // Constant after opening.
+    pub env: Env,
+    pub path: PathBuf,
+    pub options: Options,
+    pub database_id: u64,
+    pub epoch: u64,
+    pub read_only: bool,
+    pub log: Option<Arc<Log>>,
+    pub cache: Arc<BlockCache>,
+    pub pool: Arc<ArenaPool>,
+    pub hash_seed: u64,
+
+    // Each behind its own lock, in the order that `db` states.
+    pub(super) install: Mutex<Installer>,
+    pub commit: Commit,
+    pub(super) catalog: Mutex<Catalog>,
+    pub(super) jobs: Mutex<Jobs>,
+
+    // Read inside epochs, replaced under `catalog`.
+    pub domain: Domain,
+    pub view: Shared<View>,
+
+    // Small parts that are their own lock.
+    pub(super) snapshots: SnapshotList,
+    pub(super) health: Health,
+    pub state: AtomicU8,
+    pub next_file: Arc<AtomicU64>,
+    pub next_memtable: AtomicU64,
+    pub iterators: AtomicU64,
+
+    // What others may see.
+    pub counters: Counters,
+    pub events: Arc<EventQueue>,
+    pub sync_nanos: Histogram,
+    pub flush_nanos: Histogram,
+    pub stall_nanos: Histogram,
+
+    // Waits: `work` wakes background tasks, `progress` whoever waits for their results.
+    pub work: Arc<Bell>,
+    pub progress: Bell,
+    pub stop: AtomicBool,
+    pub tasks: Mutex<Vec<Box<dyn TaskHandle>>>,
+    pub file_lock: Mutex<Option<Box<dyn FileLock>>>,
+}
+
+impl Core {
+    /// Refuses calls on a closed database and in a forked child.
+    #[inline]
+    pub fn check(&self) -> Result<()> {
+        if self.state.load(Ordering::Relaxed) != OPEN {
+            return Err(closed());
+        }
+        if self.env.runtime.forked() {
+            return Err(Error::new(
+                ErrorKind::Forked,
+                "the database was opened before this process was forked: open it again in the child",
+            ));
+        }
+        Ok(())
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.state.load(Ordering::SeqCst) != OPEN
+    }
+
+    /// Refuses writes to a database opened for reading, or turned read-only by a failure.
+    #[inline]
+    pub fn check_writable(&self) -> Result<()> {
+        self.check()?;
+        if self.read_only {
+            return Err(Error::new(ErrorKind::ReadOnly, "the database is open for reading only"));
+        }
+        self.health.check_writable()
+    }
+
+    /// Runs `read` with a view and the newest sequence that it holds in full. The view is pinned by an epoch: `read` must not
+    /// block.
+    #[inline]
+    pub fn with_view<R>(&self, read: impl FnOnce(&View, Sequence) -> R) -> R {
+        let guard = self.domain.enter();
+        loop {
+            let view = self.view.load(&guard);
+            let visible = self.commit.visible();
+            // If the view moved in between, `visible` may cover memtables that the old view does not have.
+            if std::ptr::eq(view, self.view.load(&guard)) {
+                return read(view, visible);
+            }
+        }
+    }
+
+    /// A counted reference to one family's part of the view, and the newest sequence that it holds in full.
+    pub fn pin(&self, collection: CollectionId) -> Result<(Arc<CollectionView>, Sequence)> {
+        self.with_view(|view, visible| Ok((view.find(collection)?.clone(), visible)))
+    }
+
+    /// The current view as a whole.
+    pub fn current_view(&self) -> Arc<View> {
+        let guard = self.domain.enter();
+        self.view.load_arc(&guard)
+    }
+
+    /// Replaces the view by what `change` makes of it. Requires: the caller holds `catalog`.
+    pub fn replace_view(&self, _catalog: &Catalog, change: impl FnOnce(&View) -> View) {
+        let next = Arc::new(change(&self.current_view()));
+        self.view.replace(next, &self.domain);
+    }
+
+    /// A number for a new file.
+    pub fn new_file_number(&self) -> FileNumber {
+        FileNumber(self.next_file.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// An empty memtable.
+    pub fn new_memtable(&self) -> Result<(MemtableWriter, Arc<Memtable>)> {
+        let id = MemtableId(self.next_memtable.fetch_add(1, Ordering::Relaxed));
+        crate::memtable::create(id, &MemtableOptions { hash_seed: self.hash_seed, pool: self.pool.clone() })
+    }
+
+    /// An outcome is unknown: no more writes. Whoever waits for background work is told.
+    pub fn poison(&self, error: &Error) {
+        self.health.poison(error);
+        self.jobs.lock().fail_all(error);
+        self.work.ring();
+        self.progress.ring();
+    }
+
+    /// Tells the application.
+    pub fn event(&self, kind: EventKind, fill: impl FnOnce(&mut Event)) {
+        let mut event = Event::new(kind);
+        fill(&mut event);
+        self.events.push(event);
+    }
+
+    /// The family with this id.
+    pub fn collection(&self, id: CollectionId) -> Option<Arc<Collection>> {
+        self.catalog.lock().collections.get(&id).cloned()
+    }
+}
+
+/// How tables of a family are written.
+pub(super) fn sst_options(options: &Options) -> SstOptions {
+    SstOptions {
+        block_bytes: options.block_bytes(),
+        compression: options.compression(),
+        bloom_bits_per_key: options.bloom_bits_per_key(),
+    }
+}
+
+/// The log's events as the application sees them.
+pub(super) fn log_event(events: &EventQueue, event: LogEvent) {
+    let mut told = match event {
+        LogEvent::SegmentCreated { .. } => Event::new(EventKind::LogCreated),
+        LogEvent::SegmentDeleted { .. } => Event::new(EventKind::LogDeleted),
+        LogEvent::Stalled { .. } => Event::new(EventKind::StallEnd),
+    };
+    match event {
+        LogEvent::SegmentCreated { number, bytes } | LogEvent::SegmentDeleted { number, bytes } => {
+            told.number = number.0;
+            told.bytes = bytes;
+        }
+        LogEvent::Stalled { nanos } => {
+            told.micros = nanos / 1000;
+            told.detail = "no log segment was ready".to_owned();
+        }
+    }
+    events.push(told);
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the database is closed")
+}

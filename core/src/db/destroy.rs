@@ -1,0 +1,58 @@
+//! Destroying a database: every file of ours goes, and the directories that are empty then.
+
+use super::Db;
+use super::obsolete_files::list_files;
+use crate::env::Env;
+use crate::env::posix::posix;
+use crate::error::{ErrorKind, Result};
+use crate::version::file_name::{self, FileKind};
+use std::path::Path;
+
+impl Db {
+    /// Deletes the database in `path`. Locked if it is open anywhere. Files that are not ours by name stay, and so do the
+    /// directories that hold them; a log kept elsewhere by `wal_dir` stays too. A directory without a database is fine.
+    pub fn destroy(path: impl AsRef<Path>) -> Result<()> {
+        Self::destroy_in(&posix(), path.as_ref())
+    }
+
+    /// The same in a given world.
+    pub fn destroy_in(env: &Env, path: &Path) -> Result<()> {
+        let files = &*env.files;
+        match files.list(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let lock_path = path.join(file_name::LOCK);
+        let lock = files.lock(&lock_path)?;
+        let found = list_files(files, path)?;
+        // CURRENT first: whatever a crash leaves then is no database.
+        let current = path.join(file_name::CURRENT);
+        if files.file_len(&current)?.is_some() {
+            files.remove(&current)?;
+            files.sync_dir(path)?;
+        }
+        for (found, kind) in found {
+            if !matches!(kind, FileKind::Lock | FileKind::Current) {
+                files.remove(&found)?;
+            }
+        }
+        let wal = path.join(file_name::LOG_DIR);
+        for name in files.list(&wal).unwrap_or_default() {
+            if crate::wal::segment_number(&name).is_some() {
+                files.remove(&wal.join(name))?;
+            }
+        }
+        let families = path.join(file_name::FAMILIES_DIR);
+        for name in files.list(&families).unwrap_or_default() {
+            let _ = files.remove_dir(&families.join(name));
+        }
+        // A directory that holds something foreign stays.
+        let _ = files.remove_dir(&families);
+        let _ = files.remove_dir(&wal);
+        files.remove(&lock_path)?;
+        drop(lock);
+        let _ = files.remove_dir(path);
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! Looking keys up: one, many, into a buffer, without touching the disk.
+
+use super::{ColumnFamily, Db, Snapshot};
+use crate::error::{Error, Result};
+use crate::iter::PinnedBytes;
+use crate::key::Sequence;
+use crate::read::{self, Answer};
+use crate::sst::Io;
+
+/// How a read is made.
+#[derive(Clone, Copy, Default)]
+pub struct ReadOptions<'a> {
+    /// What to see; `None`: the present.
+    pub snapshot: Option<&'a Snapshot>,
+}
+
+impl Db {
+    #[inline]
+    fn look_up(&self, family: &ColumnFamily, key: &[u8], options: &ReadOptions<'_>, io: Io) -> Result<Answer> {
+        let core = &self.handle.core;
+        core.check()?;
+        self.check_family(family)?;
+        let snapshot = self.check_snapshot(options)?;
+        // What lies in memory is read inside the epoch; for I/O the view is counted and the epoch left.
+        let quick = core.with_view(|view, visible| {
+            read::get(view.find(family.id())?, key, snapshot.unwrap_or(visible), Io::CacheOnly, &core.counters)
+        })?;
+        if !matches!(quick, Answer::WouldBlock) || matches!(io, Io::CacheOnly) {
+            return Ok(quick);
+        }
+        let (view, visible) = core.pin(family.id())?;
+        read::get(&view, key, snapshot.unwrap_or(visible), Io::Allowed, &core.counters)
+    }
+
+    pub(super) fn check_snapshot(&self, options: &ReadOptions<'_>) -> Result<Option<Sequence>> {
+        match options.snapshot {
+            Some(snapshot) if !snapshot.belongs_to(&self.handle) => {
+                Err(Error::invalid("the snapshot belongs to another database"))
+            }
+            Some(snapshot) => Ok(Some(snapshot.sequence())),
+            None => Ok(None),
+        }
+    }
+
+    /// The value of `key`, pinned where it lies, without a copy.
+    pub fn get(&self, family: &ColumnFamily, key: &[u8], options: &ReadOptions<'_>) -> Result<Option<PinnedBytes>> {
+        Ok(self.get_with_sequence(family, key, options)?.map(|(value, _)| value))
+    }
+
+    /// The value of `key`, and the sequence at which it was written.
+    pub fn get_with_sequence(
+        &self, family: &ColumnFamily, key: &[u8], options: &ReadOptions<'_>,
+    ) -> Result<Option<(PinnedBytes, Sequence)>> {
+        Ok(match self.look_up(family, key, options, Io::Allowed)? {
+            Answer::Present { value, sequence } => Some((value, sequence)),
+            _ => None,
+        })
+    }
+
+    /// Copies the value of `key` into `buffer` if it fits, and gives its length either way: compare it with the buffer's.
+    pub fn get_into(
+        &self, family: &ColumnFamily, key: &[u8], buffer: &mut [u8], options: &ReadOptions<'_>,
+    ) -> Result<Option<usize>> {
+        Ok(self.get(family, key, options)?.map(|value| {
+            if let Some(target) = buffer.get_mut(..value.len()) {
+                target.copy_from_slice(&value);
+            }
+            value.len()
+        }))
+    }
+
+    /// The value of `key` if that can be told without the disk; the outer `None` means that it cannot.
+    pub fn try_get_resident(
+        &self, family: &ColumnFamily, key: &[u8], options: &ReadOptions<'_>,
+    ) -> Result<Option<Option<PinnedBytes>>> {
+        Ok(match self.look_up(family, key, options, Io::CacheOnly)? {
+            Answer::Present { value, .. } => Some(Some(value)),
+            Answer::Absent { .. } => Some(None),
+            Answer::WouldBlock => None,
+        })
+    }
+
+    /// Whether `key` has a value.
+    pub fn contains(&self, family: &ColumnFamily, key: &[u8], options: &ReadOptions<'_>) -> Result<bool> {
+        Ok(self.get(family, key, options)?.is_some())
+    }
+
+    /// The values of many keys, in the order of the keys, all as of one moment. The first error ends the call.
+    pub fn multi_get(
+        &self, family: &ColumnFamily, keys: &[&[u8]], options: &ReadOptions<'_>,
+    ) -> Result<Vec<Option<PinnedBytes>>> {
+        let core = &self.handle.core;
+        core.check()?;
+        self.check_family(family)?;
+        let snapshot = self.check_snapshot(options)?;
+        let (view, visible) = core.pin(family.id())?;
+        let snapshot = snapshot.unwrap_or(visible);
+        // Visited in key order: neighbours share index entries and blocks.
+        let mut order: Vec<u32> = (0..keys.len() as u32).collect();
+        order.sort_unstable_by_key(|&index| keys[index as usize]);
+        let mut values = vec![None; keys.len()];
+        for index in order {
+            let index = index as usize;
+            if let Answer::Present { value, .. } = read::get(&view, keys[index], snapshot, Io::Allowed, &core.counters)? {
+                values[index] = Some(value);
+            }
+        }
+        Ok(values)
+    }
+}

@@ -1,0 +1,227 @@
+//! Installing: a job's result becomes part of the database - in the manifest first, then in the view, then what it
+//! replaces may go.
+//!
+//! Called by background jobs, DDL and closing, under the `install` lock. Nothing is deleted unless the edit that drops it is durable.
+
+use super::column_family::Collection;
+use super::core::{Core, Installer};
+use super::jobs::Flushed;
+use crate::error::{Error, ErrorKind, Result};
+use crate::flush::RunOutput;
+use crate::key::{CollectionId, FileNumber, Sequence};
+use crate::observe::{Counter, EventKind, FlushReason};
+use crate::version::{Change, Manifest, VersionEdit};
+use crate::view::{Frozen, Run};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What no file holds yet, as the log sees it.
+struct Unflushed {
+    /// The oldest logged sequence that only memtables hold, leaving out those of the job; `None` if there is none.
+    oldest: Option<Sequence>,
+    /// The same over the other families alone.
+    oldest_elsewhere: Option<Sequence>,
+    last_sequence: Sequence,
+}
+
+impl Core {
+    /// Makes an edit durable and applies it to the state. An append whose outcome is unknown is answered with a whole new
+    /// manifest that includes the edit; if that fails too the database is poisoned, and nothing is deleted.
+    pub(super) fn append_edit(&self, install: &mut Installer, mut edit: VersionEdit) -> Result<()> {
+        if self.health.is_poisoned() {
+            return self.health.check_writable();
+        }
+        edit.push(Change::NextFileNumber(FileNumber(self.next_file.load(Ordering::Relaxed))));
+        let mut next = install.state.clone();
+        next.apply(&edit)?;
+        let Some(manifest) = install.manifest.as_mut() else {
+            return Err(Error::new(ErrorKind::Closed, "the manifest is closed"));
+        };
+        let full = manifest.size_bytes() >= self.options.manifest_bytes();
+        if full || manifest.append(&edit).is_err() {
+            let old = manifest.number();
+            let number = self.new_file_number();
+            next.next_file_number = next.next_file_number.max(FileNumber(number.0 + 1));
+            match Manifest::create(&self.env, &self.path, number, &next) {
+                Ok(created) => {
+                    install.manifest = Some(created);
+                    self.event(EventKind::ManifestCreated, |event| event.number = number.0);
+                    self.delete_manifest(old);
+                }
+                Err(error) => {
+                    install.manifest = None;
+                    self.poison(&error);
+                    return Err(error);
+                }
+            }
+        }
+        install.state = next;
+        Ok(())
+    }
+
+    fn unflushed(&self, id: CollectionId, taken: &[Frozen]) -> Result<Unflushed> {
+        // Under the commit lock no record is between the log and its memtable.
+        let state = self.commit.lock()?;
+        let catalog = self.catalog.lock();
+        let view = self.current_view();
+        let mut unflushed = Unflushed { oldest: None, oldest_elsewhere: None, last_sequence: state.last_sequence };
+        for part in view.collections() {
+            if !catalog.collections.get(&part.collection).is_some_and(|collection| collection.options.logged()) {
+                continue;
+            }
+            let frozen = part.frozen.iter().map(|frozen| &frozen.memtable);
+            let left = frozen.chain([&part.active]).filter(|memtable| {
+                part.collection != id || taken.iter().all(|frozen| frozen.memtable.id() != memtable.id())
+            });
+            let oldest = left.filter_map(|memtable| memtable.first_sequence()).min();
+            let least = |a: Option<Sequence>, b: Option<Sequence>| a.into_iter().chain(b).min();
+            unflushed.oldest = least(unflushed.oldest, oldest);
+            if part.collection != id {
+                unflushed.oldest_elsewhere = least(unflushed.oldest_elsewhere, oldest);
+            }
+        }
+        Ok(unflushed)
+    }
+
+    /// Installs a flush.
+    pub(super) fn install_flush(
+        &self, collection: &Arc<Collection>, taken: &[Frozen], output: &RunOutput, reason: FlushReason, nanos: u64,
+    ) -> Result<()> {
+        let id = collection.id;
+        let mut install = self.install.lock();
+        if collection.dropped.load(Ordering::SeqCst) {
+            if let Some((meta, _)) = &output.file {
+                self.delete_table(collection, meta.number, meta.size_bytes);
+            }
+            return Ok(());
+        }
+        let through = taken.iter().filter_map(|frozen| frozen.memtable.last_sequence()).max().unwrap_or(0);
+        let unflushed = self.unflushed(id, taken)?;
+        let batch_end = taken.iter().map(|frozen| frozen.batch_end).max().unwrap_or(0);
+        if collection.options.logged() && unflushed.oldest_elsewhere.is_some_and(|oldest| oldest <= batch_end) {
+            // Else a power cut could keep this family's half of a batch and lose the other's. The other half may have greater
+            // sequences than anything flushed here: what counts is where the batch ends.
+            self.sync_log(batch_end)?;
+        }
+        let mut edit = VersionEdit::new();
+        if let Some((meta, _)) = &output.file {
+            edit.push(Change::AddFile(meta.clone()));
+        }
+        edit.push(Change::FlushedThrough { collection: id, sequence: through });
+        edit.push(Change::LastSequence(unflushed.last_sequence));
+        let floor = self.log.as_ref().map(|log| {
+            log.floor_for(unflushed.oldest.unwrap_or(unflushed.last_sequence + 1)).max(install.state.log_floor)
+        });
+        if let Some(floor) = floor {
+            edit.push(Change::LogFloor(floor));
+        }
+        if let Err(error) = self.append_edit(&mut install, edit) {
+            if let Some((meta, _)) = &output.file
+                && !self.health.is_poisoned()
+            {
+                self.delete_table(collection, meta.number, meta.size_bytes);
+            }
+            return Err(error);
+        }
+        {
+            let catalog = self.catalog.lock();
+            self.replace_view(&catalog, |view| match view.find(id) {
+                Ok(part) => {
+                    let mut part = (**part).clone();
+                    part.frozen.retain(|frozen| taken.iter().all(|done| done.memtable.id() != frozen.memtable.id()));
+                    if let Some((meta, reader)) = &output.file {
+                        part.runs.insert(0, Run { meta: Arc::new(meta.clone()), reader: reader.clone() });
+                    }
+                    view.with(part)
+                }
+                Err(_) => view.clone(),
+            });
+        }
+        if let (Some(log), Some(floor)) = (&self.log, floor) {
+            // What could not be deleted is deleted at the next opening.
+            let _ = log.remove_below(floor);
+        }
+        let bytes = output.file.as_ref().map_or(0, |(meta, _)| meta.size_bytes);
+        let entries = output.file.as_ref().map_or(0, |(meta, _)| meta.entries);
+        let file = output.file.as_ref().map(|(meta, _)| meta.number);
+        self.counters.add(Counter::Flushes, 1);
+        self.counters.add(Counter::FlushedMemtables, taken.len() as u64);
+        self.counters.add(Counter::FlushBytes, bytes);
+        self.counters.add(Counter::DroppedVersions, output.counts.dropped());
+        self.flush_nanos.record(nanos);
+        self.event(EventKind::FlushDone, |event| {
+            event.collection.clone_from(&collection.name);
+            event.number = file.map_or(0, |number| number.0);
+            event.entries = entries;
+            event.bytes = bytes;
+            event.micros = nanos / 1000;
+            event.detail = reason.name().to_owned();
+        });
+        let mut jobs = self.jobs.lock();
+        jobs.unpicked.insert(id);
+        if let Some(newest) = taken.last() {
+            jobs.flushed(&Flushed { collection: id, through: newest.memtable.id(), file, entries, bytes, reason });
+        }
+        Ok(())
+    }
+
+    /// Installs a merge: its inputs leave, its output takes their place among the runs.
+    pub(super) fn install_compaction(
+        &self, collection: &Arc<Collection>, inputs: &[Run], output: &RunOutput, nanos: u64,
+    ) -> Result<()> {
+        let id = collection.id;
+        let mut install = self.install.lock();
+        if collection.dropped.load(Ordering::SeqCst) {
+            if let Some((meta, _)) = &output.file {
+                self.delete_table(collection, meta.number, meta.size_bytes);
+            }
+            return Ok(());
+        }
+        let mut edit = VersionEdit::new();
+        for run in inputs {
+            edit.push(Change::RemoveFile { collection: id, number: run.meta.number });
+        }
+        if let Some((meta, _)) = &output.file {
+            edit.push(Change::AddFile(meta.clone()));
+        }
+        if let Err(error) = self.append_edit(&mut install, edit) {
+            if let Some((meta, _)) = &output.file
+                && !self.health.is_poisoned()
+            {
+                self.delete_table(collection, meta.number, meta.size_bytes);
+            }
+            return Err(error);
+        }
+        {
+            let catalog = self.catalog.lock();
+            self.replace_view(&catalog, |view| match view.find(id) {
+                Ok(part) => {
+                    let mut part = (**part).clone();
+                    let is_input = |run: &Run| inputs.iter().any(|input| input.meta.number == run.meta.number);
+                    let at = part.runs.iter().position(is_input).unwrap_or(part.runs.len());
+                    part.runs.retain(|run| !is_input(run));
+                    if let Some((meta, reader)) = &output.file {
+                        part.runs.insert(at, Run { meta: Arc::new(meta.clone()), reader: reader.clone() });
+                    }
+                    view.with(part)
+                }
+                Err(_) => view.clone(),
+            });
+        }
+        for run in inputs {
+            self.delete_table(collection, run.meta.number, run.meta.size_bytes);
+        }
+        let bytes = output.file.as_ref().map_or(0, |(meta, _)| meta.size_bytes);
+        self.counters.add(Counter::Compactions, 1);
+        self.counters.add(Counter::CompactionWriteBytes, bytes);
+        self.counters.add(Counter::DroppedVersions, output.counts.dropped());
+        self.event(EventKind::CompactionDone, |event| {
+            event.collection.clone_from(&collection.name);
+            event.number = output.file.as_ref().map_or(0, |(meta, _)| meta.number.0);
+            event.entries = output.file.as_ref().map_or(0, |(meta, _)| meta.entries);
+            event.bytes = bytes;
+            event.micros = nanos / 1000;
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! The front door: a database, its locks, and one file per verb.
+//!
+//! Called by applications, by the C library and by the Python module. Verbs hold no state; it lies in [`Core`], in parts with a
+//! lock each. A thread takes locks only in this order:
+//!
+//! 1. `install` - the manifest and what it says; held through the I/O of an installation, by background jobs and DDL only.
+//! 2. `commit` - the log's tail and the active memtables; held for the short section of each write.
+//! 3. `catalog` - which families exist, and the making of a new view; never held through I/O.
+//! 4. `jobs` - what waits to be flushed or merged, and who waits for it.
+//!
+//! Readers take none of them: they enter an epoch and load the view.
+
+mod background;
+mod close;
+mod column_family;
+mod compact;
+mod core;
+mod destroy;
+mod flush;
+mod get;
+mod health;
+mod install;
+mod iterate;
+mod jobs;
+mod obsolete_files;
+mod open;
+mod options;
+mod recovery;
+mod snapshot;
+mod stats;
+mod switch;
+mod write;
+
+pub use close::{CloseOptions, OpenObjects};
+pub use column_family::{ColumnFamily, DEFAULT_FAMILY};
+pub use flush::{FlushResult, FlushToken};
+pub use get::ReadOptions;
+pub use iterate::{DbIterator, IterOptions};
+pub use options::{Durability, OptionInfo, OptionScope, OptionType, Options};
+pub use snapshot::Snapshot;
+pub use stats::{Segment, Stats};
+pub use write::{Condition, WriteOptions};
+
+use self::core::Core;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An open database. Cloning gives another handle to the same one; all handles and what was made from them may be used from any
+/// thread.
+///
+/// When the last handle and the last object made from it are gone, the database is closed as [`close`](Self::close) would do,
+/// with errors unseen: call `close` to see them.
+#[derive(Clone)]
+pub struct Db {
+    handle: Arc<Handle>,
+}
+
+/// What the application's objects keep alive; its drop closes the database.
+pub(crate) struct Handle {
+    core: Arc<Core>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if !self.core.is_closed() && !self.core.env.runtime.forked() {
+            // Nobody is left to see the error; `close` is there for those who want it.
+            let _ = self.core.shut_down(&CloseOptions { force: true, ..CloseOptions::default() });
+        }
+    }
+}
+
+impl Db {
+    /// The directory of the database.
+    pub fn path(&self) -> &Path {
+        &self.handle.core.path
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.handle.core.is_closed()
+    }
+}

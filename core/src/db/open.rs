@@ -1,0 +1,344 @@
+//! Opening: lock, manifest, files, log, a new manifest, and only then deletes; at last the background threads.
+
+use super::background::Worker;
+use super::column_family::{Collection, DEFAULT_FAMILY};
+use super::core::{Catalog, Core, Installer, OPEN, log_event};
+use super::health::Health;
+use super::jobs::Jobs;
+use super::obsolete_files::{delete_orphans, list_files};
+use super::options::Options;
+use super::recovery::{self, Recovered};
+use super::snapshot::SnapshotList;
+use super::{Db, Handle};
+use crate::commit::Commit;
+use crate::env::posix::posix;
+use crate::env::{Bell, Env, FileLock};
+use crate::epoch::{Domain, Shared};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{CollectionId, FileNumber};
+use crate::memtable::ArenaPool;
+use crate::observe::{Counters, EventQueue, Histogram};
+use crate::sst::{BlockCache, Expected, SstReader};
+use crate::version::file_name::{self, FileKind};
+use crate::version::{Change, Manifest, VersionEdit, VersionState};
+use crate::view::{Run, View};
+use crate::wal::segment_number;
+use parking_lot::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+
+/// How often a read-only opening starts again when the live writer moves files under it.
+const READ_ONLY_TRIES: u32 = 100;
+
+impl Db {
+    /// Opens the database in `path`, or creates it.
+    ///
+    /// Errors: NotFound (no database, and not to be created), InvalidArgument (it exists, and must not), Locked (open elsewhere),
+    /// Corruption (damage, naming file and offset), NotSupported (written by a newer version).
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        Self::open_in(posix(), path.as_ref(), options)
+    }
+
+    /// The same in a given world: for tests, and for hosts with file systems of their own.
+    pub fn open_in(env: Env, path: &Path, options: &Options) -> Result<Self> {
+        let opening = Opening {
+            wal_path: options.wal_dir().unwrap_or_else(|| path.join(file_name::LOG_DIR)),
+            env,
+            path: path.to_path_buf(),
+            options: options.clone(),
+        };
+        let core = if options.read_only() { opening.read_only()? } else { opening.writable()? };
+        let core = Arc::new(core);
+        core.start()?;
+        Ok(Self { handle: Arc::new(Handle { core }) })
+    }
+}
+
+/// What opening needs to know; lives until the database is made.
+pub(super) struct Opening {
+    pub env: Env,
+    pub path: PathBuf,
+    pub wal_path: PathBuf,
+    pub options: Options,
+}
+
+/// What both ways of opening have found out before the database is put together.
+pub(super) struct Parts {
+    pub cache: Arc<BlockCache>,
+    pub pool: Arc<ArenaPool>,
+    pub events: Arc<EventQueue>,
+    pub hash_seed: u64,
+    pub next_file: Arc<AtomicU64>,
+    pub next_memtable: AtomicU64,
+}
+
+impl Opening {
+    pub(super) fn parts(&self) -> Parts {
+        let budget = self.options.memory_budget_bytes();
+        let memtables = self.options.write_buffer_bytes().saturating_mul(2);
+        let cache = budget.saturating_sub(memtables).max(budget / 8);
+        Parts {
+            cache: BlockCache::new(cache),
+            pool: ArenaPool::new(memtables.min(budget / 2)),
+            events: EventQueue::new(self.env.clone(), self.options.listener()),
+            hash_seed: self.env.runtime.random(),
+            next_file: Arc::new(AtomicU64::new(1)),
+            next_memtable: AtomicU64::new(1),
+        }
+    }
+
+    fn writable(self) -> Result<Core> {
+        let files = self.env.files.clone();
+        let exists = files.file_len(&self.path.join(file_name::CURRENT)).unwrap_or(None).is_some();
+        if !exists && !self.options.create_if_missing() {
+            let message = "there is no database here, and create_if_missing is false";
+            return Err(Error::new(ErrorKind::NotFound, message).in_file(&self.path));
+        }
+        if files.create_dir(&self.path)? {
+            files.sync_dir(&crate::env::parent(&self.path))?;
+        }
+        let lock = files.lock(&self.path.join(file_name::LOCK))?;
+        // Looked at again under the lock.
+        let found = Manifest::read(&self.env, &self.path)?;
+        if found.is_some() && self.options.error_if_exists() {
+            let message = "there is a database here already, and error_if_exists is true";
+            return Err(Error::invalid(message).in_file(&self.path));
+        }
+        let state = match found {
+            Some((state, _)) => state,
+            None => {
+                let mut state = self.fresh_state()?;
+                // Before any log segment: a crash then leaves a database, not files without one.
+                state.next_file_number = FileNumber(2);
+                Manifest::create(&self.env, &self.path, FileNumber(1), &state)?;
+                state
+            }
+        };
+        if files.create_dir(&self.wal_path)? {
+            files.sync_dir(&crate::env::parent(&self.wal_path))?;
+        }
+        let parts = self.parts();
+        self.number_files_above_all(&state, &parts)?;
+        let collections = self.collections(&state)?;
+        let view = self.open_files(&state, &collections, &parts)?;
+        let recovered = recovery::recover(&self, state, collections, view, &parts)?;
+        let manifest_number = FileNumber(parts.next_file.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let mut recovered = recovered;
+        recovered.state.next_file_number = FileNumber(manifest_number.0 + 1);
+        let manifest = Manifest::create(&self.env, &self.path, manifest_number, &recovered.state)?;
+        // Everything that is needed is durable and named by now.
+        delete_orphans(&*files, &self.path, &recovered.state, manifest_number);
+        for old in &recovered.old_segments {
+            let _ = files.remove(&self.wal_path.join(crate::wal::segment_name(*old)));
+        }
+        Ok(self.assemble(parts, recovered, Some(manifest), Some(lock)))
+    }
+
+    fn read_only(self) -> Result<Core> {
+        let mut last = None;
+        for _ in 0..READ_ONLY_TRIES {
+            match self.try_read_only() {
+                Ok(Some((parts, recovered))) => return Ok(self.assemble(parts, recovered, None, None)),
+                // The writer moved on: look again.
+                Ok(None) => {}
+                Err(error) => {
+                    let before = Manifest::read(&self.env, &self.path)?;
+                    // Only an error that stays when nothing moves is one.
+                    if let Some(previous) = &last
+                        && *previous == before
+                    {
+                        return Err(error);
+                    }
+                    last = Some(before);
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, "the live writer moves files faster than they can be opened").in_file(&self.path))
+    }
+
+    /// One attempt at a consistent picture beside a live writer, without changing a byte.
+    fn try_read_only(&self) -> Result<Option<(Parts, Recovered)>> {
+        let Some((state, number)) = Manifest::read(&self.env, &self.path)? else {
+            return Err(Error::new(ErrorKind::NotFound, "there is no database here").in_file(&self.path));
+        };
+        let parts = self.parts();
+        let collections = self.collections(&state)?;
+        let view = self.open_files(&state, &collections, &parts)?;
+        let recovered = recovery::replay_for_reading(self, state.clone(), collections, view, &parts)?;
+        let again = Manifest::read(&self.env, &self.path)?;
+        Ok((again == Some((state, number))).then_some((parts, recovered)))
+    }
+
+    /// The state of a database that is about to be created. A directory with files of a database but without CURRENT is not
+    /// that: whatever is in them would be lost.
+    fn fresh_state(&self) -> Result<VersionState> {
+        let log = self.env.files.list(&self.wal_path).unwrap_or_default();
+        if let Some(segment) = log.iter().find(|name| segment_number(name).is_some()) {
+            let message = format!("CURRENT is missing, but there is a log segment {segment}: not creating a database over it");
+            return Err(Error::corruption(&self.path.join(file_name::CURRENT), 0, message));
+        }
+        let mut state = VersionState::new(self.env.runtime.random());
+        let mut edit = VersionEdit::new();
+        edit.push(Change::CreateCollection {
+            id: CollectionId(0),
+            name: DEFAULT_FAMILY.to_owned(),
+            logged: self.options.logged(),
+            options: self.options.encode_collection(),
+        });
+        state.apply(&edit)?;
+        Ok(state)
+    }
+
+    /// Numbers of new files begin above every number in the manifest and on disk: a file that a crash left behind is never met.
+    fn number_files_above_all(&self, state: &VersionState, parts: &Parts) -> Result<()> {
+        let mut next = state.next_file_number.0;
+        for (_, kind) in list_files(&*self.env.files, &self.path)? {
+            if let FileKind::Manifest(number) | FileKind::Sst(number) = kind {
+                next = next.max(number.0 + 1);
+            }
+        }
+        for name in self.env.files.list(&self.wal_path)? {
+            if let Some(number) = segment_number(&name) {
+                next = next.max(number.0 + 1);
+            }
+        }
+        parts.next_file.store(next, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn collections(&self, state: &VersionState) -> Result<Catalog> {
+        let mut catalog = Catalog::default();
+        for collection in state.collections.values() {
+            let made = Collection {
+                id: collection.id,
+                name: collection.name.clone(),
+                options: self.options.for_stored_collection(&collection.options)?,
+                directory: file_name::family_dir(&self.path, &collection.name),
+                dropped: AtomicBool::new(false),
+            };
+            catalog.collections.insert(collection.id, Arc::new(made));
+        }
+        Ok(catalog)
+    }
+
+    /// Opens every live file: its runs, newest first, by collection.
+    fn open_files(&self, state: &VersionState, catalog: &Catalog, parts: &Parts) -> Result<Vec<(CollectionId, Vec<Run>)>> {
+        let mut view = Vec::new();
+        for (id, collection) in &state.collections {
+            let directory = &catalog.collections[id].directory;
+            let mut runs = Vec::with_capacity(collection.runs.len());
+            for meta in &collection.runs {
+                let path = directory.join(file_name::sst(meta.number));
+                let expected = Expected {
+                    database_id: state.database_id,
+                    number: meta.number,
+                    collection: *id,
+                    size_bytes: Some(meta.size_bytes),
+                };
+                let reader = SstReader::open(&self.env, &path, &expected, parts.cache.clone()).map_err(|error| {
+                    // The manifest names it, so its absence is damage.
+                    match error.kind() {
+                        ErrorKind::NotFound => error.with_kind(ErrorKind::Corruption).context("a live file is missing"),
+                        _ => error,
+                    }
+                })?;
+                runs.push(Run { meta: meta.clone(), reader });
+            }
+            view.push((*id, runs));
+        }
+        Ok(view)
+    }
+
+    fn assemble(
+        self, parts: Parts, recovered: Recovered, manifest: Option<Manifest>, lock: Option<Box<dyn FileLock>>,
+    ) -> Core {
+        let Recovered { state, catalog, view, active, writer, log, last_sequence, .. } = recovered;
+        let commit = Commit::new(last_sequence, writer);
+        if let Ok(mut commit_state) = commit.lock() {
+            active.into_iter().for_each(|active| commit_state.add(active));
+        }
+        let domain = Domain::new();
+        let view = view.into_iter().fold(View::default(), |view, part| view.with(part));
+        Core {
+            read_only: self.options.read_only(),
+            env: self.env,
+            path: self.path,
+            options: self.options,
+            database_id: state.database_id,
+            epoch: state.epoch,
+            log,
+            cache: parts.cache,
+            pool: parts.pool,
+            hash_seed: parts.hash_seed,
+            install: Mutex::new(Installer { manifest, state }),
+            commit,
+            catalog: Mutex::new(catalog),
+            jobs: Mutex::new(Jobs::default()),
+            domain,
+            view: Shared::new(Arc::new(view)),
+            snapshots: SnapshotList::default(),
+            health: Health::default(),
+            state: AtomicU8::new(OPEN),
+            next_file: parts.next_file,
+            next_memtable: parts.next_memtable,
+            iterators: AtomicU64::new(0),
+            counters: Counters::default(),
+            events: parts.events,
+            sync_nanos: Histogram::default(),
+            flush_nanos: Histogram::default(),
+            stall_nanos: Histogram::default(),
+            work: Arc::new(Bell::new()),
+            progress: Bell::new(),
+            stop: AtomicBool::new(false),
+            tasks: Mutex::new(Vec::new()),
+            file_lock: Mutex::new(lock),
+        }
+    }
+}
+
+impl Core {
+    /// Starts the background tasks. On an error those started end again.
+    fn start(self: &Arc<Self>) -> Result<()> {
+        let started = self.spawn_all();
+        if started.is_err() {
+            let _ = self.shut_down(&super::CloseOptions { flush: Some(false), force: true, timeout: None });
+        }
+        started
+    }
+
+    fn spawn_all(self: &Arc<Self>) -> Result<()> {
+        let runtime = &self.env.runtime;
+        let mut tasks = self.tasks.lock();
+        if let Some((bell, dispatcher)) = self.events.dispatcher() {
+            tasks.push(runtime.spawn("sstore-events", bell, dispatcher)?);
+        }
+        if self.read_only {
+            return Ok(());
+        }
+        if let Some(log) = &self.log {
+            let (bell, helper) = log.helper();
+            tasks.push(runtime.spawn("sstore-log", bell, helper)?);
+        }
+        for number in 0..self.options.background_threads() {
+            let worker = Box::new(Worker { core: self.clone() });
+            tasks.push(runtime.spawn(&format!("sstore-work-{number}"), self.work.clone(), worker)?);
+        }
+        let mut jobs = self.jobs.lock();
+        for part in self.current_view().collections() {
+            jobs.unpicked.insert(part.collection);
+            if !part.frozen.is_empty() {
+                jobs.scheduler.schedule(part.collection);
+            }
+        }
+        drop(jobs);
+        self.work.ring();
+        Ok(())
+    }
+}
+
+/// The log's events, led to the application.
+pub(super) fn log_events(parts: &Parts) -> Arc<dyn Fn(crate::wal::LogEvent) + Send + Sync> {
+    let events = parts.events.clone();
+    Arc::new(move |event| log_event(&events, event))
+}

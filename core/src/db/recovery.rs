@@ -1,0 +1,283 @@
+//! Recovery: what the log holds beyond the files is brought back, and made safe anew, before anything old is touched.
+//!
+//! The log is replayed into memtables. A little of it (below [`RELOG_BYTES`]) is logged again, as it is, into a segment of the new
+//! writer's epoch; more is flushed to files. Then `open` writes a new manifest whose log floor lies above every old segment, and
+//! points CURRENT to it: in that one step the new state replaces the old one. Until then nothing old was changed, so recovery can
+//! be cut short and repeated any number of times; segments and files of an attempt that did not get there carry a newer epoch or
+//! are named by no manifest, and are ignored. For the same reason records behind a damaged end never come back: the floor of
+//! the new manifest excludes their segment, and the cut is recorded with it.
+
+use super::column_family::active_memtable;
+use super::core::{Catalog, sst_options};
+use super::open::{Opening, Parts, log_events};
+use crate::batch::Operations;
+use crate::commit::ActiveMemtable;
+use crate::error::{Error, ErrorKind, Result};
+use crate::flush::{FlushInput, RunTarget};
+use crate::key::{CollectionId, FileNumber, MemtableId, Sequence};
+use crate::memtable::{Memtable, MemtableOptions};
+use crate::observe::{Event, EventKind, FlushReason};
+use crate::record::payload_checksum;
+use crate::sst::SstIdentity;
+use crate::version::{Change, Cut, VersionEdit, VersionState, file_name};
+use crate::view::{CollectionView, Frozen, Run};
+use crate::wal::{self, Log, LogIdentity, LogOptions, LogWriter, LoggedRecord, ReplayOutcome};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Replayed logs up to this size are logged again; longer ones are flushed.
+const RELOG_BYTES: u64 = 4 << 20;
+
+/// What opening puts the database together from.
+pub(super) struct Recovered {
+    pub state: VersionState,
+    pub catalog: Catalog,
+    pub view: Vec<CollectionView>,
+    pub active: Vec<ActiveMemtable>,
+    pub writer: Option<LogWriter>,
+    pub log: Option<Arc<Log>>,
+    pub last_sequence: Sequence,
+    /// Segments that the new manifest does not need.
+    pub old_segments: Vec<FileNumber>,
+}
+
+/// One family while its log is replayed.
+struct Rebuilt {
+    active: ActiveMemtable,
+    memtable: Arc<Memtable>,
+    /// Full memtables, oldest first.
+    frozen: Vec<Arc<Memtable>>,
+    runs: Vec<Run>,
+    flushed_through: Sequence,
+}
+
+/// The log replayed into memtables.
+struct Replayed {
+    families: BTreeMap<CollectionId, Rebuilt>,
+    outcome: ReplayOutcome,
+    /// The records as they were, as long as they are few.
+    records: Option<Vec<(Sequence, u32, Vec<u8>)>>,
+}
+
+fn new_memtable(parts: &Parts) -> Result<(crate::memtable::MemtableWriter, Arc<Memtable>)> {
+    let id = MemtableId(parts.next_memtable.fetch_add(1, Ordering::Relaxed));
+    crate::memtable::create(id, &MemtableOptions { hash_seed: parts.hash_seed, pool: parts.pool.clone() })
+}
+
+impl Replayed {
+    fn read(
+        opening: &Opening, state: &VersionState, catalog: &Catalog, view: Vec<(CollectionId, Vec<Run>)>, parts: &Parts,
+    ) -> Result<Self> {
+        let mut families = BTreeMap::new();
+        for (id, runs) in view {
+            let (writer, memtable) = new_memtable(parts)?;
+            let active = active_memtable(&catalog.collections[&id], writer);
+            let flushed_through = state.collections[&id].flushed_through;
+            families.insert(id, Rebuilt { active, memtable, frozen: Vec::new(), runs, flushed_through });
+        }
+        let mut records = Some(Vec::new());
+        let mut bytes = 0;
+        let mut sink = |record: LoggedRecord<'_>| {
+            bytes += record.payload.len() as u64;
+            if bytes > RELOG_BYTES {
+                records = None;
+            }
+            if let Some(records) = &mut records {
+                records.push((record.first_sequence, record.count, record.payload.to_vec()));
+            }
+            apply(&mut families, &record, &opening.wal_path, parts)
+        };
+        let outcome = wal::replay(
+            &opening.env,
+            &opening.wal_path,
+            state.database_id,
+            state.epoch,
+            state.log_floor,
+            // A file may be newer than the durable end of the log: a flush syncs the log first only if another family needs it.
+            0,
+            opening.options.wal_recovery(),
+            &mut sink,
+        )?;
+        Ok(Self { families, outcome, records })
+    }
+
+    fn last_sequence(&self, state: &VersionState) -> Sequence {
+        self.outcome.last_sequence.max(state.last_sequence).max(state.newest_sequence_in_files())
+    }
+}
+
+/// Applies one record: each operation if and only if its family lives and no file holds it yet.
+fn apply(
+    families: &mut BTreeMap<CollectionId, Rebuilt>, record: &LoggedRecord<'_>, wal_path: &std::path::Path, parts: &Parts,
+) -> Result<()> {
+    let damaged = |why: &str| {
+        let path = wal_path.join(wal::segment_name(record.segment));
+        Error::corruption(&path, record.offset, format!("log record with a good checksum but bad content: {why}"))
+    };
+    let mut sequence = record.first_sequence;
+    for operation in Operations::new(record.payload) {
+        let operation = operation.map_err(damaged)?;
+        if let Some(family) = families.get_mut(&operation.collection)
+            && sequence > family.flushed_through
+        {
+            if family.active.is_full() {
+                let (writer, memtable) = new_memtable(parts)?;
+                family.active.writer = writer;
+                let full = std::mem::replace(&mut family.memtable, memtable);
+                full.freeze();
+                family.frozen.push(full);
+            }
+            family.active.writer.reserve(1, operation.key.len() + operation.value.len())?;
+            family.active.writer.insert(sequence, operation.kind, operation.key, operation.value);
+        }
+        sequence += 1;
+    }
+    if sequence - record.first_sequence != Sequence::from(record.count) {
+        return Err(damaged("it counts other than it holds"));
+    }
+    Ok(())
+}
+
+/// Brings the database up to the end of its log, for writing.
+pub(super) fn recover(
+    opening: &Opening, mut state: VersionState, catalog: Catalog, view: Vec<(CollectionId, Vec<Run>)>, parts: &Parts,
+) -> Result<Recovered> {
+    let began = opening.env.runtime.monotonic_nanos();
+    parts.events.push(Event::new(EventKind::RecoveryBegin));
+    let mut replayed = Replayed::read(opening, &state, &catalog, view, parts)?;
+    let last_sequence = replayed.last_sequence(&state);
+    let mut edit = VersionEdit::new();
+    let identity = LogIdentity { database_id: state.database_id, epoch: state.epoch + 1 };
+    edit.push(Change::Epoch(identity.epoch));
+
+    let records = replayed.records.take();
+    if records.is_none() {
+        for (id, family) in &mut replayed.families {
+            flush_rebuilt(opening, &catalog, *id, family, identity, parts, &mut edit)?;
+        }
+    }
+    let records = records.unwrap_or_default();
+    let before = records.first().map_or(last_sequence, |(first, ..)| first - 1);
+    let options = LogOptions {
+        backend: opening.options.wal_backend(),
+        segment_bytes_max: opening.options.wal_segment_bytes(),
+        ..LogOptions::default()
+    };
+    let numbers = parts.next_file.clone();
+    let numbers = Arc::new(move || FileNumber(numbers.fetch_add(1, Ordering::Relaxed)));
+    let (mut writer, log) =
+        Log::create(&opening.env, &opening.wal_path, identity, options, numbers, before, log_events(parts))?;
+    let floor = log.segments().first().map_or(state.log_floor, |segment| segment.number);
+    for (first, count, payload) in &records {
+        writer.append(*first, *count, &[payload], payload_checksum(&[payload]))?;
+    }
+    log.sync(last_sequence)?;
+
+    edit.push(Change::LastSequence(last_sequence));
+    edit.push(Change::LogFloor(floor));
+    let cut = replayed.outcome.cut.as_ref();
+    edit.push(Change::Cut(cut.map(|cut| Cut { segment: cut.segment, offset: cut.offset, sequence: cut.sequence })));
+    state.apply(&edit)?;
+    let mut event = Event::new(EventKind::RecoveryDone);
+    event.entries = replayed.outcome.records;
+    event.bytes = replayed.outcome.bytes;
+    event.micros = opening.env.runtime.monotonic_nanos().saturating_sub(began) / 1000;
+    parts.events.push(event);
+    let mut old_segments = replayed.outcome.segments.clone();
+    old_segments.extend(&replayed.outcome.stale);
+    let mut recovered = finish(state, catalog, replayed, last_sequence);
+    recovered.writer = Some(writer);
+    recovered.log = Some(log);
+    recovered.old_segments = old_segments;
+    Ok(recovered)
+}
+
+/// Brings a picture of the database up to the end of its log, for reading: nothing on disk changes.
+pub(super) fn replay_for_reading(
+    opening: &Opening, state: VersionState, catalog: Catalog, view: Vec<(CollectionId, Vec<Run>)>, parts: &Parts,
+) -> Result<Recovered> {
+    let replayed = Replayed::read(opening, &state, &catalog, view, parts)?;
+    let last_sequence = replayed.last_sequence(&state);
+    Ok(finish(state, catalog, replayed, last_sequence))
+}
+
+fn finish(state: VersionState, catalog: Catalog, replayed: Replayed, last_sequence: Sequence) -> Recovered {
+    let mut view = Vec::new();
+    let mut active = Vec::new();
+    for (id, mut family) in replayed.families {
+        family.active.batch_end = last_sequence;
+        let frozen = family.frozen.into_iter().rev();
+        view.push(CollectionView {
+            collection: id,
+            active: family.memtable,
+            frozen: frozen
+                // Everything replayed is durable in the new log by now.
+                .map(|memtable| Frozen { memtable, reason: FlushReason::Recovery, batch_end: last_sequence })
+                .collect(),
+            runs: family.runs,
+        });
+        active.push(family.active);
+    }
+    Recovered {
+        state,
+        catalog,
+        view,
+        active,
+        writer: None,
+        log: None,
+        last_sequence,
+        old_segments: Vec::new(),
+    }
+}
+
+/// Flushes all that was replayed of one family into one file.
+fn flush_rebuilt(
+    opening: &Opening, catalog: &Catalog, id: CollectionId, family: &mut Rebuilt, identity: LogIdentity, parts: &Parts,
+    edit: &mut VersionEdit,
+) -> Result<()> {
+    if family.memtable.is_empty() && family.frozen.is_empty() {
+        return Ok(());
+    }
+    let (writer, memtable) = new_memtable(parts)?;
+    family.active.writer = writer;
+    let last = std::mem::replace(&mut family.memtable, memtable);
+    last.freeze();
+    let mut memtables = std::mem::take(&mut family.frozen);
+    memtables.push(last);
+    let through = memtables.iter().filter_map(|memtable| memtable.last_sequence()).max();
+    let Some(through) = through else { return Ok(()) };
+    let collection = catalog
+        .collections
+        .get(&id)
+        .ok_or_else(|| Error::new(ErrorKind::Dropped, "the column family was dropped during recovery"))?;
+    let number = FileNumber(parts.next_file.fetch_add(1, Ordering::Relaxed));
+    let output = crate::flush::run(FlushInput {
+        memtables,
+        snapshots: Vec::new(),
+        bottom: false,
+        target: RunTarget {
+            env: opening.env.clone(),
+            path: collection.directory.join(file_name::sst(number)),
+            identity: SstIdentity {
+                database_id: identity.database_id,
+                epoch: identity.epoch,
+                number,
+                collection: id,
+                job: number.0,
+                inputs: Vec::new(),
+                outputs: vec![number],
+            },
+            options: sst_options(&collection.options),
+            cache: parts.cache.clone(),
+            level: 0,
+        },
+        cancel: None,
+    })?;
+    if let Some((meta, reader)) = output.file {
+        edit.push(Change::AddFile(meta.clone()));
+        family.runs.insert(0, Run { meta: Arc::new(meta), reader });
+    }
+    edit.push(Change::FlushedThrough { collection: id, sequence: through });
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! What the database says of itself: live files, sizes, counters.
+
+use super::{ColumnFamily, Db};
+use crate::error::{Error, Result};
+use crate::key::{FileNumber, Sequence};
+use crate::observe::{Counter, HistogramSummary};
+use std::path::PathBuf;
+
+/// One live file of a family: a sorted, immutable run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Its number.
+    pub number: FileNumber,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// 0 for a flushed file; one more than its deepest input for a merged one.
+    pub level: u32,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Versions in it, tombstones among them.
+    pub entries: u64,
+    /// Tombstones in it.
+    pub tombstones: u64,
+    /// Its least key.
+    pub smallest: Vec<u8>,
+    /// Its greatest key.
+    pub largest: Vec<u8>,
+    /// Its least sequence.
+    pub smallest_sequence: Sequence,
+    /// Its greatest sequence.
+    pub largest_sequence: Sequence,
+}
+
+/// The database in numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    /// The newest visible sequence.
+    pub sequence: Sequence,
+    /// Writes up to this sequence survive a power cut by the log alone.
+    pub durable_sequence: Sequence,
+    /// Counters since opening, by name.
+    pub counters: Vec<(&'static str, u64)>,
+    /// Durations since opening, in nanoseconds, by name.
+    pub histograms: Vec<(&'static str, HistogramSummary)>,
+    /// Column families.
+    pub families: u64,
+    /// Memory that active memtables hold.
+    pub memtable_bytes: u64,
+    /// Frozen memtables that wait for their flush.
+    pub frozen_memtables: u64,
+    /// Memory that they hold.
+    pub frozen_bytes: u64,
+    /// Memory kept for the next memtables.
+    pub spare_bytes: u64,
+    /// Memory of cached blocks.
+    pub cache_bytes: u64,
+    /// Blocks found in the cache.
+    pub cache_hits: u64,
+    /// Blocks read from files.
+    pub cache_misses: u64,
+    /// Memory of the files' indexes and filters.
+    pub resident_bytes: u64,
+    /// Log segments.
+    pub log_segments: u64,
+    /// Their size.
+    pub log_bytes: u64,
+    /// Live table files.
+    pub files: u64,
+    /// Their size.
+    pub file_bytes: u64,
+    /// Events that a slow listener missed.
+    pub events_dropped: u64,
+}
+
+impl Db {
+    /// The live files of a family, newest last.
+    pub fn segments(&self, family: &ColumnFamily) -> Result<Vec<Segment>> {
+        let core = &self.handle.core;
+        core.check()?;
+        self.check_family(family)?;
+        let (view, _) = core.pin(family.id())?;
+        let segment = |run: &crate::view::Run| Segment {
+            number: run.meta.number,
+            path: run.reader.path().to_path_buf(),
+            level: run.meta.level,
+            size_bytes: run.meta.size_bytes,
+            entries: run.meta.entries,
+            tombstones: run.meta.tombstones,
+            smallest: run.meta.smallest.clone(),
+            largest: run.meta.largest.clone(),
+            smallest_sequence: run.meta.smallest_sequence,
+            largest_sequence: run.meta.largest_sequence,
+        };
+        Ok(view.runs.iter().rev().map(segment).collect())
+    }
+
+    /// The database in numbers, read without stopping anyone.
+    pub fn stats(&self) -> Stats {
+        let core = &self.handle.core;
+        let view = core.current_view();
+        let mut stats = Stats {
+            sequence: core.commit.visible(),
+            durable_sequence: core.log.as_ref().map_or(0, |log| log.durable_sequence()),
+            counters: Counter::ALL.iter().map(|&counter| (counter.name(), core.counters.get(counter))).collect(),
+            histograms: vec![
+                ("sync", core.sync_nanos.summary()),
+                ("flush", core.flush_nanos.summary()),
+                ("stall", core.stall_nanos.summary()),
+            ],
+            families: view.collections().len() as u64,
+            spare_bytes: core.pool.held_bytes() as u64,
+            cache_bytes: core.cache.used_bytes() as u64,
+            cache_hits: core.cache.hits(),
+            cache_misses: core.cache.misses(),
+            events_dropped: core.events.dropped(),
+            ..Stats::default()
+        };
+        for part in view.collections() {
+            stats.memtable_bytes += part.active.memory_bytes() as u64;
+            stats.frozen_memtables += part.frozen.len() as u64;
+            stats.frozen_bytes += part.frozen.iter().map(|frozen| frozen.memtable.memory_bytes() as u64).sum::<u64>();
+            stats.files += part.runs.len() as u64;
+            stats.file_bytes += part.runs.iter().map(|run| run.meta.size_bytes).sum::<u64>();
+            stats.resident_bytes += part.runs.iter().map(|run| run.reader.resident_bytes() as u64).sum::<u64>();
+        }
+        if let Some(log) = &core.log {
+            stats.log_bytes = log.total_bytes();
+            stats.log_segments = log.segments().len() as u64;
+        }
+        stats
+    }
+
+    /// Why the database is not healthy: a background job that keeps failing, or the failure that turned it read-only.
+    pub fn background_error(&self) -> Option<Error> {
+        self.handle.core.health.error()
+    }
+
+    /// Tries failed background jobs again at once: after space was freed, say. A database that turned read-only stays so.
+    pub fn resume(&self) -> Result<()> {
+        let core = &self.handle.core;
+        core.check_writable()?;
+        core.health.recovered();
+        core.jobs.lock().retry_at = 0;
+        core.work.ring();
+        core.progress.ring();
+        Ok(())
+    }
+
+    /// Reads every live file in full and verifies every checksum. The first damage ends it, naming file and offset.
+    pub fn verify(&self) -> Result<()> {
+        let core = &self.handle.core;
+        core.check()?;
+        for part in core.current_view().collections() {
+            for run in &part.runs {
+                core.check()?;
+                run.reader.verify()?;
+            }
+        }
+        Ok(())
+    }
+}

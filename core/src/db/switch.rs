@@ -1,0 +1,57 @@
+//! Switching: a full memtable steps aside for an empty one, a log segment for the next.
+//!
+//! Called under the commit lock by `write`, `flush` and `close`.
+
+use super::core::Core;
+use crate::commit::CommitState;
+use crate::error::Result;
+use crate::key::CollectionId;
+use crate::observe::{EventKind, FlushReason};
+use crate::view::Frozen;
+
+impl Core {
+    /// Freezes a family's active memtable, puts an empty one in its place, and queues the flush.
+    /// An error leaves everything as it was.
+    pub(super) fn freeze(&self, state: &mut CommitState, id: CollectionId, reason: FlushReason) -> Result<()> {
+        let (writer, active) = self.new_memtable()?;
+        let Some(slot) = state.find(id) else { return Ok(()) };
+        let full = std::mem::replace(&mut slot.writer, writer);
+        let batch_end = slot.batch_end;
+        let memtable = full.memtable().clone();
+        drop(full);
+        memtable.freeze();
+        let name = {
+            let catalog = self.catalog.lock();
+            self.replace_view(&catalog, |view| match view.find(id) {
+                Ok(part) => {
+                    let mut part = (**part).clone();
+                    part.frozen.insert(0, Frozen { memtable: memtable.clone(), reason, batch_end });
+                    part.active = active;
+                    view.with(part)
+                }
+                Err(_) => view.clone(),
+            });
+            catalog.collections.get(&id).map(|collection| collection.name.clone())
+        };
+        self.jobs.lock().scheduler.schedule(id);
+        self.work.ring();
+        self.event(EventKind::MemtableSealed, |event| {
+            event.collection = name.unwrap_or_default();
+            event.number = memtable.id().0;
+            event.entries = memtable.entry_count();
+            event.bytes = memtable.memory_bytes() as u64;
+            event.detail = reason.name().to_owned();
+        });
+        Ok(())
+    }
+
+    /// Begins a new log segment if no active memtable holds anything logged: once what is frozen is flushed, the old log goes
+    /// at once. Must come before the flush's edit, whose log floor then names the new segment.
+    pub(super) fn switch_log_if_idle(&self, state: &mut CommitState) -> Result<()> {
+        let idle = state.active.iter().all(|active| !active.logged || active.writer.memtable().is_empty());
+        match &mut state.log {
+            Some(log) if idle => log.switch_segment(),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! From survivors to one durable, proven file: what flush and compaction share.
+//!
+//! Promises: (1) the file handed out is durable with its name, was opened again, and holds exactly the entries that were not
+//! dropped; (2) without survivors, and after any error, no file is left.
+
+use crate::env::{Env, parent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::iter::Cursor;
+use crate::merge::{SurvivorCounts, Survivors};
+use crate::sst::{BlockCache, Expected, SstIdentity, SstOptions, SstReader, SstSummary, SstWriter};
+use crate::version::FileMeta;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How many entries pass between two looks at the cancel flag: some hundred microseconds of work.
+const ENTRIES_PER_CHECK: u64 = 4096;
+
+/// Where and how to write a run.
+pub struct RunTarget {
+    /// The world.
+    pub env: Env,
+    /// Where the file shall lie; its directory is made if needed.
+    pub path: PathBuf,
+    /// Which file it is and who makes it.
+    pub identity: SstIdentity,
+    /// How it is encoded.
+    pub options: SstOptions,
+    /// The cache that its reader shall use.
+    pub cache: Arc<BlockCache>,
+    /// The level that its metadata shall carry.
+    pub level: u32,
+}
+
+/// A run as a job hands it out.
+pub struct RunOutput {
+    /// The new file and its reader; `None` if nothing survived.
+    pub file: Option<(FileMeta, Arc<SstReader>)>,
+    /// What became of the entries.
+    pub counts: SurvivorCounts,
+}
+
+/// Writes the survivors. `expected_in` is how many entries the inputs hold: if another number is read, that is Corruption.
+/// Cancelled if `cancel` is set meanwhile.
+pub fn write_run<C: Cursor>(
+    target: RunTarget,
+    mut survivors: Survivors<C>,
+    expected_in: u64,
+    cancel: Option<&AtomicBool>,
+) -> Result<RunOutput> {
+    let files = target.env.files.clone();
+    let dir = parent(&target.path);
+    if files.create_dir(&dir)? {
+        // The directory's own name, and that of its parent, which may be as new.
+        let above = parent(&dir);
+        files.sync_dir(&above)?;
+        files.sync_dir(&parent(&above))?;
+    }
+    let mut writer = SstWriter::create(&target.env, &target.path, target.identity.clone(), target.options.clone())?;
+    if let Err(error) = copy(&mut survivors, &mut writer, cancel) {
+        writer.abandon();
+        return Err(error);
+    }
+    let counts = survivors.counts();
+    if counts.entries_out == 0 && counts.entries_in == expected_in {
+        writer.abandon();
+        return Ok(RunOutput { file: None, counts });
+    }
+    // A writer that has finished does not clean up any more.
+    let proven = writer.finish().and_then(|summary| {
+        files.sync_dir(&dir)?;
+        let reader = prove(&target, &summary, &counts, expected_in)?;
+        Ok((meta(&target, summary), reader))
+    });
+    match proven {
+        Ok(file) => Ok(RunOutput { file: Some(file), counts }),
+        Err(error) => {
+            // Best effort: nothing names the file, and its number is not used again.
+            let _ = files.remove(&target.path);
+            Err(error)
+        }
+    }
+}
+
+fn copy<C: Cursor>(survivors: &mut Survivors<C>, writer: &mut SstWriter, cancel: Option<&AtomicBool>) -> Result<()> {
+    let mut next_check = 0;
+    loop {
+        let seen = survivors.counts().entries_in;
+        if seen >= next_check {
+            next_check = seen + ENTRIES_PER_CHECK;
+            if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                return Err(Error::new(ErrorKind::Cancelled, "the job was called off"));
+            }
+        }
+        match survivors.next()? {
+            Some(entry) => writer.add(entry)?,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Opens the file as a reader will, and compares all counts.
+fn prove(
+    target: &RunTarget,
+    summary: &SstSummary,
+    counts: &SurvivorCounts,
+    expected_in: u64,
+) -> Result<Arc<SstReader>> {
+    let expected = Expected {
+        database_id: target.identity.database_id,
+        number: target.identity.number,
+        size_bytes: Some(summary.size_bytes),
+        collection: target.identity.collection,
+    };
+    let reader = SstReader::open(&target.env, &target.path, &expected, target.cache.clone())?;
+    let complete = counts.entries_in == expected_in
+        && counts.entries_in == counts.entries_out + counts.dropped()
+        && counts.entries_out == summary.entries
+        && summary.entries == reader.entries();
+    if !complete {
+        let message = format!(
+            "entries were lost: {expected_in} to read, {} read, {} dropped, {} written, {} in the file",
+            counts.entries_in,
+            counts.dropped(),
+            summary.entries,
+            reader.entries()
+        );
+        return Err(Error::new(ErrorKind::Corruption, message).in_file(&target.path));
+    }
+    Ok(reader)
+}
+
+fn meta(target: &RunTarget, summary: SstSummary) -> FileMeta {
+    FileMeta {
+        number: target.identity.number,
+        collection: target.identity.collection,
+        level: target.level,
+        size_bytes: summary.size_bytes,
+        checksum: summary.checksum,
+        entries: summary.entries,
+        tombstones: summary.tombstones,
+        payload_bytes: summary.payload_bytes,
+        smallest: summary.smallest,
+        largest: summary.largest,
+        smallest_sequence: summary.smallest_sequence,
+        largest_sequence: summary.largest_sequence,
+        multi_version: summary.multi_version,
+        ..FileMeta::default()
+    }
+}

@@ -1,0 +1,199 @@
+//! Where a memtable's bytes lie: blocks that never move and go back to a shared pool when the last reference goes.
+//!
+//! Used by every part of `memtable`. Promises: a block stays where it is until its [`Arena`] is dropped; running out of
+//! memory is an error, never an abort; `held_bytes` is what was really taken from the pool or the allocator.
+//!
+//! `unsafe` here: raw blocks of memory. The one fact relied on is that a block has one owner, an arena or the pool.
+#![allow(unsafe_code)]
+
+use crate::error::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
+use std::alloc::Layout;
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Blocks below this are left to the allocator, which is good at them.
+const RECYCLED_BYTES_MIN: usize = 4 << 10;
+
+/// Blocks above this are rare (the hash array of a huge memtable, one huge value); keeping them would crowd the others out.
+const RECYCLED_BYTES_MAX: usize = 64 << 20;
+
+struct Block {
+    start: NonNull<u8>,
+    bytes: usize,
+    zeroed: bool,
+}
+
+// SAFETY: a block is owned memory without any tie to a thread.
+unsafe impl Send for Block {}
+
+impl Block {
+    fn layout(bytes: usize, zeroed: bool) -> Option<Layout> {
+        // Zeroed blocks keep the allocator's own alignment: only then does it hand out fresh zero pages untouched.
+        let align = if zeroed { 16 } else { 64 };
+        Layout::from_size_align(bytes, align).ok().filter(|layout| layout.size() > 0)
+    }
+
+    fn allocate(bytes: usize, zeroed: bool) -> Option<Self> {
+        let layout = Self::layout(bytes, zeroed)?;
+        // SAFETY: the layout's size is not zero.
+        let start =
+            NonNull::new(unsafe { if zeroed { std::alloc::alloc_zeroed(layout) } else { std::alloc::alloc(layout) } })?;
+        let block = Self { start, bytes, zeroed };
+        // References to nodes carry 16 bits of their own above the address. Where addresses are wider than that (no
+        // system hands such out unasked) there is no memory that could be used.
+        if (start.as_ptr().addr() + bytes) >> 48 != 0 {
+            block.free();
+            return None;
+        }
+        Some(block)
+    }
+
+    fn free(self) {
+        if let Some(layout) = Self::layout(self.bytes, self.zeroed) {
+            // SAFETY: `start` came from this allocator with this very layout, and the block is consumed.
+            unsafe { std::alloc::dealloc(self.start.as_ptr(), layout) };
+        }
+    }
+}
+
+/// Recycles the memory of memtables: first touches of fresh memory cost more than everything else an insert does.
+/// Thread safety: shared freely.
+pub struct ArenaPool {
+    keep_bytes: usize,
+    state: Mutex<PoolState>,
+}
+
+#[derive(Default)]
+struct PoolState {
+    held_bytes: usize,
+    blocks: BTreeMap<(usize, bool), Vec<Block>>,
+}
+
+impl ArenaPool {
+    /// A pool that keeps at most `keep_bytes` of unused blocks.
+    pub fn new(keep_bytes: usize) -> Arc<Self> {
+        Arc::new(Self { keep_bytes, state: Mutex::default() })
+    }
+
+    /// Bytes of unused blocks that it holds now.
+    pub fn held_bytes(&self) -> usize {
+        self.state.lock().held_bytes
+    }
+
+    fn take(&self, bytes: usize, zeroed: bool) -> Option<Block> {
+        {
+            let mut state = self.state.lock();
+            if let Some(block) = state.blocks.get_mut(&(bytes, zeroed)).and_then(Vec::pop) {
+                state.held_bytes -= bytes;
+                return Some(block);
+            }
+        }
+        Block::allocate(bytes, zeroed)
+    }
+
+    fn give(&self, block: Block) {
+        let fits = block.bytes.is_power_of_two() && (RECYCLED_BYTES_MIN..=RECYCLED_BYTES_MAX).contains(&block.bytes);
+        if !fits || self.held_bytes() + block.bytes > self.keep_bytes {
+            return block.free();
+        }
+        if block.zeroed {
+            // Here, where the last reader of a flushed memtable passes, and not under the lock of the next writer.
+            // SAFETY: the block is owned and `bytes` long.
+            unsafe { block.start.as_ptr().write_bytes(0, block.bytes) };
+        }
+        let mut state = self.state.lock();
+        if state.held_bytes + block.bytes > self.keep_bytes {
+            drop(state);
+            return block.free();
+        }
+        state.held_bytes += block.bytes;
+        state.blocks.entry((block.bytes, block.zeroed)).or_default().push(block);
+    }
+}
+
+impl Drop for ArenaPool {
+    fn drop(&mut self) {
+        let blocks = std::mem::take(&mut self.state.get_mut().blocks);
+        blocks.into_values().flatten().for_each(Block::free);
+    }
+}
+
+/// All the blocks of one memtable. Thread safety: shared freely.
+pub(super) struct Arena {
+    pool: Arc<ArenaPool>,
+    blocks: Mutex<Vec<Block>>,
+    held_bytes: AtomicUsize,
+}
+
+impl Arena {
+    pub(super) fn new(pool: Arc<ArenaPool>) -> Self {
+        Self { pool, blocks: Mutex::default(), held_bytes: AtomicUsize::new(0) }
+    }
+
+    /// Memory of its own for whoever asks, 16-byte aligned, in place until the arena is dropped; its contents are arbitrary
+    /// unless `zeroed`.
+    pub(super) fn take(&self, bytes: usize, zeroed: bool) -> Result<NonNull<u8>> {
+        let mut blocks = self.blocks.lock();
+        let block = blocks.try_reserve(1).ok().and_then(|()| self.pool.take(bytes, zeroed));
+        let Some(block) = block else {
+            return Err(Error::new(ErrorKind::NoMemory, format!("no memory for {bytes} bytes of a memtable")));
+        };
+        let start = block.start;
+        blocks.push(block);
+        self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(start)
+    }
+
+    /// Bytes of all blocks taken.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        for block in self.blocks.get_mut().drain(..) {
+            self.pool.give(block);
+        }
+    }
+}
+
+/// The unused rest of a block: hands out 8-byte aligned pieces from front to back. One thread at a time.
+#[derive(Clone, Copy)]
+pub(super) struct Bump {
+    at: NonNull<u8>,
+    left: usize,
+}
+
+// SAFETY: the rest of a block is plain memory that only the owner of the bump writes.
+unsafe impl Send for Bump {}
+
+impl Bump {
+    pub(super) const fn empty() -> Self {
+        Self { at: NonNull::dangling(), left: 0 }
+    }
+
+    /// Takes a whole block of `bytes` from `arena`.
+    pub(super) fn take(arena: &Arena, bytes: usize) -> Result<Self> {
+        Ok(Self { at: arena.take(bytes, false)?, left: bytes })
+    }
+
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Requires: `bytes` rounded up to 8 are left; panics otherwise, before anything is written.
+    #[inline]
+    pub(super) fn allocate(&mut self, bytes: usize) -> NonNull<u8> {
+        let bytes = bytes.next_multiple_of(8);
+        assert!(bytes <= self.left, "an allocation of {bytes} bytes was not reserved");
+        let start = self.at;
+        // SAFETY: `bytes` are left in the block, so the sum stays in it or at its end.
+        self.at = unsafe { start.add(bytes) };
+        self.left -= bytes;
+        start
+    }
+}

@@ -1,0 +1,128 @@
+//! Walks a frozen memtable once, forward, sorting as it goes: what flush writes to a table.
+//!
+//! Called by `flush`. The sorted prefix of the log, and the nodes after it sorted range by range, are merged as they come,
+//! so that the first block can be written after one pass over the keys; nodes are asked for ahead of their use.
+
+use super::Memtable;
+use super::cursor::{Place, extend};
+use super::node::Node;
+use super::sort::{PREFETCH_DISTANCE, Sorting};
+use crate::error::{Error, Result};
+use crate::iter::{Cursor, EntryBatch, PinnedBytes};
+use crate::key::Entry;
+use std::sync::Arc;
+
+/// The forward-only cursor of flush: `seek_to_first` once, then `next`. Every other mover returns INVALID_ARGUMENT.
+pub struct FlushCursor {
+    /// Absent before the first move.
+    walk: Option<Walk>,
+    place: Option<Place>,
+    /// Dropped last: everything above points into it.
+    owner: Arc<Memtable>,
+}
+
+/// Two ascending streams of nodes, merged.
+struct Walk {
+    memtable: &'static Memtable,
+    prefix_at: usize,
+    prefix_end: usize,
+    sorting: Sorting<'static>,
+    range: Vec<Node<'static>>,
+    range_at: usize,
+}
+
+impl Walk {
+    fn new(memtable: &'static Memtable) -> Self {
+        let len = memtable.log.len();
+        let prefix_end = memtable.log.prefix(len);
+        let sorting = Sorting::new((prefix_end..len).map(|at| memtable.log.node(at)));
+        Self { memtable, prefix_at: 0, prefix_end, sorting, range: Vec::new(), range_at: 0 }
+    }
+
+    /// The next node of the part that was not sorted when written.
+    fn unsorted(&mut self) -> Option<Node<'static>> {
+        if self.range_at == self.range.len() {
+            self.range.clear();
+            self.range_at = 0;
+            self.range.extend(self.sorting.next_range()?.iter().map(|item| item.node));
+        }
+        Some(self.range[self.range_at])
+    }
+
+    fn next(&mut self) -> Option<Node<'static>> {
+        let unsorted = self.unsorted();
+        let prefix = (self.prefix_at < self.prefix_end).then(|| self.memtable.log.node(self.prefix_at));
+        let from_prefix = match (prefix, unsorted) {
+            (Some(prefix), Some(unsorted)) => prefix.key() < unsorted.key(),
+            (prefix, _) => prefix.is_some(),
+        };
+        if from_prefix {
+            self.prefix_at += 1;
+            return prefix;
+        }
+        if let Some(ahead) = self.range.get(self.range_at + PREFETCH_DISTANCE) {
+            ahead.prefetch_whole();
+        }
+        self.range_at += 1;
+        unsorted
+    }
+}
+
+impl FlushCursor {
+    pub(super) fn new(owner: Arc<Memtable>) -> Self {
+        Self { walk: None, place: None, owner }
+    }
+
+    fn forward_only(&mut self) -> Result<bool> {
+        self.place = None;
+        Err(Error::invalid("a flush cursor moves forward only, once"))
+    }
+}
+
+impl Cursor for FlushCursor {
+    fn seek_to_first(&mut self) -> Result<bool> {
+        let walk = self.walk.insert(Walk::new(extend(&self.owner)));
+        self.place = walk.next().map(Place::newest);
+        Ok(self.place.is_some())
+    }
+
+    fn seek_to_last(&mut self) -> Result<bool> {
+        self.forward_only()
+    }
+
+    fn seek(&mut self, _key: &[u8]) -> Result<bool> {
+        self.forward_only()
+    }
+
+    fn seek_for_prev(&mut self, _key: &[u8]) -> Result<bool> {
+        self.forward_only()
+    }
+
+    #[inline]
+    fn next(&mut self) -> Result<bool> {
+        self.place =
+            self.place.and_then(Place::older).or_else(|| self.walk.as_mut().and_then(Walk::next).map(Place::newest));
+        Ok(self.place.is_some())
+    }
+
+    fn prev(&mut self) -> Result<bool> {
+        self.forward_only()
+    }
+
+    fn is_valid(&self) -> bool {
+        self.place.is_some()
+    }
+
+    #[inline]
+    fn entry(&self) -> Entry<'_> {
+        self.place.as_ref().expect("the cursor stands on an entry").entry()
+    }
+
+    fn pin_value(&self) -> PinnedBytes {
+        self.place.as_ref().expect("the cursor stands on an entry").pin_value(&self.owner)
+    }
+
+    fn push_to(&self, batch: &mut EntryBatch) {
+        self.place.as_ref().expect("the cursor stands on an entry").push_to(&self.owner, batch);
+    }
+}

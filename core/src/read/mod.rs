@@ -1,0 +1,11 @@
+//! The sources of a read: where a key is looked up, in which order, and how many sources become one iterator.
+//!
+//! Called by `db` with a pinned view. Order: the active memtable, frozen ones newest first, runs newest first; the first
+//! version at or below the snapshot decides, be it a value or a tombstone.
+
+mod get;
+mod iterator;
+mod source;
+
+pub use get::{Answer, get};
+pub use iterator::VisibleCursor;

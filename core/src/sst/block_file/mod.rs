@@ -1,0 +1,25 @@
+//! The block file: sorted entries in flat blocks, with an index, a filter and properties. The format is in `FORMAT.md`.
+#![doc = include_str!("FORMAT.md")]
+
+mod block;
+mod block_builder;
+mod codec;
+mod cursor;
+mod footer;
+mod index;
+mod output;
+mod properties;
+mod reader;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use block::Block;
+pub use cursor::SstCursor;
+pub use properties::Properties;
+pub use reader::SstReader;
+pub use writer::SstWriter;
+
+/// The bits of `features_incompatible` that this version understands: none yet.
+const FEATURES_UNDERSTOOD: u64 = 0;

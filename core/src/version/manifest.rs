@@ -1,0 +1,181 @@
+//! The manifest: the file that holds the state of the database as one snapshot and the edits since.
+//!
+//! Opened, appended to and replaced by `db`, under its catalog lock. Promises: (1) what [`Manifest::append`] acknowledged is
+//! there after any crash; (2) CURRENT names a manifest only once that is durable with its name; (3) an older state never
+//! passes for the newest one because of damage; (4) nothing is removed that CURRENT may name.
+
+use super::file_name::{self, CURRENT, FAMILIES_DIR, FileKind, LOG_DIR};
+use super::framing::{self, Found, HEADER_BYTES};
+use super::{VersionEdit, VersionState, current};
+use crate::env::{Env, File, read_file};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::FileNumber;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The longest manifest that is read (1 GiB); `db` starts a new one long before.
+pub const MAX_MANIFEST_BYTES: u64 = 1 << 30;
+
+/// The manifest in force, open for appending. One thread at a time.
+pub struct Manifest {
+    file: Arc<dyn File>,
+    number: FileNumber,
+    size_bytes: u64,
+    next_edit_number: u64,
+    failed: bool,
+}
+
+impl Manifest {
+    /// The state that the manifest in force holds, and its number; `None` if no database was ever completed in `dir`.
+    ///
+    /// Changes nothing. A last record that an interrupted append may have left is ignored; any other damage is Corruption
+    /// with file and offset. So is a missing CURRENT where there is data.
+    pub fn read(env: &Env, dir: &Path) -> Result<Option<(VersionState, FileNumber)>> {
+        match current::read(&*env.files, dir)? {
+            Some(number) => {
+                let (state, _) = read_manifest(env, dir, number)?;
+                Ok(Some((state, number)))
+            }
+            None => {
+                refuse_data_without_current(env, dir)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Writes `state` as manifest `number` and puts it in force. Requires: the number is above that of every file in the
+    /// database, so also above that of an earlier attempt.
+    ///
+    /// After an error the old manifest is in force, or perhaps the new one: remove neither before a later call succeeds.
+    pub fn create(env: &Env, dir: &Path, number: FileNumber, state: &VersionState) -> Result<Self> {
+        let path = dir.join(file_name::manifest(number));
+        let mut bytes = framing::encode_header(state.database_id, number);
+        let mut payload = Vec::new();
+        VersionEdit::snapshot(state).encode(&mut payload);
+        check_payload(&payload)?;
+        framing::encode_record(&mut bytes, number, HEADER_BYTES as u64, 1, &payload);
+        let file = env.files.create(&path)?;
+        file.write_at(&bytes, 0)?;
+        file.sync_data()?;
+        env.files.sync_dir(dir)?;
+        current::replace(&*env.files, dir, number)?;
+        Ok(Self { file, number, size_bytes: bytes.len() as u64, next_edit_number: 2, failed: false })
+    }
+
+    /// Appends `edit`; it is durable when this returns. Requires: [`VersionState::apply`] accepted it.
+    ///
+    /// After an error it is unknown whether the edit is there; every later append is refused as Poisoned. Write a new
+    /// manifest, or give up, and remove no file that either state needs.
+    pub fn append(&mut self, edit: &VersionEdit) -> Result<()> {
+        if self.failed {
+            let message = "an earlier write to the manifest failed, and a new one was not begun";
+            return Err(Error::new(ErrorKind::Poisoned, message).in_file(self.file.path()));
+        }
+        let mut payload = Vec::new();
+        edit.encode(&mut payload);
+        check_payload(&payload)?;
+        let mut record = Vec::with_capacity(payload.len() + 64);
+        framing::encode_record(&mut record, self.number, self.size_bytes, self.next_edit_number, &payload);
+        self.failed = true;
+        self.file.write_at(&record, self.size_bytes)?;
+        self.file.sync_data()?;
+        self.failed = false;
+        self.size_bytes += record.len() as u64;
+        self.next_edit_number += 1;
+        Ok(())
+    }
+
+    /// Its number.
+    pub fn number(&self) -> FileNumber {
+        self.number
+    }
+
+    /// Its length in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+}
+
+fn check_payload(payload: &[u8]) -> Result<()> {
+    if payload.len() as u64 > MAX_MANIFEST_BYTES / 2 {
+        return Err(Error::invalid(format!("an edit of {} bytes is too long for the manifest", payload.len())));
+    }
+    Ok(())
+}
+
+/// The state in manifest `number`, and how many records made it.
+fn read_manifest(env: &Env, dir: &Path, number: FileNumber) -> Result<(VersionState, u64)> {
+    let path = dir.join(file_name::manifest(number));
+    let bytes = match read_file(&*env.files, &path, MAX_MANIFEST_BYTES) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(Error::new(ErrorKind::Corruption, "the manifest that CURRENT names is missing").in_file(&path));
+        }
+        result => result?,
+    };
+    let mut state = VersionState::new(framing::decode_header(&bytes, &path, number)?);
+    let (mut offset, mut records) = (HEADER_BYTES, 0);
+    loop {
+        let record = match framing::find_record(&bytes, number, offset) {
+            Found::Record(record) => record,
+            // The first record was durable before CURRENT could name the file: without it, this is no torn append.
+            Found::End | Found::Torn if records == 0 => {
+                return Err(Error::corruption(&path, offset as u64, "manifest without its first record"));
+            }
+            Found::End | Found::Torn => return Ok((state, records)),
+            Found::Damaged(what) => return Err(Error::corruption(&path, offset as u64, what)),
+        };
+        records += 1;
+        if record.edit_number != records {
+            let message = format!("edit {records} was expected, edit {} found", record.edit_number);
+            return Err(Error::corruption(&path, offset as u64, message));
+        }
+        let edit = VersionEdit::decode(record.payload, &path, offset as u64)?;
+        state.apply_in_place(&edit).map_err(|error| error.with_kind(ErrorKind::Corruption).at(&path, offset as u64))?;
+        offset = record.end;
+    }
+}
+
+/// Without CURRENT a directory is new, or holds what a creation left that never ended: no table, no log, at most a manifest
+/// that says nothing. Anything else is a database whose CURRENT got lost, and must not be begun afresh.
+fn refuse_data_without_current(env: &Env, dir: &Path) -> Result<()> {
+    let lost = |evidence: &Path| {
+        let message = format!("CURRENT is missing, but the database holds {}", evidence.display());
+        Err(Error::corruption(&dir.join(CURRENT), 0, message))
+    };
+    for name in list_or_nothing(env, dir)? {
+        if let Some(FileKind::Manifest(number)) = file_name::parse(&name)
+            && let Ok((state, records)) = read_manifest(env, dir, number)
+            && (records > 1 || !state.is_blank())
+        {
+            return lost(Path::new(&name));
+        }
+    }
+    let log_dir = dir.join(LOG_DIR);
+    if let Some(name) = list_or_nothing(env, &log_dir)?.into_iter().find(|name| name.ends_with(".log")) {
+        return lost(&log_dir.join(name));
+    }
+    let families = dir.join(FAMILIES_DIR);
+    for family in list_or_nothing(env, &families)? {
+        let family: PathBuf = families.join(family);
+        // A stray file among the directories is foreign: listing it fails, and it proves nothing.
+        let names = env.files.list(&family).unwrap_or_default();
+        if let Some(name) = names.into_iter().find(|name| matches!(file_name::parse(name), Some(FileKind::Sst(_)))) {
+            return lost(&family.join(name));
+        }
+    }
+    Ok(())
+}
+
+fn list_or_nothing(env: &Env, dir: &Path) -> Result<Vec<String>> {
+    match env.files.list(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        result => result,
+    }
+}
+
+impl VersionState {
+    /// Whether it says nothing that a new database would not say.
+    fn is_blank(&self) -> bool {
+        self.last_sequence == 0 && self.files().next().is_none() && self.collections.len() <= 1
+    }
+}

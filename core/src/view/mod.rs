@@ -1,0 +1,83 @@
+//! The view: every memtable and every table file that is the database at one moment, immutable, pinned as a whole.
+//!
+//! Made by `db` whenever a memtable is frozen or a job's result is installed; read by every get and iterator. A reader sees an
+//! entry in a memtable or in a file, never in neither and never in both, because one pointer leads to both.
+
+use crate::error::{Error, ErrorKind};
+use crate::key::{CollectionId, Sequence};
+use crate::memtable::Memtable;
+use crate::observe::FlushReason;
+use crate::sst::SstReader;
+use crate::version::FileMeta;
+use std::sync::Arc;
+
+/// A frozen memtable, and why it was frozen.
+#[derive(Clone)]
+pub struct Frozen {
+    /// The memtable; it takes no more writes.
+    pub memtable: Arc<Memtable>,
+    /// Why.
+    pub reason: FlushReason,
+    /// The last sequence of the newest batch that has an operation in it, be it here or in another memtable.
+    pub batch_end: Sequence,
+}
+
+/// One sorted run: a file's facts and its open reader.
+#[derive(Clone)]
+pub struct Run {
+    /// What the manifest says of it.
+    pub meta: Arc<FileMeta>,
+    /// The open file.
+    pub reader: Arc<SstReader>,
+}
+
+/// Everything that one collection consists of.
+#[derive(Clone)]
+pub struct CollectionView {
+    /// Whose view it is.
+    pub collection: CollectionId,
+    /// The memtable that takes writes.
+    pub active: Arc<Memtable>,
+    /// Frozen memtables, newest first.
+    pub frozen: Vec<Frozen>,
+    /// Runs, newest first.
+    pub runs: Vec<Run>,
+}
+
+/// Everything that the database consists of.
+#[derive(Clone, Default)]
+pub struct View {
+    collections: Vec<Arc<CollectionView>>,
+}
+
+impl View {
+    /// The part of one collection; an error of kind Dropped if it is gone.
+    #[inline]
+    pub fn find(&self, collection: CollectionId) -> crate::error::Result<&Arc<CollectionView>> {
+        match self.collections.binary_search_by_key(&collection, |view| view.collection) {
+            Ok(index) => Ok(&self.collections[index]),
+            Err(_) => Err(Error::new(ErrorKind::Dropped, "the column family was dropped")),
+        }
+    }
+
+    /// All parts, ordered by collection.
+    pub fn collections(&self) -> &[Arc<CollectionView>] {
+        &self.collections
+    }
+
+    /// The same view with one collection's part added or replaced.
+    pub fn with(&self, part: CollectionView) -> Self {
+        let mut collections = self.collections.clone();
+        match collections.binary_search_by_key(&part.collection, |view| view.collection) {
+            Ok(index) => collections[index] = Arc::new(part),
+            Err(index) => collections.insert(index, Arc::new(part)),
+        }
+        Self { collections }
+    }
+
+    /// The same view without one collection.
+    pub fn without(&self, collection: CollectionId) -> Self {
+        let collections = self.collections.iter().filter(|view| view.collection != collection).cloned().collect();
+        Self { collections }
+    }
+}

@@ -1,0 +1,451 @@
+//! What the engine must show from outside, one named test for each property: segments, tombstones, numbered files, one block a
+//! get, several memtables a job, pinned views, group commit.
+
+use sstore::env::Env;
+use sstore::env::executor::SeededRuntime;
+use sstore::env::mem::MemFileSystem;
+use sstore::env::mem::crash::{AllKept, AllLost};
+use sstore::{
+    CloseOptions, ColumnFamily, Db, Durability, ErrorKind, Event, EventKind, FlushReason, IterOptions, Options,
+    ReadOptions, WriteBatch, WriteOptions,
+};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+const SYNC: WriteOptions = WriteOptions { durability: Some(Durability::Sync), no_stall: false };
+
+struct World {
+    files: Arc<MemFileSystem>,
+    runtime: Arc<SeededRuntime>,
+    db: Db,
+    family: ColumnFamily,
+    events: Arc<Mutex<Vec<Event>>>,
+}
+
+fn options(set: &[(&str, &str)]) -> Options {
+    set.iter().fold(Options::new(), |options, (name, value)| options.with(name, value).unwrap())
+}
+
+fn world_on(files: Arc<MemFileSystem>, mut options: Options) -> World {
+    let runtime = SeededRuntime::new(5);
+    let events = Arc::new(Mutex::new(Vec::new()));
+    let sink = events.clone();
+    options.set_listener(Arc::new(move |event| sink.lock().unwrap().push(event.clone())));
+    let env = Env { files: files.clone(), runtime: runtime.clone() };
+    let db = Db::open_in(env, Path::new("/db"), &options).unwrap();
+    let family = db.default_family();
+    World { files, runtime, db, family, events }
+}
+
+fn world(set: &[(&str, &str)]) -> World {
+    world_on(MemFileSystem::new(), options(set))
+}
+
+impl World {
+    fn put(&self, key: &str, value: &str) {
+        self.db.put(&self.family, key.as_bytes(), value.as_bytes(), &WriteOptions::default()).unwrap();
+    }
+
+    fn delete(&self, key: &str) {
+        self.db.delete(&self.family, key.as_bytes(), &WriteOptions::default()).unwrap();
+    }
+
+    fn get(&self, key: &str) -> Option<String> {
+        let value = self.db.get(&self.family, key.as_bytes(), &ReadOptions::default()).unwrap();
+        value.map(|value| String::from_utf8(value.to_vec()).unwrap())
+    }
+
+    fn flush(&self) {
+        self.db.flush(&[]).unwrap().wait(None).unwrap();
+    }
+
+    fn counter(&self, name: &str) -> u64 {
+        self.db.stats().counters.iter().find(|(other, _)| *other == name).unwrap().1
+    }
+
+    fn scan(&self) -> Vec<(String, String)> {
+        let mut iterator = self.db.iterator(&self.family, IterOptions::default()).unwrap();
+        let mut found = Vec::new();
+        let mut valid = iterator.seek_to_first().unwrap();
+        while valid {
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            found.push((text(iterator.key()), text(iterator.value())));
+            valid = iterator.next().unwrap();
+        }
+        found
+    }
+
+    fn told(&self, kind: EventKind) -> Vec<Event> {
+        self.runtime.run_until_idle();
+        self.events.lock().unwrap().iter().filter(|event| event.kind == kind).cloned().collect()
+    }
+}
+
+#[test]
+fn a_flush_makes_one_sorted_segment_and_empties_the_memtable() {
+    let world = world(&[]);
+    for key in ["c", "a", "b"] {
+        world.put(key, key);
+    }
+    let before = world.scan();
+    world.flush();
+    world.put("d", "d");
+    world.flush();
+    let segments = world.db.segments(&world.family).unwrap();
+    assert_eq!(segments.len(), 2);
+    assert_eq!((&segments[0].smallest[..], &segments[0].largest[..], segments[0].entries), (&b"a"[..], &b"c"[..], 3));
+    assert!(segments[0].largest_sequence < segments[1].smallest_sequence, "newest last");
+    assert_eq!(world.db.stats().frozen_memtables, 0);
+    assert_eq!(world.scan()[..3], before[..]);
+    let name = segments[0].path.file_name().unwrap().to_str().unwrap();
+    assert_eq!(name, format!("{:06}.sst", segments[0].number.0));
+}
+
+#[test]
+fn a_get_stops_at_the_newest_segment_that_knows_the_key_and_a_tombstone_ends_it() {
+    let world = world(&[("auto_compaction", "false")]);
+    world.put("k", "old");
+    world.flush();
+    world.put("k", "new");
+    world.flush();
+    let before = world.counter("get_runs_visited");
+    assert_eq!(world.get("k").as_deref(), Some("new"));
+    assert_eq!(world.counter("get_runs_visited") - before, 1, "the older segment is not looked into");
+    world.delete("k");
+    world.flush();
+    let before = world.counter("get_runs_visited");
+    assert_eq!(world.get("k"), None);
+    assert_eq!(world.counter("get_runs_visited") - before, 1, "the tombstone ends the search");
+}
+
+#[test]
+fn tombstones_are_flushed_and_stay_until_the_bottom() {
+    let world = world(&[("auto_compaction", "false")]);
+    for key in ["a", "b"] {
+        world.put(key, key);
+    }
+    world.flush();
+    world.delete("a");
+    world.flush();
+    let segments = world.db.segments(&world.family).unwrap();
+    assert_eq!((segments[1].entries, segments[1].tombstones), (1, 1));
+    world.db.compact(&world.family).unwrap();
+    let segments = world.db.segments(&world.family).unwrap();
+    assert_eq!(segments.len(), 1);
+    assert_eq!((segments[0].entries, segments[0].tombstones), (1, 0), "the tombstone went with what it hid");
+    assert_eq!(world.scan(), [("b".to_owned(), "b".to_owned())]);
+}
+
+#[test]
+fn merging_what_is_all_deleted_leaves_no_segment() {
+    let world = world(&[("auto_compaction", "false")]);
+    world.put("a", "1");
+    world.flush();
+    world.delete("a");
+    world.flush();
+    world.db.compact(&world.family).unwrap();
+    assert_eq!(world.db.segments(&world.family).unwrap(), []);
+    assert_eq!(world.get("a"), None);
+}
+
+#[test]
+fn many_segments_become_one_and_reads_are_identical() {
+    let world = world(&[("auto_compaction", "false")]);
+    for round in 0..5 {
+        for key in 0..40 {
+            if (key + round) % 7 == 0 {
+                world.delete(&format!("k{key:02}"));
+            } else if key % (round + 1) == 0 {
+                world.put(&format!("k{key:02}"), &format!("{round}"));
+            }
+        }
+        world.flush();
+    }
+    let before = world.scan();
+    assert_eq!(world.db.segments(&world.family).unwrap().len(), 5);
+    world.db.compact(&world.family).unwrap();
+    assert_eq!(world.db.segments(&world.family).unwrap().len(), 1);
+    assert_eq!(world.scan(), before);
+}
+
+#[test]
+fn a_snapshot_keeps_its_versions_through_flush_and_merge() {
+    let world = world(&[("auto_compaction", "false")]);
+    world.put("k", "1");
+    let snapshot = world.db.snapshot().unwrap();
+    world.put("k", "2");
+    world.flush();
+    world.delete("k");
+    world.flush();
+    world.db.compact(&world.family).unwrap();
+    let options = ReadOptions { snapshot: Some(&snapshot) };
+    assert_eq!(world.db.get(&world.family, b"k", &options).unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(world.get("k"), None);
+    drop(snapshot);
+    world.db.compact(&world.family).unwrap();
+    assert_eq!(world.db.segments(&world.family).unwrap(), [], "nobody needs the old versions any more");
+}
+
+#[test]
+fn the_log_alone_gives_the_same_reads_after_a_kill() {
+    let world = world(&[]);
+    world.put("a", "1");
+    world.put("a", "2");
+    world.delete("b");
+    world.put("b", "3");
+    let killed = world.files.crash_clone(&mut AllKept);
+    let again = world_on(killed, Options::new());
+    assert_eq!(again.scan(), world.scan());
+    assert_eq!(again.db.segments(&again.family).unwrap().len(), 0);
+}
+
+#[test]
+fn a_synced_write_survives_the_power_cut_that_takes_all_else() {
+    let world = world(&[]);
+    world.db.put(&world.family, b"kept", b"1", &SYNC).unwrap();
+    world.put("lost", "2");
+    let again = world_on(world.files.crash_clone(&mut AllLost), Options::new());
+    assert_eq!(again.scan(), [("kept".to_owned(), "1".to_owned())]);
+}
+
+#[test]
+fn sync_wal_makes_every_write_so_far_durable() {
+    let world = world(&[]);
+    world.put("a", "1");
+    world.db.sync_wal().unwrap();
+    let stats = world.db.stats();
+    assert!(stats.durable_sequence >= stats.sequence);
+    let again = world_on(world.files.crash_clone(&mut AllLost), Options::new());
+    assert_eq!(again.get("a").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_manual_flush_lets_the_old_log_go() {
+    let world = world(&[]);
+    world.put("a", &"x".repeat(1000));
+    let before = world.db.stats().log_segments;
+    world.flush();
+    world.runtime.run_until_idle();
+    assert!(world.db.stats().log_segments <= before);
+    assert!(!world.told(EventKind::LogDeleted).is_empty(), "the segment was deleted");
+    let again = world_on(world.files.crash_clone(&mut AllLost), Options::new());
+    assert_eq!(again.get("a").map(|value| value.len()), Some(1000), "without the log");
+}
+
+#[test]
+fn one_block_is_read_for_a_cold_get() {
+    let files = MemFileSystem::new();
+    let first = world_on(files.clone(), options(&[]));
+    for index in 0..2000 {
+        first.put(&format!("key{index:05}"), &"v".repeat(100));
+    }
+    first.flush();
+    first.db.close(&CloseOptions::default()).unwrap();
+    let World { db, .. } = first;
+    drop(db);
+    let again = world_on(files, Options::new());
+    for index in [7, 1999, 1000] {
+        let before = again.db.stats().cache_misses;
+        assert!(again.get(&format!("key{index:05}")).is_some());
+        assert_eq!(again.db.stats().cache_misses - before, 1);
+    }
+    let before = again.db.stats().cache_misses;
+    assert!(again.get("key00007").is_some());
+    assert_eq!(again.db.stats().cache_misses, before, "the second time it is cached");
+}
+
+#[test]
+fn writers_go_on_while_flushes_stand_still_and_families_are_flushed_first_come_first_served() {
+    let world = world(&[("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "8")]);
+    let second = world.db.create_column_family("second", &options(&[("write_buffer_bytes", "16KiB")])).unwrap();
+    // The executor runs nothing in the background unless asked: flushes stand still.
+    for index in 0..400 {
+        world.db.put(&second, format!("s{index}").as_bytes(), &[7; 100], &WriteOptions::default()).unwrap();
+        world.put(&format!("k{index}"), &"v".repeat(100));
+    }
+    assert!(world.db.stats().frozen_memtables >= 4);
+    let begun: Vec<String> = world.told(EventKind::FlushBegin).iter().map(|event| event.collection.clone()).collect();
+    assert_eq!(&begun[..2], ["second", "default"], "who was full first is flushed first");
+    assert_eq!(world.db.stats().frozen_memtables, 0);
+    assert_eq!(world.db.get(&second, b"s0", &ReadOptions::default()).unwrap().as_deref(), Some(&[7; 100][..]));
+}
+
+#[test]
+fn one_job_takes_several_memtables_and_an_open_iterator_stays_good() {
+    let world = world(&[("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "8")]);
+    for index in 0..300 {
+        world.put(&format!("k{index:03}"), &"v".repeat(100));
+    }
+    let frozen = world.db.stats().frozen_memtables;
+    assert!(frozen >= 2, "{frozen}");
+    let mut iterator = world.db.iterator(&world.family, IterOptions::default()).unwrap();
+    assert!(iterator.seek(b"k100").unwrap());
+    world.runtime.run_until_idle();
+    assert_eq!(world.counter("flushes"), 1, "one job");
+    assert_eq!(world.counter("flushed_memtables"), frozen, "for all of them");
+    for index in 100..300 {
+        assert_eq!(iterator.key(), format!("k{index:03}").as_bytes());
+        iterator.next().unwrap();
+    }
+}
+
+#[test]
+fn the_memory_of_a_flushed_memtable_goes_with_its_last_reader() {
+    let world = world(&[("memory_budget_bytes", "1MiB"), ("write_buffer_bytes", "512KiB")]);
+    for index in 0..1000 {
+        world.put(&format!("k{index:04}"), &"v".repeat(100));
+    }
+    let value = world.db.get(&world.family, b"k0007", &ReadOptions::default()).unwrap().unwrap();
+    let held = world.db.stats().memtable_bytes;
+    world.flush();
+    assert!(world.db.stats().memtable_bytes < held / 4);
+    assert_eq!(&*value, "v".repeat(100).as_bytes(), "a pinned value outlives the flush");
+    world.db.close(&CloseOptions::default()).unwrap();
+    assert_eq!(&*value, "v".repeat(100).as_bytes(), "and the database");
+}
+
+#[test]
+fn a_batch_over_two_families_is_whole_or_absent_after_a_crash() {
+    let world = world(&[]);
+    let other = world.db.create_column_family("other", &Options::new()).unwrap();
+    let mut batch = WriteBatch::new();
+    batch.put(world.family.id(), b"k", b"1").unwrap();
+    batch.put(other.id(), b"k", b"2").unwrap();
+    world.db.write(&batch, &WriteOptions::default()).unwrap();
+    // Flushing one side makes the log durable first, or the other half could be lost.
+    world.db.flush(&[&world.family]).unwrap().wait(None).unwrap();
+    let again = world_on(world.files.crash_clone(&mut AllLost), Options::new());
+    let other = again.db.column_family("other").unwrap();
+    assert_eq!(again.get("k").as_deref(), Some("1"));
+    assert_eq!(again.db.get(&other, b"k", &ReadOptions::default()).unwrap().as_deref(), Some(&b"2"[..]));
+}
+
+#[test]
+fn many_writers_share_one_fsync() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Db::open(directory.path().join("db"), &Options::new()).unwrap();
+    let family = db.default_family();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (db, family) = (&db, &family);
+            scope.spawn(move || {
+                for index in 0..50 {
+                    db.put(family, format!("{thread}/{index}").as_bytes(), b"v", &SYNC).unwrap();
+                }
+            });
+        }
+    });
+    let mut iterator = db.iterator(&family, IterOptions::default()).unwrap();
+    let mut batch = sstore::EntryBatch::new();
+    assert_eq!(iterator.next_batch(&mut batch, 1000, 1 << 20).unwrap(), 400);
+}
+
+#[test]
+fn a_manual_flush_reports_what_it_did_and_why() {
+    let world = world(&[]);
+    let nothing = world.db.flush(&[]).unwrap();
+    assert!(nothing.poll().unwrap().unwrap().files.is_empty(), "nothing to flush is done at once");
+    world.put("a", "1");
+    let token = world.db.flush(&[&world.family]).unwrap();
+    assert!(token.poll().is_none());
+    let timed_out = token.wait(Some(std::time::Duration::ZERO));
+    assert_eq!(timed_out.unwrap_err().kind(), ErrorKind::TimedOut);
+    let result = token.wait(None).unwrap();
+    assert_eq!((result.files.len(), result.entries, result.reason), (1, 1, FlushReason::Manual));
+    assert!(result.durable_sequence >= 1 && result.bytes > 0);
+    let done = world.told(EventKind::FlushDone);
+    assert_eq!((done[0].number, done[0].entries, &done[0].detail[..]), (result.files[0].0, 1, "manual"));
+}
+
+#[test]
+fn closing_says_what_is_open_and_every_call_after_it_is_refused() {
+    let world = world(&[]);
+    world.put("a", "1");
+    let iterator = world.db.iterator(&world.family, IterOptions::default()).unwrap();
+    let snapshot = world.db.snapshot().unwrap();
+    let busy = world.db.close(&CloseOptions::default()).unwrap_err();
+    assert_eq!(busy.kind(), ErrorKind::Busy);
+    assert!(busy.message().contains("1 iterators, 1 snapshots"), "{busy}");
+    assert_eq!(world.get("a").as_deref(), Some("1"), "nothing was closed");
+    drop((iterator, snapshot));
+    world.db.close(&CloseOptions::default()).unwrap();
+    let kinds = [
+        world.db.put(&world.family, b"k", b"v", &WriteOptions::default()).unwrap_err().kind(),
+        world.db.get(&world.family, b"k", &ReadOptions::default()).unwrap_err().kind(),
+        world.db.close(&CloseOptions::default()).unwrap_err().kind(),
+        world.db.snapshot().err().unwrap().kind(),
+        world.db.flush(&[]).err().unwrap().kind(),
+    ];
+    assert_eq!(kinds, [ErrorKind::Closed; 5]);
+}
+
+#[test]
+fn a_forced_close_leaves_open_objects_answering_closed() {
+    let world = world(&[]);
+    world.put("a", "1");
+    let mut iterator = world.db.iterator(&world.family, IterOptions::default()).unwrap();
+    iterator.seek_to_first().unwrap();
+    world.db.close(&CloseOptions { force: true, ..CloseOptions::default() }).unwrap();
+    assert_eq!(iterator.next().unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(iterator.value(), b"1", "what was shown stays readable");
+}
+
+#[test]
+fn a_family_without_a_log_shares_no_batch_and_keeps_what_was_flushed() {
+    let world = world(&[]);
+    let loose = world.db.create_column_family("loose", &options(&[("logged", "false")])).unwrap();
+    let mut batch = WriteBatch::new();
+    batch.put(world.family.id(), b"k", b"1").unwrap();
+    batch.put(loose.id(), b"k", b"2").unwrap();
+    assert_eq!(world.db.write(&batch, &WriteOptions::default()).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(world.db.put(&loose, b"k", b"v", &SYNC).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    world.db.put(&loose, b"flushed", b"1", &WriteOptions::default()).unwrap();
+    world.db.flush(&[&loose]).unwrap().wait(None).unwrap();
+    world.db.put(&loose, b"lost", b"1", &WriteOptions::default()).unwrap();
+    world.put("logged", "1");
+    world.db.sync_wal().unwrap();
+    let again = world_on(world.files.crash_clone(&mut AllLost), Options::new());
+    let loose = again.db.column_family("loose").unwrap();
+    assert!(again.db.contains(&loose, b"flushed", &ReadOptions::default()).unwrap());
+    assert!(!again.db.contains(&loose, b"lost", &ReadOptions::default()).unwrap());
+    assert_eq!(again.get("logged").as_deref(), Some("1"));
+}
+
+#[test]
+fn a_reader_beside_the_writer_sees_its_commits_and_changes_nothing() {
+    let world = world(&[]);
+    world.put("flushed", "1");
+    world.flush();
+    world.put("logged", "2");
+    let calls = world.files.op_count();
+    let env = Env { files: world.files.clone(), runtime: SeededRuntime::new(9) };
+    let reader = Db::open_in(env, Path::new("/db"), &options(&[("read_only", "true")])).unwrap();
+    let family = reader.default_family();
+    for key in [&b"flushed"[..], b"logged"] {
+        assert!(reader.contains(&family, key, &ReadOptions::default()).unwrap());
+    }
+    assert_eq!(reader.put(&family, b"k", b"v", &WriteOptions::default()).unwrap_err().kind(), ErrorKind::ReadOnly);
+    reader.close(&CloseOptions::default()).unwrap();
+    assert_eq!(world.files.op_count(), calls, "not one mutating call");
+}
+
+#[test]
+fn the_same_database_cannot_be_opened_twice() {
+    let world = world(&[]);
+    let env = Env { files: world.files.clone(), runtime: SeededRuntime::new(9) };
+    let error = Db::open_in(env, Path::new("/db"), &Options::new()).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+}
+
+#[test]
+fn opening_obeys_create_if_missing_and_error_if_exists() {
+    let files = MemFileSystem::new();
+    let open = |set: &[(&str, &str)]| {
+        Db::open_in(Env { files: files.clone(), runtime: SeededRuntime::new(2) }, Path::new("/db"), &options(set))
+    };
+    assert_eq!(open(&[("create_if_missing", "false")]).err().unwrap().kind(), ErrorKind::NotFound);
+    assert_eq!(open(&[("read_only", "true")]).err().unwrap().kind(), ErrorKind::NotFound);
+    open(&[]).unwrap().close(&CloseOptions::default()).unwrap();
+    assert_eq!(open(&[("error_if_exists", "true")]).err().unwrap().kind(), ErrorKind::InvalidArgument);
+    open(&[("create_if_missing", "false")]).unwrap();
+}
