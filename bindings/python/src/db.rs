@@ -192,6 +192,11 @@ impl DB {
         detached(py, || self.shared.db().resume())
     }
 
+    /// Reads every live file and checks it; raises CorruptionError at the first damage.
+    fn verify(&self, py: Python<'_>) -> PyResult<()> {
+        detached(py, || self.shared.db().verify())
+    }
+
     /// The live files of all column families.
     fn segments<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let mut all = Vec::new();
@@ -214,21 +219,22 @@ impl DB {
         for (name, value) in [
             ("sequence", stats.sequence),
             ("durable_sequence", stats.durable_sequence),
-            ("memtable_bytes", stats.memtable_bytes as u64),
-            ("frozen_memtables", stats.frozen_memtables as u64),
-            ("frozen_bytes", stats.frozen_bytes as u64),
-            ("cache_bytes", stats.cache_bytes as u64),
+            ("memtable_bytes", stats.memtable_bytes),
+            ("frozen_memtables", stats.frozen_memtables),
+            ("frozen_bytes", stats.frozen_bytes),
+            ("spare_bytes", stats.spare_bytes),
+            ("resident_bytes", stats.resident_bytes),
+            ("cache_bytes", stats.cache_bytes),
             ("cache_hits", stats.cache_hits),
             ("cache_misses", stats.cache_misses),
             ("log_bytes", stats.log_bytes),
-            ("log_segments", stats.log_segments as u64),
+            ("log_segments", stats.log_segments),
             ("file_bytes", stats.file_bytes),
-            ("files", stats.files as u64),
+            ("files", stats.files),
             ("events_dropped", stats.events_dropped),
-            ("families", stats.families as u64),
-            ("open_iterators", open.iterators as u64),
-            ("open_snapshots", open.snapshots as u64),
-            ("open_pinned", open.pinned as u64),
+            ("families", stats.families),
+            ("open_iterators", open.iterators),
+            ("open_snapshots", open.snapshots),
         ] {
             figures.set_item(name, value)?;
         }
@@ -271,7 +277,7 @@ impl DB {
         match attached(py, || Ok((self.shared.db().column_families()?.len(), self.shared.db().stats()))) {
             Ok((families, stats)) => {
                 let plural = if families == 1 { "y" } else { "ies" };
-                let bytes = human_bytes(stats.file_bytes + stats.memtable_bytes as u64);
+                let bytes = human_bytes(stats.file_bytes + stats.memtable_bytes);
                 format!("<sstore.DB {path:?} open, {families} column famil{plural}, {bytes}>")
             }
             Err(_) => format!("<sstore.DB {path:?} closed>"),

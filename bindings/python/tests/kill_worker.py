@@ -11,6 +11,7 @@ so that a hole, or half a batch, shows. What the engine acknowledged goes to the
 from __future__ import annotations
 
 import mmap
+import os
 import random
 import struct
 import sys
@@ -19,8 +20,12 @@ import sstore
 
 SHARED_BYTES = 4096
 PHASES = ("starting", "opening", "writing", "writing_sync", "flushing", "compacting", "iterating", "closing")
-OPTIONS: dict[str, str | int] = {"write_buffer_bytes": "32KiB", "wal_segment_bytes": "64KiB", "compaction_trigger_runs": 3}
 RECORD = struct.Struct("<QQQ")
+
+
+def open_database(path: str | os.PathLike[str]) -> sstore.DB:
+    """With small buffers, so that flushes and merges go on all the time."""
+    return sstore.open(path, write_buffer_bytes="32KiB", wal_segment_bytes="64KiB", compaction_trigger_runs=3)
 
 
 def key_of(record: int) -> bytes:
@@ -76,7 +81,7 @@ def main(path: str, shared: Shared, seed: int) -> None:
     rng = random.Random(seed)
     while True:
         shared.enter("opening")
-        db = sstore.open(path, **OPTIONS)
+        db = open_database(path)
         names = db.column_families()
         mirror = db.column_family("mirror") if "mirror" in names else db.create_column_family("mirror")
         newest = next(db.iterator(include_value=False, reverse=True), None)

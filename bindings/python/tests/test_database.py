@@ -158,7 +158,7 @@ def test_things_of_another_database_are_refused(db: sstore.DB, tmp_path: Path) -
     with sstore.open(tmp_path / "other") as other:
         family, snapshot = other.create_column_family("f"), other.snapshot()
         for call in (
-            lambda: db.get(b"a", snapshot=snapshot),
+            lambda: db.multi_get([b"a"], snapshot=snapshot),
             lambda: db.write_batch().put(b"a", b"", column_family=family),
             lambda: db.write_batch().append(other.write_batch()),
             lambda: db.drop_column_family(family),

@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from kill_worker import OPTIONS, RECORD, SHARED_BYTES, Shared, key_of, value_of
+from kill_worker import RECORD, SHARED_BYTES, Shared, key_of, open_database, value_of
 
 import sstore
 
@@ -77,7 +77,7 @@ def test_kills_lose_nothing(tmp_path: Path) -> None:
         hits[shared.phase] += 1
         acknowledged = shared.acknowledged
         assert shared.synced <= acknowledged
-        with sstore.open(path, **OPTIONS) as db:
+        with open_database(path) as db:
             found = check(db)
             assert found >= acknowledged, f"seed {SEED}, round {round_number}: {acknowledged} acknowledged, {found} found"
             if rng.random() < 0.5:
