@@ -12,6 +12,8 @@ use super::snapshot::SnapshotList;
 use super::{Db, Handle};
 use crate::commit::Commit;
 use crate::env::posix::posix;
+#[cfg(debug_assertions)]
+use crate::env::strict::StrictFileSystem;
 use crate::env::{Bell, Env, FileLock};
 use crate::epoch::{Domain, Shared};
 use crate::error::{Error, ErrorKind, Result};
@@ -42,6 +44,9 @@ impl Db {
 
     /// The same in a given world: for tests, and for hosts with file systems of their own.
     pub fn open_in(env: Env, path: &Path, options: &Options) -> Result<Self> {
+        // In debug builds every test is a test of the order on disk too.
+        #[cfg(debug_assertions)]
+        let env = Env { files: StrictFileSystem::concurrent(env.files), runtime: env.runtime };
         let opening = Opening {
             wal_path: options.wal_dir().unwrap_or_else(|| path.join(file_name::LOG_DIR)),
             env,
@@ -154,7 +159,8 @@ impl Opening {
                 }
             }
         }
-        Err(Error::new(ErrorKind::Busy, "the live writer moves files faster than they can be opened").in_file(&self.path))
+        Err(Error::new(ErrorKind::Busy, "the live writer moves files faster than they can be opened")
+            .in_file(&self.path))
     }
 
     /// One attempt at a consistent picture beside a live writer, without changing a byte.
@@ -175,7 +181,8 @@ impl Opening {
     fn fresh_state(&self) -> Result<VersionState> {
         let log = self.env.files.list(&self.wal_path).unwrap_or_default();
         if let Some(segment) = log.iter().find(|name| segment_number(name).is_some()) {
-            let message = format!("CURRENT is missing, but there is a log segment {segment}: not creating a database over it");
+            let message =
+                format!("CURRENT is missing, but there is a log segment {segment}: not creating a database over it");
             return Err(Error::corruption(&self.path.join(file_name::CURRENT), 0, message));
         }
         let mut state = VersionState::new(self.env.runtime.random());
@@ -223,7 +230,12 @@ impl Opening {
     }
 
     /// Opens every live file: its runs, newest first, by collection.
-    fn open_files(&self, state: &VersionState, catalog: &Catalog, parts: &Parts) -> Result<Vec<(CollectionId, Vec<Run>)>> {
+    fn open_files(
+        &self,
+        state: &VersionState,
+        catalog: &Catalog,
+        parts: &Parts,
+    ) -> Result<Vec<(CollectionId, Vec<Run>)>> {
         let mut view = Vec::new();
         for (id, collection) in &state.collections {
             let directory = &catalog.collections[id].directory;
@@ -251,7 +263,11 @@ impl Opening {
     }
 
     fn assemble(
-        self, parts: Parts, recovered: Recovered, manifest: Option<Manifest>, lock: Option<Box<dyn FileLock>>,
+        self,
+        parts: Parts,
+        recovered: Recovered,
+        manifest: Option<Manifest>,
+        lock: Option<Box<dyn FileLock>>,
     ) -> Core {
         let Recovered { state, catalog, view, active, writer, log, last_sequence, .. } = recovered;
         let commit = Commit::new(last_sequence, writer);
