@@ -38,7 +38,7 @@ mod _sstore {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-        module.add("MAX_KEY_BYTES", sstore::MAX_KEY_BYTES)?;
-        module.add("MAX_VALUE_BYTES", sstore::MAX_VALUE_BYTES)
+        module.add("MAX_KEY_BYTES", sstore::key::MAX_KEY_BYTES)?;
+        module.add("MAX_VALUE_BYTES", sstore::key::MAX_VALUE_BYTES)
     }
 }
