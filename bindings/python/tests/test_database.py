@@ -230,7 +230,7 @@ def test_read_only(path: Path) -> None:
         assert db[b"a"] == b"1" and list(db.items()) == [(b"a", b"1")]
         for call in (lambda: db.put(b"b", b""), lambda: db.delete(b"a"), lambda: db.put(b"b", b"", sync=True)):
             with pytest.raises(sstore.ReadOnlyError):
-                call()
+                call()  # type: ignore[no-untyped-call]
 
 
 def test_errors() -> None:
