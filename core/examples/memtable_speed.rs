@@ -10,8 +10,10 @@ use std::time::Instant;
 
 const ENTRIES: u64 = 480_000;
 
+type Shape = (&'static str, fn(u64) -> Vec<u8>);
+
 fn main() {
-    let shapes: [(&str, fn(u64) -> Vec<u8>); 5] = [
+    let shapes: [Shape; 5] = [
         ("random 16 B", |at| [mix(at).to_be_bytes(), mix(at + ENTRIES).to_be_bytes()].concat()),
         ("8 B shared", |at| [*b"tenant07", mix(at).to_be_bytes()].concat()),
         ("decimal", |at| format!("{:016}", mix(at) % 10_000_000_000_000_000).into_bytes()),
