@@ -87,3 +87,6 @@ impl Task for Helper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
