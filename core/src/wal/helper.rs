@@ -88,3 +88,6 @@ impl Task for Helper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
