@@ -1,0 +1,307 @@
+//! Tests of the log.
+
+use super::*;
+use crate::env::executor::SeededRuntime;
+use crate::env::fault::{Effect, FaultFileSystem, Rule};
+use crate::env::mem::MemFileSystem;
+use crate::env::{Call, FileSystem};
+use crate::error::ErrorKind;
+use crate::record::payload_checksum;
+
+const IDENTITY: LogIdentity = LogIdentity { database_id: 77, epoch: 3 };
+
+fn env_of(files: Arc<dyn FileSystem>) -> Env {
+    Env { files, runtime: SeededRuntime::new(1) }
+}
+
+fn dir() -> &'static Path {
+    Path::new("/db/wal")
+}
+
+fn numbers_from(first: u64) -> Arc<dyn Fn() -> FileNumber + Send + Sync> {
+    let next = AtomicU64::new(first);
+    Arc::new(move || FileNumber(next.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn options(backend: LogBackend) -> LogOptions {
+    LogOptions { backend, segment_bytes_min: 4096, segment_bytes_max: 8192 }
+}
+
+fn create_in(env: &Env, dir: &Path, backend: LogBackend) -> (LogWriter, Arc<Log>) {
+    env.files.create_dir(dir).unwrap();
+    Log::create(env, dir, IDENTITY, options(backend), numbers_from(1), 0, Arc::new(|_| ())).unwrap()
+}
+
+fn payload(sequence: u64, len: usize) -> Vec<u8> {
+    (0..len).map(|at| (sequence as usize * 31 + at) as u8 | 1).collect()
+}
+
+fn append(writer: &mut LogWriter, sequence: u64, len: usize) -> Result<()> {
+    let bytes = payload(sequence, len);
+    let (left, right) = bytes.split_at(len / 3);
+    writer.append(sequence, 1, &[left, right], payload_checksum(&[&bytes]))
+}
+
+type Replayed = (ReplayOutcome, Vec<(u64, Vec<u8>)>);
+
+fn replay_in(env: &Env, dir: &Path, mode: RecoveryMode, newest: u64) -> Result<Replayed> {
+    let mut records = Vec::new();
+    let outcome = replay(env, dir, 77, 3, FileNumber(1), newest, mode, &mut |record| {
+        records.push((record.first_sequence, record.payload.to_vec()));
+        Ok(())
+    })?;
+    Ok((outcome, records))
+}
+
+fn len_of(sequence: u64) -> usize {
+    (sequence * 37 % 300) as usize
+}
+
+fn check_prefix(records: &[(u64, Vec<u8>)]) {
+    for (at, (sequence, bytes)) in records.iter().enumerate() {
+        assert_eq!(*sequence, at as u64 + 1);
+        assert_eq!(*bytes, payload(*sequence, bytes.len()));
+    }
+}
+
+fn round_trip(env: &Env, dir: &Path, backend: LogBackend) {
+    let (mut writer, log) = create_in(env, dir, backend);
+    for sequence in 1..=200 {
+        append(&mut writer, sequence, if sequence == 100 { 20_000 } else { len_of(sequence) }).unwrap();
+        if sequence == 50 {
+            log.sync(50).unwrap();
+            assert_eq!(log.durable_sequence(), 50);
+        }
+    }
+    assert!(log.segments().len() > 3);
+    assert_eq!(log.segments().iter().map(|segment| segment.bytes).sum::<u64>(), log.total_bytes());
+    for mode in [RecoveryMode::PointInTime, RecoveryMode::Absolute] {
+        let (outcome, records) = replay_in(env, dir, mode, 0).unwrap();
+        assert_eq!((outcome.last_sequence, outcome.records, outcome.cut, outcome.clean), (200, 200, None, false));
+        check_prefix(&records);
+    }
+    writer.close().unwrap();
+    assert_eq!(append(&mut writer, 201, 1).unwrap_err().kind(), ErrorKind::Closed);
+    let (outcome, records) = replay_in(env, dir, RecoveryMode::Absolute, 200).unwrap();
+    assert!(outcome.clean && records.len() == 200);
+    check_prefix(&records);
+}
+
+#[test]
+fn what_is_appended_is_replayed() {
+    for backend in [LogBackend::Mapped, LogBackend::Write] {
+        round_trip(&env_of(MemFileSystem::new()), dir(), backend);
+        let temporary = tempfile::tempdir().unwrap();
+        round_trip(&crate::env::posix::posix(), &temporary.path().join("wal"), backend);
+    }
+}
+
+#[test]
+fn a_helper_makes_segments_ahead() {
+    let runtime = SeededRuntime::new(5);
+    let env = Env { files: MemFileSystem::new(), runtime: runtime.clone() };
+    let (mut writer, log) = create_in(&env, dir(), LogBackend::Mapped);
+    let (bell, task) = log.helper();
+    let handle = env.runtime.spawn("log", bell, task).unwrap();
+    for sequence in 1..=300 {
+        append(&mut writer, sequence, len_of(sequence)).unwrap();
+        if sequence % 20 == 0 {
+            runtime.run_until_idle();
+        }
+    }
+    assert!(log.state.lock().ready.is_some());
+    let (outcome, records) = replay_in(&env, dir(), RecoveryMode::Absolute, 0).unwrap();
+    assert_eq!(outcome.segments.len(), log.segments().len() + 1);
+    assert_eq!(records.len(), 300);
+    check_prefix(&records);
+    log.stop();
+    runtime.run_until_idle();
+    assert!(handle.is_done());
+    writer.close().unwrap();
+    assert!(replay_in(&env, dir(), RecoveryMode::Absolute, 0).unwrap().0.clean);
+}
+
+/// A log of a few segments whose records up to `synced` are durable; not closed.
+fn sample(backend: LogBackend, count: u64, synced: u64) -> Arc<MemFileSystem> {
+    let files = MemFileSystem::new();
+    let (mut writer, log) = create_in(&env_of(files.clone()), dir(), backend);
+    for sequence in 1..=count {
+        append(&mut writer, sequence, len_of(sequence)).unwrap();
+        if sequence == synced {
+            log.sync(sequence).unwrap();
+        }
+    }
+    files
+}
+
+#[test]
+fn a_torn_tail_is_cut_at_every_byte() {
+    let env = env_of(sample(LogBackend::Write, 6, 0));
+    let path = dir().join(segment_name(FileNumber(1)));
+    let bytes = crate::env::read_file(&*env.files, &path, 1 << 20).unwrap();
+    let used = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    for len in SEGMENT_HEADER_BYTES as usize + 56..=used {
+        let files = MemFileSystem::new();
+        files.create_dir(dir()).unwrap();
+        files.create(&path).unwrap().write_at(&bytes[..len], 0).unwrap();
+        let (outcome, records) = replay_in(&env_of(files.clone()), dir(), RecoveryMode::PointInTime, 0).unwrap();
+        check_prefix(&records);
+        assert_eq!(outcome.last_sequence, records.len() as u64);
+        assert!(outcome.cut.is_none_or(|cut| cut.sequence == outcome.last_sequence && cut.offset <= len as u64));
+        if let Some(cut) = outcome.cut {
+            let absolute = replay_in(&env_of(files.clone()), dir(), RecoveryMode::Absolute, 0).unwrap_err();
+            assert_eq!((absolute.kind(), absolute.offset()), (ErrorKind::Corruption, Some(cut.offset)));
+            let newer = replay_in(&env_of(files), dir(), RecoveryMode::PointInTime, 99).unwrap_err();
+            assert_eq!(newer.kind(), ErrorKind::Corruption);
+        }
+    }
+}
+
+#[test]
+fn damage_to_durable_bytes_is_corruption() {
+    let files = sample(LogBackend::Mapped, 12, 8);
+    let env = env_of(files.clone());
+    let path = dir().join(segment_name(FileNumber(1)));
+    let bytes = crate::env::read_file(&*env.files, &path, 1 << 20).unwrap();
+    let mut offsets = Vec::new();
+    replay(&env, dir(), 77, 3, FileNumber(1), 0, RecoveryMode::Absolute, &mut |record| {
+        offsets.push(record.offset as usize);
+        Ok(())
+    })
+    .unwrap();
+    for at in 0..offsets[11] {
+        files.damage(&path, at as u64, &[bytes[at] ^ 0x20]).unwrap();
+        let result = replay_in(&env, dir(), RecoveryMode::PointInTime, 0);
+        files.damage(&path, at as u64, &bytes[at..=at]).unwrap();
+        if at < offsets[8] {
+            assert_eq!(result.unwrap_err().path(), Some(path.as_path()), "byte {at}");
+        } else {
+            // Not durable: cut, and never a wrong record.
+            let (outcome, records) = result.unwrap();
+            check_prefix(&records);
+            assert!(outcome.cut.is_some() && records.len() >= 8, "byte {at}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_segment_is_named() {
+    for missing in 1..=3 {
+        let files = sample(LogBackend::Write, 120, 0);
+        let env = env_of(files.clone());
+        let path = dir().join(segment_name(FileNumber(missing)));
+        env.files.remove(&path).unwrap();
+        let error = replay_in(&env, dir(), RecoveryMode::PointInTime, 0).unwrap_err();
+        assert_eq!((error.kind(), error.path()), (ErrorKind::Corruption, Some(path.as_path())));
+        assert_eq!(error.message(), format!("log segment {missing:06} is missing"));
+    }
+}
+
+#[test]
+fn newer_epochs_and_unfinished_segments_are_stale() {
+    let files = sample(LogBackend::Write, 5, 5);
+    let env = env_of(files.clone());
+    let newer = LogIdentity { epoch: 4, ..IDENTITY };
+    Log::create(&env, dir(), newer, options(LogBackend::Write), numbers_from(7), 5, Arc::new(|_| ())).unwrap();
+    files.create(&dir().join("000009.log")).unwrap().write_at(b"sstor", 0).unwrap();
+    files.create(&dir().join("foreign.log")).unwrap();
+    let (outcome, records) = replay_in(&env, dir(), RecoveryMode::PointInTime, 0).unwrap();
+    assert_eq!((outcome.segments, outcome.stale), (vec![FileNumber(1)], vec![FileNumber(7), FileNumber(9)]));
+    assert_eq!(records.len(), 5);
+}
+
+#[test]
+fn segments_below_the_floor_go() {
+    let files = MemFileSystem::new();
+    let env = env_of(files.clone());
+    let (mut writer, log) = create_in(&env, dir(), LogBackend::Mapped);
+    for sequence in 1..=120 {
+        append(&mut writer, sequence, len_of(sequence)).unwrap();
+    }
+    let second = log.segments()[1];
+    let floor = log.floor_for(second.first_sequence);
+    assert_eq!(floor, second.number);
+    assert_eq!(log.remove_below(floor).unwrap(), vec![FileNumber(1)]);
+    let active = log.segments().last().unwrap().number;
+    assert_eq!(log.floor_for(1_000), active);
+    let mut first = 0;
+    replay(&env, dir(), 77, 3, floor, 0, RecoveryMode::Absolute, &mut |record| {
+        first = if first == 0 { record.first_sequence } else { first };
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(first, second.first_sequence);
+    log.remove_below(FileNumber(1_000)).unwrap();
+    assert_eq!(log.segments().len(), 1);
+    assert_eq!(log.total_bytes(), log.segments()[0].bytes);
+    writer.switch_segment().unwrap();
+    writer.switch_segment().unwrap();
+    assert_eq!(log.segments().len(), 2);
+}
+
+#[test]
+fn a_failed_sync_poisons() {
+    let files = FaultFileSystem::new(MemFileSystem::new(), Vec::new());
+    let env = env_of(files.clone());
+    let (mut writer, log) = create_in(&env, dir(), LogBackend::Mapped);
+    append(&mut writer, 1, 10).unwrap();
+    files.add(Rule::once(Call::SyncData, Effect::Error(5)));
+    assert_eq!(log.sync(1).unwrap_err().kind(), ErrorKind::Poisoned);
+    let count = files.count(Call::SyncData);
+    assert_eq!(log.sync(1).unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!(append(&mut writer, 2, 10).unwrap_err().kind(), ErrorKind::Poisoned);
+    assert_eq!((files.count(Call::SyncData), log.durable_sequence()), (count, 0));
+}
+
+#[test]
+fn a_failed_append_leaves_the_log_as_it_was() {
+    for effect in [Effect::Error(28), Effect::ShortWrite(20, 28), Effect::AppliedButError(28)] {
+        let files = FaultFileSystem::new(MemFileSystem::new(), Vec::new());
+        let env = env_of(files.clone());
+        let (mut writer, log) = create_in(&env, dir(), LogBackend::Write);
+        append(&mut writer, 1, 50).unwrap();
+        files.add(Rule::once(Call::Write, effect));
+        assert_eq!(append(&mut writer, 2, 50).unwrap_err().kind(), ErrorKind::NoSpace);
+        assert_eq!(log.appended_sequence(), 1);
+        append(&mut writer, 2, 50).unwrap();
+        files.add(Rule::once(Call::Allocate, Effect::Error(28)));
+        assert_eq!(append(&mut writer, 3, 9_000).unwrap_err().kind(), ErrorKind::NoSpace);
+        append(&mut writer, 3, 9_000).unwrap();
+        assert_eq!(replay_in(&env, dir(), RecoveryMode::Absolute, 0).unwrap().1.len(), 3);
+        // When the record cannot be taken back nobody knows what the segment holds.
+        files.add(Rule::once(Call::Write, effect));
+        files.add(Rule::once(Call::SetLen, Effect::Error(5)));
+        assert_eq!(append(&mut writer, 4, 50).unwrap_err().kind(), ErrorKind::Poisoned);
+        assert!(log.is_poisoned() && log.error().is_some());
+    }
+}
+
+#[test]
+fn threads_share_syncs() {
+    let files = FaultFileSystem::new(MemFileSystem::new(), Vec::new());
+    let env = Env { files: files.clone(), runtime: crate::env::posix::posix().runtime };
+    let (writer, log) = create_in(&env, dir(), LogBackend::Mapped);
+    files.add(Rule::once(Call::SyncData, Effect::Delay(std::time::Duration::from_millis(1))).sticky());
+    let writer = Mutex::new((writer, 0_u64));
+    let before = files.count(Call::SyncData);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..25 {
+                    let sequence = {
+                        let mut writer = writer.lock();
+                        writer.1 += 1;
+                        let sequence = writer.1;
+                        append(&mut writer.0, sequence, 16).unwrap();
+                        sequence
+                    };
+                    log.sync(sequence).unwrap();
+                    assert!(log.durable_sequence() >= sequence);
+                }
+            });
+        }
+    });
+    let syncs = files.count(Call::SyncData) - before;
+    assert!(syncs < 150, "{syncs} syncs for 200 records");
+    assert_eq!(replay_in(&env, dir(), RecoveryMode::Absolute, 0).unwrap().1.len(), 200);
+}

@@ -1,0 +1,66 @@
+//! The back end that writes: one system call per record, for file systems where a shared mapping is no good.
+
+use super::backend::{Store, StoreError};
+use crate::env::File;
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::HEADER_BYTES;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// A scratch buffer that one large record made longer than this is given back.
+const KEPT_SCRATCH_BYTES: usize = 1 << 20;
+
+/// Writes whole records, assembled in a buffer that is kept.
+pub(super) struct WriteStore {
+    file: Arc<dyn File>,
+    scratch: Mutex<Vec<u8>>,
+}
+
+impl WriteStore {
+    pub fn new(file: Arc<dyn File>) -> Self {
+        Self { file, scratch: Mutex::new(Vec::new()) }
+    }
+
+    /// Takes back what a failed write left behind `end`.
+    fn cut_back(&self, end: u64) -> Result<()> {
+        self.file.set_len(end)?;
+        let len = self.file.len()?;
+        if len != end {
+            let message = format!("log segment is {len} bytes after it was cut to {end}");
+            return Err(Error::new(ErrorKind::Io, message).in_file(self.file.path()));
+        }
+        Ok(())
+    }
+}
+
+impl Store for WriteStore {
+    fn store(
+        &self,
+        offset: u64,
+        header: &[u8; HEADER_BYTES],
+        parts: &[&[u8]],
+        record_bytes: u64,
+    ) -> std::result::Result<(), StoreError> {
+        let mut scratch = self.scratch.lock();
+        scratch.clear();
+        scratch.extend_from_slice(header);
+        for part in parts {
+            scratch.extend_from_slice(part);
+        }
+        scratch.resize(record_bytes as usize, 0);
+        let written = self.file.write_at(&scratch, offset);
+        if scratch.capacity() > KEPT_SCRATCH_BYTES {
+            *scratch = Vec::new();
+        }
+        written.map_err(|error| match self.cut_back(offset) {
+            Ok(()) => StoreError::Undone(error),
+            Err(second) => {
+                StoreError::Unknown(error.context(&format!("the record could not be taken back ({second})")))
+            }
+        })
+    }
+
+    fn populate(&self, _offset: u64, _len: u64) -> Result<()> {
+        Ok(())
+    }
+}

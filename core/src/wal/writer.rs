@@ -1,0 +1,198 @@
+//! The one that appends. Owned by the commit lock, which is held over each call.
+
+use super::backend::StoreError;
+use super::helper::POPULATE_STEP_BYTES;
+use super::segment::{Begin, SEGMENT_HEADER_BYTES, Segment};
+use super::{Log, LogEvent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{FileNumber, MAX_SEQUENCE, Sequence};
+use crate::record::{MAX_PAYLOAD_BYTES, RecordHeader, RecordKind, payload_checksum, record_bytes};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Room that a segment keeps for its END record.
+const END_BYTES: u64 = record_bytes(0);
+const BEGIN_BYTES: u64 = record_bytes(24);
+
+/// Appends records. Single-threaded.
+pub struct LogWriter {
+    log: Arc<Log>,
+    active: Arc<Segment>,
+    offset: u64,
+    last_sequence: Sequence,
+    /// Where to ask the helper for more pages.
+    populate_at: u64,
+    closed: bool,
+}
+
+impl LogWriter {
+    /// Makes the first segment, its BEGIN record included, durable.
+    pub(super) fn new(log: Arc<Log>, last_sequence: Sequence) -> Result<Self> {
+        let first = log.make_segment(0)?;
+        let begin = Begin { number: FileNumber(0), end: 0, last_sequence };
+        let begun = begin_segment(&first, &begin).and_then(|end| {
+            first.file.sync_data()?;
+            first.durable.store(end, Ordering::Release);
+            Ok(end)
+        });
+        let offset = begun.inspect_err(|_| log.discard(&first))?;
+        let active = Arc::new(first);
+        log.active_end.store(offset, Ordering::Relaxed);
+        log.state.lock().segments.push_back(active.clone());
+        Ok(Self { log, active, offset, last_sequence, populate_at: offset, closed: false })
+    }
+
+    /// Appends one record of `count` operations from `first_sequence` on, whose payload is the concatenation of `parts` and has
+    /// `checksum` ([`payload_checksum`]). Never syncs, except to make a new segment where none is ready. After an error the log is
+    /// as before, or, with kind Poisoned, unusable. Requires: sequences rise; count > 0.
+    #[inline]
+    pub fn append(&mut self, first_sequence: Sequence, count: u32, parts: &[&[u8]], checksum: u32) -> Result<()> {
+        let payload_len: usize = parts.iter().map(|part| part.len()).sum();
+        let last_sequence = first_sequence + Sequence::from(count.max(1)) - 1;
+        if first_sequence <= self.last_sequence || last_sequence > MAX_SEQUENCE || payload_len > MAX_PAYLOAD_BYTES {
+            return Err(Error::invalid("a log record is too long, or its sequence does not rise"));
+        }
+        self.check_usable()?;
+        let bytes = record_bytes(payload_len);
+        if self.offset + bytes + END_BYTES > self.active.capacity {
+            self.advance(bytes)?;
+        }
+        let header = RecordHeader {
+            kind: RecordKind::Data,
+            sequence: first_sequence,
+            count,
+            payload_len: payload_len as u32,
+            payload_checksum: checksum,
+            durable: self.active.durable.load(Ordering::Acquire),
+        };
+        self.store(&header, parts)?;
+        if self.active.first_sequence.load(Ordering::Relaxed) == 0 {
+            self.active.first_sequence.store(first_sequence, Ordering::Release);
+        }
+        self.last_sequence = last_sequence;
+        // The end after the sequence: who syncs up to an end that it read has then also at least the sequence before it.
+        self.active.last_sequence.store(last_sequence, Ordering::Release);
+        self.publish_end();
+        self.log.appended.store(last_sequence, Ordering::Release);
+        if self.offset >= self.populate_at {
+            self.populate_at = self.offset + POPULATE_STEP_BYTES;
+            self.log.wanted.ring();
+        }
+        Ok(())
+    }
+
+    /// Ends the active segment and goes on in the next. Does nothing if the active one holds no data.
+    pub fn switch_segment(&mut self) -> Result<()> {
+        self.check_usable()?;
+        if self.active.first_sequence.load(Ordering::Relaxed) == 0 { Ok(()) } else { self.advance(0) }
+    }
+
+    /// Ends the log: everything is durable when this returns, and the file ends with an END record. Nothing can be appended
+    /// after it, whether it succeeds or not.
+    pub fn close(&mut self) -> Result<()> {
+        self.check_usable()?;
+        self.closed = true;
+        let log = self.log.clone();
+        log.stop();
+        log.sync(self.last_sequence)?;
+        // Only after the sync: an END record proves that everything before it is durable.
+        let header = RecordHeader {
+            kind: RecordKind::End,
+            sequence: self.last_sequence,
+            count: 0,
+            payload_len: 0,
+            payload_checksum: payload_checksum(&[]),
+            durable: self.active.durable.load(Ordering::Acquire),
+        };
+        self.store(&header, &[])?;
+        self.publish_end();
+        let cut = self.active.file.set_len(self.offset).and_then(|()| self.active.file.sync_data());
+        cut.map_err(|error| log.poison(error))
+    }
+
+    fn check_usable(&self) -> Result<()> {
+        if self.closed {
+            return Err(Error::new(ErrorKind::Closed, "the log is closed"));
+        }
+        self.log.check_poison()
+    }
+
+    #[inline]
+    fn store(&mut self, header: &RecordHeader, parts: &[&[u8]]) -> Result<()> {
+        let bytes = header.record_bytes();
+        let encoded = header.encode(self.active.salt, self.offset);
+        match self.active.store.store(self.offset, &encoded, parts, bytes) {
+            Ok(()) => {
+                self.offset += bytes;
+                Ok(())
+            }
+            Err(StoreError::Undone(error)) => Err(error),
+            Err(StoreError::Unknown(error)) => Err(self.log.poison(error)),
+        }
+    }
+
+    #[inline]
+    fn publish_end(&self) {
+        self.active.end.store(self.offset, Ordering::Release);
+        self.log.active_end.store(self.offset, Ordering::Relaxed);
+    }
+
+    /// Goes on in a segment that has room for a record of `bytes`. After an error the active segment is the same as before.
+    #[cold]
+    fn advance(&mut self, bytes: u64) -> Result<()> {
+        let log = self.log.clone();
+        let wanted = SEGMENT_HEADER_BYTES + BEGIN_BYTES + bytes + END_BYTES;
+        let ready = log.state.lock().ready.take();
+        let next = match ready {
+            Some(ready) if ready.capacity >= wanted => ready,
+            spare => {
+                let began = log.env.runtime.monotonic_nanos();
+                let made = log.make_segment(wanted)?;
+                // Segments are used in order of their numbers, so one that is too small can never be used.
+                if let Some(spare) = spare {
+                    log.discard(&spare);
+                }
+                let nanos = log.env.runtime.monotonic_nanos().saturating_sub(began);
+                if nanos > 0 {
+                    (log.events)(LogEvent::Stalled { nanos });
+                }
+                made
+            }
+        };
+        let begin = Begin { number: self.active.number, end: self.offset, last_sequence: self.last_sequence };
+        let offset = begin_segment(&next, &begin).inspect_err(|_| log.discard(&next))?;
+        let next = Arc::new(next);
+        log.state.lock().segments.push_back(next.clone());
+        log.closed_bytes.fetch_add(self.offset, Ordering::Relaxed);
+        self.active = next;
+        self.offset = offset;
+        self.populate_at = offset;
+        self.publish_end();
+        log.wanted.ring();
+        Ok(())
+    }
+}
+
+/// Stores the BEGIN record of a fresh segment and gives the offset behind it.
+fn begin_segment(segment: &Segment, begin: &Begin) -> Result<u64> {
+    let payload = begin.encode();
+    let header = RecordHeader {
+        kind: RecordKind::Begin,
+        sequence: begin.last_sequence,
+        count: 0,
+        payload_len: payload.len() as u32,
+        payload_checksum: payload_checksum(&[&payload]),
+        durable: 0,
+    };
+    let bytes = header.record_bytes();
+    let encoded = header.encode(segment.salt, SEGMENT_HEADER_BYTES);
+    match segment.store.store(SEGMENT_HEADER_BYTES, &encoded, &[&payload], bytes) {
+        Ok(()) => {}
+        // A segment that nobody uses is thrown away whatever it holds.
+        Err(StoreError::Undone(error) | StoreError::Unknown(error)) => return Err(error),
+    }
+    let end = SEGMENT_HEADER_BYTES + bytes;
+    segment.last_sequence.store(begin.last_sequence, Ordering::Release);
+    segment.end.store(end, Ordering::Release);
+    Ok(end)
+}
