@@ -90,12 +90,13 @@ impl Opening {
 
     fn writable(self) -> Result<Core> {
         let files = self.env.files.clone();
-        let exists = files.file_len(&self.path.join(file_name::CURRENT)).unwrap_or(None).is_some();
+        let exists = files.file_len(&self.path.join(file_name::CURRENT))?.is_some();
         if !exists && !self.options.create_if_missing() {
             let message = "there is no database here, and create_if_missing is false";
             return Err(Error::new(ErrorKind::NotFound, message).in_file(&self.path));
         }
-        if files.create_dir(&self.path)? {
+        // Also if an earlier attempt made the directory and went no further.
+        if files.create_dir(&self.path)? || !exists {
             files.sync_dir(&crate::env::parent(&self.path))?;
         }
         let lock = files.lock(&self.path.join(file_name::LOCK))?;
@@ -109,22 +110,29 @@ impl Opening {
             Some((state, _)) => state,
             None => {
                 let mut state = self.fresh_state()?;
-                // Before any log segment: a crash then leaves a database, not files without one.
-                state.next_file_number = FileNumber(2);
-                Manifest::create(&self.env, &self.path, FileNumber(1), &state)?;
+                // Not over the manifest of an earlier attempt, and before any log segment: a crash then leaves a database, not
+                // files without one.
+                let number = FileNumber(self.number_above_all(&state)?);
+                state.next_file_number = FileNumber(number.0 + 1);
+                Manifest::create(&self.env, &self.path, number, &state)?;
                 state
             }
         };
-        if files.create_dir(&self.wal_path)? {
+        if files.create_dir(&self.wal_path)? || files.list(&self.wal_path)?.is_empty() {
             files.sync_dir(&crate::env::parent(&self.wal_path))?;
         }
         let parts = self.parts();
-        self.number_files_above_all(&state, &parts)?;
+        parts.next_file.store(self.number_above_all(&state)?, std::sync::atomic::Ordering::Relaxed);
         let collections = self.collections(&state)?;
         let view = self.open_files(&state, &collections, &parts)?;
         let recovered = recovery::recover(&self, state, collections, view, &parts)?;
         let manifest_number = FileNumber(parts.next_file.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
         let mut recovered = recovered;
+        // A killed process may have left folders of families whose names no sync covers. The manifest makes `cf` itself durable.
+        match files.sync_dir(&self.path.join(file_name::FAMILIES_DIR)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         recovered.state.next_file_number = FileNumber(manifest_number.0 + 1);
         let manifest = Manifest::create(&self.env, &self.path, manifest_number, &recovered.state)?;
         // Everything that is needed is durable and named by now.
@@ -191,20 +199,21 @@ impl Opening {
     }
 
     /// Numbers of new files begin above every number in the manifest and on disk: a file that a crash left behind is never met.
-    fn number_files_above_all(&self, state: &VersionState, parts: &Parts) -> Result<()> {
-        let mut next = state.next_file_number.0;
+    fn number_above_all(&self, state: &VersionState) -> Result<u64> {
+        let mut next = state.next_file_number.0.max(1);
         for (_, kind) in list_files(&*self.env.files, &self.path)? {
             if let FileKind::Manifest(number) | FileKind::Sst(number) = kind {
                 next = next.max(number.0 + 1);
             }
         }
-        for name in self.env.files.list(&self.wal_path)? {
-            if let Some(number) = segment_number(&name) {
-                next = next.max(number.0 + 1);
-            }
+        let log = match self.env.files.list(&self.wal_path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            names => names?,
+        };
+        for number in log.iter().filter_map(|name| segment_number(name)) {
+            next = next.max(number.0 + 1);
         }
-        parts.next_file.store(next, std::sync::atomic::Ordering::Relaxed);
-        Ok(())
+        Ok(next)
     }
 
     fn collections(&self, state: &VersionState) -> Result<Catalog> {
