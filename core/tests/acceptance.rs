@@ -259,7 +259,7 @@ fn writers_go_on_while_flushes_stand_still_and_families_are_flushed_first_come_f
     let world = world(&[("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "8")]);
     let second = world.db.create_column_family("second", &options(&[("write_buffer_bytes", "16KiB")])).unwrap();
     // The executor runs nothing in the background unless asked: flushes stand still.
-    for index in 0..400 {
+    for index in 0..1200 {
         world.db.put(&second, format!("s{index}").as_bytes(), &[7; 100], &WriteOptions::default()).unwrap();
         world.put(&format!("k{index}"), &"v".repeat(100));
     }
@@ -272,8 +272,8 @@ fn writers_go_on_while_flushes_stand_still_and_families_are_flushed_first_come_f
 
 #[test]
 fn one_job_takes_several_memtables_and_an_open_iterator_stays_good() {
-    let world = world(&[("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "8")]);
-    for index in 0..300 {
+    let world = world(&[("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "64"), ("wal_total_bytes", "1MiB")]);
+    for index in 0..500 {
         world.put(&format!("k{index:03}"), &"v".repeat(100));
     }
     let frozen = world.db.stats().frozen_memtables;
@@ -281,9 +281,10 @@ fn one_job_takes_several_memtables_and_an_open_iterator_stays_good() {
     let mut iterator = world.db.iterator(&world.family, IterOptions::default()).unwrap();
     assert!(iterator.seek(b"k100").unwrap());
     world.runtime.run_until_idle();
+
     assert_eq!(world.counter("flushes"), 1, "one job");
     assert_eq!(world.counter("flushed_memtables"), frozen, "for all of them");
-    for index in 100..300 {
+    for index in 100..500 {
         assert_eq!(iterator.key(), format!("k{index:03}").as_bytes());
         iterator.next().unwrap();
     }

@@ -129,7 +129,7 @@ impl Script {
             let other = format!("n{:05}", self.counter);
             self.write(
                 &[(families[0], &key, Some(&value)), (families[1], &other, Some(&value))],
-                self.counter % sync_every == 0,
+                self.counter.is_multiple_of(sync_every),
             );
         }
     }

@@ -263,14 +263,14 @@ impl Run {
         if self.random.below(2) == 0 {
             range.upper = Some(self.random.key());
         }
-        let held = self.snapshots.last().filter(|_| self.counts.scans % 2 == 0);
+        let held = self.snapshots.last().filter(|_| self.counts.scans.is_multiple_of(2));
         let map = held.map_or(&self.maps[family], |held| &held.maps[family]);
         let expected: Vec<(&Vec<u8>, &Vec<u8>)> =
             map.iter().filter(|(key, _)| range.contains(key)).map(|(key, (value, _))| (key, value)).collect();
         let options = IterOptions {
             range: range.clone(),
             snapshot: held.map(|held| held.snapshot.clone()),
-            scan: self.counts.scans % 3 == 0,
+            scan: self.counts.scans.is_multiple_of(3),
         };
         let mut iterator = self.db().iterator(&self.families[family], options).unwrap();
         let mut at: Option<usize> = None;

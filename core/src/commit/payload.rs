@@ -94,11 +94,7 @@ impl Payload for Many<'_> {
     }
 
     fn for_each<'a>(&'a self, mut apply: impl FnMut(Operation<'a>)) {
-        for operation in self.batch.iter() {
-            // A batch holds only what it encoded itself.
-            if let Ok(operation) = operation {
-                apply(operation);
-            }
-        }
+        // A batch holds only what it encoded itself: nothing is left out.
+        self.batch.iter().flatten().for_each(&mut apply);
     }
 }

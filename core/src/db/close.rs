@@ -1,7 +1,7 @@
 //! Closing: no new writes, what must be flushed is flushed, the log gets its clean end, threads end, the lock is released.
 
-use super::core::{CLOSED, CLOSING, Core, OPEN, closed};
 use super::Db;
+use super::core::{CLOSED, CLOSING, Core, OPEN, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::CollectionId;
 use crate::observe::FlushReason;

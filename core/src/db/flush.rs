@@ -129,7 +129,10 @@ impl Core {
     /// Freezes the active memtables of these families, and gives what to wait for until everything is flushed that they hold
     /// now. Requires: the caller holds the commit lock.
     pub(super) fn begin_flush(
-        &self, state: &mut CommitState, families: &[CollectionId], reason: FlushReason,
+        &self,
+        state: &mut CommitState,
+        families: &[CollectionId],
+        reason: FlushReason,
     ) -> Result<Arc<TokenState>> {
         for &id in families {
             let empty = match state.find(id) {
@@ -148,14 +151,10 @@ impl Core {
                 pending.push((id, newest.memtable.id()));
             }
         }
-        let result = FlushResult {
-            files: Vec::new(),
-            entries: 0,
-            bytes: 0,
-            reason,
-            durable_sequence: state.last_sequence,
-        };
-        let token = Arc::new(TokenState { inner: Mutex::new(Waiting { pending, result, error: None }), bell: Bell::new() });
+        let result =
+            FlushResult { files: Vec::new(), entries: 0, bytes: 0, reason, durable_sequence: state.last_sequence };
+        let token =
+            Arc::new(TokenState { inner: Mutex::new(Waiting { pending, result, error: None }), bell: Bell::new() });
         if token.outcome().is_none() {
             // Registered before the look at the health: a failure in between finds the token.
             self.jobs.lock().add_token(token.clone());

@@ -49,7 +49,10 @@ impl Db {
 
     /// The value of `key`, and the sequence at which it was written.
     pub fn get_with_sequence(
-        &self, family: &ColumnFamily, key: &[u8], options: &ReadOptions<'_>,
+        &self,
+        family: &ColumnFamily,
+        key: &[u8],
+        options: &ReadOptions<'_>,
     ) -> Result<Option<(PinnedBytes, Sequence)>> {
         Ok(match self.look_up(family, key, options, Io::Allowed)? {
             Answer::Present { value, sequence } => Some((value, sequence)),
@@ -59,7 +62,11 @@ impl Db {
 
     /// Copies the value of `key` into `buffer` if it fits, and gives its length either way: compare it with the buffer's.
     pub fn get_into(
-        &self, family: &ColumnFamily, key: &[u8], buffer: &mut [u8], options: &ReadOptions<'_>,
+        &self,
+        family: &ColumnFamily,
+        key: &[u8],
+        buffer: &mut [u8],
+        options: &ReadOptions<'_>,
     ) -> Result<Option<usize>> {
         Ok(self.get(family, key, options)?.map(|value| {
             if let Some(target) = buffer.get_mut(..value.len()) {
@@ -71,7 +78,10 @@ impl Db {
 
     /// The value of `key` if that can be told without the disk; the outer `None` means that it cannot.
     pub fn try_get_resident(
-        &self, family: &ColumnFamily, key: &[u8], options: &ReadOptions<'_>,
+        &self,
+        family: &ColumnFamily,
+        key: &[u8],
+        options: &ReadOptions<'_>,
     ) -> Result<Option<Option<PinnedBytes>>> {
         Ok(match self.look_up(family, key, options, Io::CacheOnly)? {
             Answer::Present { value, .. } => Some(Some(value)),
@@ -87,7 +97,10 @@ impl Db {
 
     /// The values of many keys, in the order of the keys, all as of one moment. The first error ends the call.
     pub fn multi_get(
-        &self, family: &ColumnFamily, keys: &[&[u8]], options: &ReadOptions<'_>,
+        &self,
+        family: &ColumnFamily,
+        keys: &[&[u8]],
+        options: &ReadOptions<'_>,
     ) -> Result<Vec<Option<PinnedBytes>>> {
         let core = &self.handle.core;
         core.check()?;
@@ -101,7 +114,8 @@ impl Db {
         let mut values = vec![None; keys.len()];
         for index in order {
             let index = index as usize;
-            if let Answer::Present { value, .. } = read::get(&view, keys[index], snapshot, Io::Allowed, &core.counters)? {
+            if let Answer::Present { value, .. } = read::get(&view, keys[index], snapshot, Io::Allowed, &core.counters)?
+            {
                 values[index] = Some(value);
             }
         }

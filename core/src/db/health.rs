@@ -28,9 +28,10 @@ impl Health {
 
     fn poisoned(&self) -> Error {
         match &*self.cause.lock() {
-            Some(cause) => {
-                cause.clone().with_kind(ErrorKind::Poisoned).context("writes are refused until the database is reopened")
-            }
+            Some(cause) => cause
+                .clone()
+                .with_kind(ErrorKind::Poisoned)
+                .context("writes are refused until the database is reopened"),
             None => Error::new(ErrorKind::Poisoned, "writes are refused until the database is reopened"),
         }
     }

@@ -85,7 +85,12 @@ impl Core {
 
     /// Installs a flush.
     pub(super) fn install_flush(
-        &self, collection: &Arc<Collection>, taken: &[Frozen], output: &RunOutput, reason: FlushReason, nanos: u64,
+        &self,
+        collection: &Arc<Collection>,
+        taken: &[Frozen],
+        output: &RunOutput,
+        reason: FlushReason,
+        nanos: u64,
     ) -> Result<()> {
         let id = collection.id;
         let mut install = self.install.lock();
@@ -167,7 +172,11 @@ impl Core {
 
     /// Installs a merge: its inputs leave, its output takes their place among the runs.
     pub(super) fn install_compaction(
-        &self, collection: &Arc<Collection>, inputs: &[Run], output: &RunOutput, nanos: u64,
+        &self,
+        collection: &Arc<Collection>,
+        inputs: &[Run],
+        output: &RunOutput,
+        nanos: u64,
     ) -> Result<()> {
         let id = collection.id;
         let mut install = self.install.lock();

@@ -68,7 +68,7 @@ impl DbIterator {
     }
 
     /// Moves to the next entry. InvalidArgument if it stands on none.
-    #[allow(clippy::should_implement_trait)]
+    #[expect(clippy::should_implement_trait, reason = "the field's name for it; an entry borrows from the iterator")]
     pub fn next(&mut self) -> Result<bool> {
         self.check()?;
         self.cursor.next()

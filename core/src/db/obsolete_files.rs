@@ -29,7 +29,10 @@ impl Core {
 }
 
 /// Every file of ours in a database directory: its path, and what it is.
-pub(super) fn list_files(files: &dyn crate::env::FileSystem, path: &Path) -> Result<Vec<(std::path::PathBuf, FileKind)>> {
+pub(super) fn list_files(
+    files: &dyn crate::env::FileSystem,
+    path: &Path,
+) -> Result<Vec<(std::path::PathBuf, FileKind)>> {
     let mut found = Vec::new();
     for name in files.list(path)? {
         if let Some(kind) = file_name::parse(&name) {
@@ -50,7 +53,12 @@ pub(super) fn list_files(files: &dyn crate::env::FileSystem, path: &Path) -> Res
 }
 
 /// Deletes what a crash left behind: tables and manifests that the state does not name. Best effort.
-pub(super) fn delete_orphans(files: &dyn crate::env::FileSystem, path: &Path, state: &VersionState, manifest: FileNumber) {
+pub(super) fn delete_orphans(
+    files: &dyn crate::env::FileSystem,
+    path: &Path,
+    state: &VersionState,
+    manifest: FileNumber,
+) {
     for (found, kind) in list_files(files, path).unwrap_or_default() {
         let orphan = match kind {
             FileKind::Manifest(number) => number != manifest,

@@ -12,6 +12,8 @@ use super::snapshot::SnapshotList;
 use super::{Db, Handle};
 use crate::commit::Commit;
 use crate::env::posix::posix;
+#[cfg(debug_assertions)]
+use crate::env::strict::StrictFileSystem;
 use crate::env::{Bell, Env, FileLock};
 use crate::epoch::{Domain, Shared};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,7 +28,7 @@ use crate::wal::segment_number;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 /// How often a read-only opening starts again when the live writer moves files under it.
 const READ_ONLY_TRIES: u32 = 100;
@@ -42,6 +44,9 @@ impl Db {
 
     /// The same in a given world: for tests, and for hosts with file systems of their own.
     pub fn open_in(env: Env, path: &Path, options: &Options) -> Result<Self> {
+        // In debug builds every test is a test of the order on disk too.
+        #[cfg(debug_assertions)]
+        let env = Env { files: StrictFileSystem::concurrent(env.files), runtime: env.runtime };
         let opening = Opening {
             wal_path: options.wal_dir().unwrap_or_else(|| path.join(file_name::LOG_DIR)),
             env,
@@ -106,27 +111,26 @@ impl Opening {
             let message = "there is a database here already, and error_if_exists is true";
             return Err(Error::invalid(message).in_file(&self.path));
         }
+        if files.create_dir(&self.wal_path)? || files.list(&self.wal_path)?.is_empty() {
+            files.sync_dir(&crate::env::parent(&self.wal_path))?;
+        }
         let state = match found {
             Some((state, _)) => state,
             None => {
                 let mut state = self.fresh_state()?;
-                // Not over the manifest of an earlier attempt, and before any log segment: a crash then leaves a database, not
-                // files without one.
-                let number = FileNumber(self.number_above_all(&state)?);
-                state.next_file_number = FileNumber(number.0 + 1);
-                Manifest::create(&self.env, &self.path, number, &state)?;
+                // Before any log segment: a crash then leaves a database, not files without one.
+                let number = self.first_free_number(&state)?;
+                state.next_file_number = FileNumber(number + 1);
+                Manifest::create(&self.env, &self.path, FileNumber(number), &state)?;
                 state
             }
         };
-        if files.create_dir(&self.wal_path)? || files.list(&self.wal_path)?.is_empty() {
-            files.sync_dir(&crate::env::parent(&self.wal_path))?;
-        }
         let parts = self.parts();
-        parts.next_file.store(self.number_above_all(&state)?, std::sync::atomic::Ordering::Relaxed);
+        parts.next_file.store(self.first_free_number(&state)?, Ordering::Relaxed);
         let collections = self.collections(&state)?;
         let view = self.open_files(&state, &collections, &parts)?;
         let recovered = recovery::recover(&self, state, collections, view, &parts)?;
-        let manifest_number = FileNumber(parts.next_file.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let manifest_number = FileNumber(parts.next_file.fetch_add(1, Ordering::Relaxed));
         let mut recovered = recovered;
         // A killed process may have left folders of families whose names no sync covers. The manifest makes `cf` itself durable.
         match files.sync_dir(&self.path.join(file_name::FAMILIES_DIR)) {
@@ -162,7 +166,8 @@ impl Opening {
                 }
             }
         }
-        Err(Error::new(ErrorKind::Busy, "the live writer moves files faster than they can be opened").in_file(&self.path))
+        Err(Error::new(ErrorKind::Busy, "the live writer moves files faster than they can be opened")
+            .in_file(&self.path))
     }
 
     /// One attempt at a consistent picture beside a live writer, without changing a byte.
@@ -183,7 +188,8 @@ impl Opening {
     fn fresh_state(&self) -> Result<VersionState> {
         let log = self.env.files.list(&self.wal_path).unwrap_or_default();
         if let Some(segment) = log.iter().find(|name| segment_number(name).is_some()) {
-            let message = format!("CURRENT is missing, but there is a log segment {segment}: not creating a database over it");
+            let message =
+                format!("CURRENT is missing, but there is a log segment {segment}: not creating a database over it");
             return Err(Error::corruption(&self.path.join(file_name::CURRENT), 0, message));
         }
         let mut state = VersionState::new(self.env.runtime.random());
@@ -199,19 +205,17 @@ impl Opening {
     }
 
     /// Numbers of new files begin above every number in the manifest and on disk: a file that a crash left behind is never met.
-    fn number_above_all(&self, state: &VersionState) -> Result<u64> {
-        let mut next = state.next_file_number.0.max(1);
+    fn first_free_number(&self, state: &VersionState) -> Result<u64> {
+        let mut next = state.next_file_number.0;
         for (_, kind) in list_files(&*self.env.files, &self.path)? {
             if let FileKind::Manifest(number) | FileKind::Sst(number) = kind {
                 next = next.max(number.0 + 1);
             }
         }
-        let log = match self.env.files.list(&self.wal_path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            names => names?,
-        };
-        for number in log.iter().filter_map(|name| segment_number(name)) {
-            next = next.max(number.0 + 1);
+        for name in self.env.files.list(&self.wal_path)? {
+            if let Some(number) = segment_number(&name) {
+                next = next.max(number.0 + 1);
+            }
         }
         Ok(next)
     }
@@ -232,7 +236,12 @@ impl Opening {
     }
 
     /// Opens every live file: its runs, newest first, by collection.
-    fn open_files(&self, state: &VersionState, catalog: &Catalog, parts: &Parts) -> Result<Vec<(CollectionId, Vec<Run>)>> {
+    fn open_files(
+        &self,
+        state: &VersionState,
+        catalog: &Catalog,
+        parts: &Parts,
+    ) -> Result<Vec<(CollectionId, Vec<Run>)>> {
         let mut view = Vec::new();
         for (id, collection) in &state.collections {
             let directory = &catalog.collections[id].directory;
@@ -260,7 +269,11 @@ impl Opening {
     }
 
     fn assemble(
-        self, parts: Parts, recovered: Recovered, manifest: Option<Manifest>, lock: Option<Box<dyn FileLock>>,
+        self,
+        parts: Parts,
+        recovered: Recovered,
+        manifest: Option<Manifest>,
+        lock: Option<Box<dyn FileLock>>,
     ) -> Core {
         let Recovered { state, catalog, view, active, writer, log, last_sequence, .. } = recovered;
         let commit = Commit::new(last_sequence, writer);

@@ -170,7 +170,8 @@ impl std::fmt::Debug for Options {
 
 fn find(name: &str) -> Result<usize> {
     OptionInfo::ALL.iter().position(|info| info.name == name).ok_or_else(|| {
-        let nearest = OptionInfo::ALL.iter().min_by_key(|info| edit_distance(info.name, name)).map_or("", |info| info.name);
+        let nearest =
+            OptionInfo::ALL.iter().min_by_key(|info| edit_distance(info.name, name)).map_or("", |info| info.name);
         Error::invalid(format!("unknown option \"{name}\"; did you mean \"{nearest}\"?"))
     })
 }
@@ -204,9 +205,8 @@ fn parse_bytes(text: &str) -> Option<u64> {
 }
 
 fn parse(info: &OptionInfo, text: &str) -> Result<Value> {
-    let wrong = |expected: &str| {
-        Error::invalid(format!("option \"{}\" cannot be \"{text}\": {expected} expected", info.name))
-    };
+    let wrong =
+        |expected: &str| Error::invalid(format!("option \"{}\" cannot be \"{text}\": {expected} expected", info.name));
     let number = match info.kind {
         Bool => match text {
             "true" | "1" | "on" | "yes" => 1,
@@ -408,8 +408,9 @@ impl Options {
     /// The options of a stored family: what was stored, overridden by what was set at this opening. Names that this version
     /// does not know are left alone: a newer version stored them.
     pub(super) fn for_stored_collection(&self, stored: &[u8]) -> Result<Self> {
-        let text = std::str::from_utf8(stored)
-            .map_err(|_| Error::new(crate::error::ErrorKind::Corruption, "stored options of a column family are not text"))?;
+        let text = std::str::from_utf8(stored).map_err(|_| {
+            Error::new(crate::error::ErrorKind::Corruption, "stored options of a column family are not text")
+        })?;
         let mut options = self.clone();
         for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
             let Ok(index) = find(name) else { continue };

@@ -67,7 +67,11 @@ fn new_memtable(parts: &Parts) -> Result<(crate::memtable::MemtableWriter, Arc<M
 
 impl Replayed {
     fn read(
-        opening: &Opening, state: &VersionState, catalog: &Catalog, view: Vec<(CollectionId, Vec<Run>)>, parts: &Parts,
+        opening: &Opening,
+        state: &VersionState,
+        catalog: &Catalog,
+        view: Vec<(CollectionId, Vec<Run>)>,
+        parts: &Parts,
     ) -> Result<Self> {
         let mut families = BTreeMap::new();
         for (id, runs) in view {
@@ -109,7 +113,10 @@ impl Replayed {
 
 /// Applies one record: each operation if and only if its family lives and no file holds it yet.
 fn apply(
-    families: &mut BTreeMap<CollectionId, Rebuilt>, record: &LoggedRecord<'_>, wal_path: &std::path::Path, parts: &Parts,
+    families: &mut BTreeMap<CollectionId, Rebuilt>,
+    record: &LoggedRecord<'_>,
+    wal_path: &std::path::Path,
+    parts: &Parts,
 ) -> Result<()> {
     let damaged = |why: &str| {
         let path = wal_path.join(wal::segment_name(record.segment));
@@ -141,7 +148,11 @@ fn apply(
 
 /// Brings the database up to the end of its log, for writing.
 pub(super) fn recover(
-    opening: &Opening, mut state: VersionState, catalog: Catalog, view: Vec<(CollectionId, Vec<Run>)>, parts: &Parts,
+    opening: &Opening,
+    mut state: VersionState,
+    catalog: Catalog,
+    view: Vec<(CollectionId, Vec<Run>)>,
+    parts: &Parts,
 ) -> Result<Recovered> {
     let began = opening.env.runtime.monotonic_nanos();
     parts.events.push(Event::new(EventKind::RecoveryBegin));
@@ -195,7 +206,11 @@ pub(super) fn recover(
 
 /// Brings a picture of the database up to the end of its log, for reading: nothing on disk changes.
 pub(super) fn replay_for_reading(
-    opening: &Opening, state: VersionState, catalog: Catalog, view: Vec<(CollectionId, Vec<Run>)>, parts: &Parts,
+    opening: &Opening,
+    state: VersionState,
+    catalog: Catalog,
+    view: Vec<(CollectionId, Vec<Run>)>,
+    parts: &Parts,
 ) -> Result<Recovered> {
     let replayed = Replayed::read(opening, &state, &catalog, view, parts)?;
     let last_sequence = replayed.last_sequence(&state);
@@ -219,21 +234,17 @@ fn finish(state: VersionState, catalog: Catalog, replayed: Replayed, last_sequen
         });
         active.push(family.active);
     }
-    Recovered {
-        state,
-        catalog,
-        view,
-        active,
-        writer: None,
-        log: None,
-        last_sequence,
-        old_segments: Vec::new(),
-    }
+    Recovered { state, catalog, view, active, writer: None, log: None, last_sequence, old_segments: Vec::new() }
 }
 
 /// Flushes all that was replayed of one family into one file.
 fn flush_rebuilt(
-    opening: &Opening, catalog: &Catalog, id: CollectionId, family: &mut Rebuilt, identity: LogIdentity, parts: &Parts,
+    opening: &Opening,
+    catalog: &Catalog,
+    id: CollectionId,
+    family: &mut Rebuilt,
+    identity: LogIdentity,
+    parts: &Parts,
     edit: &mut VersionEdit,
 ) -> Result<()> {
     if family.memtable.is_empty() && family.frozen.is_empty() {

@@ -20,6 +20,9 @@ impl Core {
         let memtable = full.memtable().clone();
         drop(full);
         memtable.freeze();
+        if memtable.has_iterators() {
+            active.expect_iterators();
+        }
         let name = {
             let catalog = self.catalog.lock();
             self.replace_view(&catalog, |view| match view.find(id) {

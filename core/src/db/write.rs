@@ -70,7 +70,11 @@ fn shares(batch: &WriteBatch) -> Result<Vec<Share>> {
 
 impl Core {
     fn commit_payload(
-        &self, shares: &[Share], payload: &impl Payload, options: &WriteOptions, guarded: Option<&Guarded<'_>>,
+        &self,
+        shares: &[Share],
+        payload: &impl Payload,
+        options: &WriteOptions,
+        guarded: Option<&Guarded<'_>>,
     ) -> Result<Option<Sequence>> {
         self.check_writable()?;
         let durability = options.durability.unwrap_or_else(|| self.options.durability());
@@ -166,7 +170,8 @@ impl Core {
 
     /// Waits until a flush made room. Ends with the background error if flushes fail, so that no writer waits for ever.
     fn wait_for_room(&self, id: CollectionId, options: &WriteOptions) -> Result<()> {
-        let refusal = |kind, cause: &str| Err(Error::new(kind, format!("too many memtables wait for their flush{cause}")));
+        let refusal =
+            |kind, cause: &str| Err(Error::new(kind, format!("too many memtables wait for their flush{cause}")));
         if options.no_stall {
             return refusal(ErrorKind::Stalled, "");
         }
@@ -259,7 +264,12 @@ impl Db {
 
     #[inline]
     fn write_one(
-        &self, family: &ColumnFamily, kind: Kind, key: &[u8], value: &[u8], options: &WriteOptions,
+        &self,
+        family: &ColumnFamily,
+        kind: Kind,
+        key: &[u8],
+        value: &[u8],
+        options: &WriteOptions,
     ) -> Result<Sequence> {
         self.check_family(family)?;
         check_sizes(key, value)?;
@@ -285,7 +295,12 @@ impl Db {
 
     /// Applies a batch if `key` of `family` is as `condition` says, decided and done in one step; else an error of kind Conflict.
     pub fn write_if(
-        &self, family: &ColumnFamily, key: &[u8], condition: Condition, batch: &WriteBatch, options: &WriteOptions,
+        &self,
+        family: &ColumnFamily,
+        key: &[u8],
+        condition: Condition,
+        batch: &WriteBatch,
+        options: &WriteOptions,
     ) -> Result<Sequence> {
         self.check_family(family)?;
         if batch.is_empty() {

@@ -32,6 +32,16 @@ impl PinnedBytes {
         Self { start: bytes.as_ptr(), len: bytes.len(), owner: Some(owner.clone()) }
     }
 
+    /// Pins the bytes that `find` finds in `owner`, if it finds any.
+    #[inline]
+    pub fn find<T: Any + Send + Sync>(
+        owner: &Arc<T>,
+        find: impl for<'a> FnOnce(&'a T) -> Option<&'a [u8]>,
+    ) -> Option<Self> {
+        let bytes = find(owner)?;
+        Some(Self { start: bytes.as_ptr(), len: bytes.len(), owner: Some(owner.clone()) })
+    }
+
     /// Pins a copy.
     pub fn copied(bytes: &[u8]) -> Self {
         if bytes.is_empty() {

@@ -12,9 +12,17 @@ use crate::key::{Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Sequence};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// Data chunks grow with the memtable, so that a thousand idle ones stay small and a busy one takes few.
-const CHUNK_BYTES: [(usize, usize); 4] =
-    [(0, 4 << 10), (4 << 10, 64 << 10), (128 << 10, 256 << 10), (1 << 20, 2 << 20)];
+/// The smallest data chunk, so that a thousand idle memtables stay small.
+const CHUNK_BYTES_MIN: usize = 4 << 10;
+
+/// The largest, so that a busy memtable takes few.
+const CHUNK_BYTES_MAX: usize = 2 << 20;
+
+/// The next data chunk of a memtable that took `data_bytes` so far: a quarter more. What is held counts against the write buffer,
+/// so a chunk must stay small beside what the memtable holds, whatever the buffer's size is.
+fn chunk_bytes(data_bytes: usize) -> usize {
+    (data_bytes / 4).next_power_of_two().clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX)
+}
 
 /// The right to write one memtable.
 pub struct MemtableWriter {
@@ -70,8 +78,7 @@ impl MemtableWriter {
             std::mem::swap(&mut self.space, &mut self.aside);
             return Ok(());
         }
-        let standard =
-            CHUNK_BYTES.iter().rev().find(|(from, _)| self.data_bytes >= *from).map_or(4 << 10, |chunk| chunk.1);
+        let standard = chunk_bytes(self.data_bytes);
         let bytes = if needed <= standard { standard } else { needed.next_multiple_of(4 << 10) };
         let rest = std::mem::replace(&mut self.space, Bump::take(&self.memtable.arena, bytes)?);
         if rest.left() > self.aside.left() {

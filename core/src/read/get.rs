@@ -31,16 +31,16 @@ pub enum Answer {
 pub fn get(view: &CollectionView, key: &[u8], snapshot: Sequence, io: Io, counters: &Counters) -> Result<Answer> {
     let frozen = view.frozen.iter().map(|frozen| &frozen.memtable);
     for memtable in std::iter::once(&view.active).chain(frozen) {
-        if let Some(found) = memtable.get(key, snapshot) {
-            let sequence = found.sequence;
-            return Ok(match found.kind {
-                Kind::Put => {
-                    // The second look finds the same version: nothing at or below a visible snapshot is ever added.
-                    let value = PinnedBytes::new(memtable, |memtable| {
-                        memtable.get(key, sequence).map_or(&[][..], |found| found.value)
-                    });
-                    Answer::Present { sequence, value }
-                }
+        let mut version = (0, Kind::Delete);
+        let found = PinnedBytes::find(memtable, |memtable| {
+            let found = memtable.get(key, snapshot)?;
+            version = (found.sequence, found.kind);
+            Some(found.value)
+        });
+        if let Some(value) = found {
+            let (sequence, kind) = version;
+            return Ok(match kind {
+                Kind::Put => Answer::Present { sequence, value },
                 _ => Answer::Absent { sequence },
             });
         }

@@ -149,6 +149,7 @@ impl VisibleCursor {
     }
 
     /// Moves to the next entry.
+    #[expect(clippy::should_implement_trait, reason = "the field's name for it; an entry borrows from the cursor")]
     pub fn next(&mut self) -> Result<bool> {
         match self.position {
             Position::Fresh | Position::Nowhere => return Err(not_positioned()),
@@ -235,7 +236,11 @@ impl VisibleCursor {
         if let Walk::One(Source::File(file)) = &mut self.cursor {
             file.fill(batch, limit, max_bytes, bound, forward)?;
         }
-        if forward { self.settle_forward()? } else { self.settle_backward()? };
+        if forward {
+            self.settle_forward()?
+        } else {
+            self.settle_backward()?
+        };
         Ok(batch.len())
     }
 

@@ -70,7 +70,11 @@ impl RecordReader {
         if rest < HEADER_BYTES as u64 {
             // Too short for a header: zeros or nothing is an end, anything else the beginning of a cut record.
             let cut = rest > 0 && self.bytes(offset, rest)?.iter().any(|&byte| byte != 0);
-            return Ok(if cut { Step::Damage { offset, why: "record header cut short" } } else { Step::Nothing { offset } });
+            return Ok(if cut {
+                Step::Damage { offset, why: "record header cut short" }
+            } else {
+                Step::Nothing { offset }
+            });
         }
         let salt = self.salt;
         let bytes = self.bytes(offset, HEADER_BYTES as u64)?;

@@ -1,0 +1,30 @@
+# The commands of the project. Each is a few lines in scripts/ or a cargo command; nothing is built by make itself.
+# `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench docs header clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: ## build library, header and wheel; load a million records, kill the loader, lose nothing
+	@scripts/prepare python
+	@build/venv/bin/python scripts/demo.py
+
+test: ## every test: Rust, C, Python, examples, header, symbols, layers
+	@scripts/test
+
+bench: ## measure, beside the limits of this machine, into bench/RESULTS.md
+	@scripts/prepare
+	@scripts/bench
+
+docs: ## docs/options.md and the Rust documentation
+	@cargo xtask option-docs
+	@RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p sstore
+
+header: ## include/sstore.h from ffi/, to be reviewed and committed
+	@cargo xtask header
+
+clean: ## remove what was built
+	@cargo clean
+	@rm -rf build

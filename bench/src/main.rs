@@ -1,0 +1,134 @@
+//! `sstore-bench`: one command that measures the engine and, in the same run, the limits of the machine.
+//!
+//! Called by `make bench` and by hand: `sstore-bench [group]... [--rounds N] [--quick] [--dir D] [--json] [--results FILE]`.
+//! A figure is the median of several rounds, with the least and the greatest beside it. Keys have 16 bytes, values 100.
+
+mod data;
+mod limits;
+mod measure;
+mod memtable;
+mod read;
+mod report;
+mod write;
+
+use measure::Row;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What goes wrong in a measurement ends the run, with its message.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// How much to measure, and where.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Rounds of each measurement.
+    pub rounds: usize,
+    /// Distinct keys in a memtable measurement.
+    pub keys: usize,
+    /// Bytes of memtable that the flush and recovery measurements fill.
+    pub fill_bytes: u64,
+    /// A folder of our own on the disk to be measured; made and removed here.
+    pub dir: PathBuf,
+}
+
+struct Group {
+    name: &'static str,
+    help: &'static str,
+    run: fn(&Plan) -> Result<Vec<Row>>,
+}
+
+const GROUPS: &[Group] = &[
+    Group { name: "memtable", help: "insert, get, sort at freeze, for four shapes of keys", run: memtable::run },
+    Group { name: "put", help: "BUFFERED puts and batches through the mapped log", run: write::put },
+    Group { name: "sync", help: "SYNC puts against the best fdatasync path of the disk", run: write::sync },
+    Group {
+        name: "flush",
+        help: "64 MiB to a durable file, plain and LZ4, against memcpy + write + fdatasync",
+        run: write::flush,
+    },
+    Group { name: "read", help: "get, scan and seek in a flushed, cached file", run: read::read },
+    Group { name: "open", help: "opening with 64 MiB in the log", run: read::open },
+];
+
+struct Arguments {
+    plan: Plan,
+    groups: Vec<&'static Group>,
+    json: bool,
+    results: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = match parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(message) => {
+            eprintln!(
+                "sstore-bench: {message}\n\nusage: sstore-bench [group]... [--rounds N] [--quick] [--dir D] [--json] [--results FILE]"
+            );
+            for group in GROUPS {
+                eprintln!("  {:<9} {}", group.name, group.help);
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    match measure_all(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sstore-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Arguments, String> {
+    let plan = Plan { rounds: 5, keys: 480_000, fill_bytes: 64 << 20, dir: PathBuf::from("build/bench") };
+    let mut arguments = Arguments { plan, groups: Vec::new(), json: false, results: None };
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or(format!("{word} needs a value"));
+        match word.as_str() {
+            "--rounds" => arguments.plan.rounds = value()?.parse().map_err(|_| "--rounds takes a number".to_owned())?,
+            "--dir" => arguments.plan.dir = PathBuf::from(value()?),
+            "--results" => arguments.results = Some(PathBuf::from(value()?)),
+            "--json" => arguments.json = true,
+            "--quick" => {
+                (arguments.plan.rounds, arguments.plan.keys, arguments.plan.fill_bytes) = (1, 20_000, 2 << 20);
+            }
+            "all" => arguments.groups = GROUPS.iter().collect(),
+            name => match GROUPS.iter().find(|group| group.name == name) {
+                Some(group) => arguments.groups.push(group),
+                None => return Err(format!("no group \"{name}\"")),
+            },
+        }
+    }
+    if arguments.groups.is_empty() {
+        arguments.groups = GROUPS.iter().collect();
+    }
+    arguments.plan.rounds = arguments.plan.rounds.max(1);
+    Ok(arguments)
+}
+
+fn measure_all(arguments: &Arguments) -> Result<()> {
+    std::fs::create_dir_all(&arguments.plan.dir)?;
+    let mut rows = Vec::new();
+    for group in &arguments.groups {
+        eprintln!("{}: {}", group.name, group.help);
+        rows.extend((group.run)(&arguments.plan)?);
+    }
+    let machine = report::machine(&arguments.plan.dir);
+    if arguments.json {
+        println!("{}", report::json(&machine, &rows));
+    } else {
+        println!("{}", report::text(&rows));
+    }
+    if let Some(path) = &arguments.results {
+        write_results(path, &machine, &rows)?;
+    }
+    std::fs::remove_dir_all(&arguments.plan.dir)?;
+    Ok(())
+}
+
+fn write_results(path: &Path, machine: &[(&'static str, String)], rows: &[Row]) -> Result<()> {
+    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    std::fs::write(path, report::markdown(machine, &command, rows))?;
+    eprintln!("written: {}", path.display());
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! The table, for people, for programs, and for RESULTS.md.
+
+use crate::measure::{Goal, Row};
+use std::path::Path;
+use std::process::Command;
+
+/// What the figures depend on: commit, processor, kernel, file system, date.
+pub fn machine(dir: &Path) -> Vec<(&'static str, String)> {
+    let output = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success());
+        output.map_or_else(|| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = processors
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split(':').nth(1))
+        .unwrap_or("unknown")
+        .trim()
+        .to_owned();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let changed = if output("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty() {
+        ""
+    } else {
+        ", with uncommitted changes"
+    };
+    vec![
+        ("commit", format!("{}{changed}", output("git", &["rev-parse", "--short", "HEAD"]))),
+        ("date", output("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
+        ("processor", format!("{model}, {cores} cores")),
+        ("kernel", output("uname", &["-sr"])),
+        ("file system", output("stat", &["-f", "-c", "%T", &dir.to_string_lossy()])),
+        ("load at the end", load.split_whitespace().take(3).collect::<Vec<_>>().join(" ")),
+    ]
+}
+
+/// A table for the terminal.
+pub fn text(rows: &[Row]) -> String {
+    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+    let mut text = format!("{:<width$}  {:>12}  {:>25}  goal\n", "", "median", "least to greatest");
+    for row in rows {
+        let spread = format!("{} to {}", figure(row.least), figure(row.greatest));
+        let goal = goal(row);
+        text.push_str(&format!(
+            "{:<width$}  {:>12}  {spread:>25}  {goal}\n",
+            row.name,
+            format!("{} {}", figure(row.median), row.unit)
+        ));
+    }
+    text
+}
+
+/// One JSON object.
+pub fn json(machine: &[(&'static str, String)], rows: &[Row]) -> String {
+    let number = |value: f64| if value.is_finite() { format!("{value}") } else { "null".to_owned() };
+    let facts: Vec<String> =
+        machine.iter().map(|(name, value)| format!("{}:{}", quoted(name), quoted(value))).collect();
+    let figures: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let (limit, reached) = match row.goal {
+                Goal::AtMost(limit) | Goal::AtLeast(limit) => (number(limit), row.goal.reached(row.median) == Some(true)),
+                Goal::None => ("null".to_owned(), true),
+            };
+            format!(
+                "{{\"name\":{},\"unit\":{},\"median\":{},\"least\":{},\"greatest\":{},\"goal\":{limit},\"reached\":{reached}}}",
+                quoted(&row.name),
+                quoted(row.unit),
+                number(row.median),
+                number(row.least),
+                number(row.greatest)
+            )
+        })
+        .collect();
+    format!("{{\"machine\":{{{}}},\"rows\":[{}]}}", facts.join(","), figures.join(","))
+}
+
+/// RESULTS.md.
+pub fn markdown(machine: &[(&'static str, String)], command: &str, rows: &[Row]) -> String {
+    let mut text = String::from(
+        "# Results\n\nWritten by `make bench`. Medians of several rounds, with the least and the greatest; the limits were measured in the\nsame run. How each figure comes about: [README.md](README.md).\n\n",
+    );
+    for (name, value) in machine {
+        text.push_str(&format!("- {name}: {value}\n"));
+    }
+    text.push_str(&format!(
+        "- command: `{command}`\n\n| measurement | median | least to greatest | goal |\n|---|---|---|---|\n"
+    ));
+    for row in rows {
+        text.push_str(&format!(
+            "| {} | {} {} | {} to {} | {} |\n",
+            row.name,
+            figure(row.median),
+            row.unit,
+            figure(row.least),
+            figure(row.greatest),
+            goal(row)
+        ));
+    }
+    text
+}
+
+fn goal(row: &Row) -> String {
+    let reached = |limit: &str| {
+        format!("{limit}{}", if row.goal.reached(row.median) == Some(true) { ", reached" } else { ", MISSED" })
+    };
+    match row.goal {
+        Goal::AtMost(limit) => reached(&format!("≤ {}", figure(limit))),
+        Goal::AtLeast(limit) => reached(&format!("≥ {}", figure(limit))),
+        Goal::None => String::new(),
+    }
+}
+
+/// Three significant digits.
+fn figure(value: f64) -> String {
+    match value.abs() {
+        magnitude if magnitude >= 100.0 => format!("{value:.0}"),
+        magnitude if magnitude >= 10.0 => format!("{value:.1}"),
+        magnitude if magnitude >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let escaped: String = text
+        .chars()
+        .flat_map(|c| match c {
+            '"' | '\\' => vec!['\\', c],
+            c if c.is_control() => vec![' '],
+            c => vec![c],
+        })
+        .collect();
+    format!("\"{escaped}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missed_goal_is_said_aloud() {
+        let rows = [
+            Row::new("a \"b\"", "ns", Goal::AtMost(10.0), vec![20.0]),
+            Row::new("c", "x", Goal::AtLeast(1.0), vec![2.0]),
+        ];
+        assert!(text(&rows).contains("≤ 10.0, MISSED"));
+        assert!(markdown(&[], "x", &rows).contains("≥ 1.00, reached"));
+        assert!(json(&[], &rows).contains("\"a \\\"b\\\"\"") && json(&[], &rows).contains("\"reached\":false"));
+    }
+}

@@ -1,0 +1,155 @@
+//! Write batches: operations on several column families that become visible, and durable, together.
+
+use crate::bytes::{Bytes, pair};
+use crate::error::{attached, detached, invalid};
+use crate::family::{self, ColumnFamily, each_pair};
+use crate::shared::Shared;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::sync::MutexExt;
+use pyo3::types::{PyTuple, PyType};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Operations that are applied together, or not at all.
+///
+/// As a context manager it writes at the end of the block, and discards everything if the block raises. Without
+/// ``column_family`` an operation goes to the family that the batch was made from. Thread-safe.
+#[pyclass(frozen, module = "sstore")]
+pub(crate) struct WriteBatch {
+    shared: Arc<Shared>,
+    family: sstore::ColumnFamily,
+    sync: Option<bool>,
+    batch: Mutex<sstore::WriteBatch>,
+}
+
+impl WriteBatch {
+    pub(crate) fn new(shared: &Arc<Shared>, family: &sstore::ColumnFamily, sync: Option<bool>) -> Self {
+        Self { shared: shared.clone(), family: family.clone(), sync, batch: Mutex::default() }
+    }
+
+    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, sstore::WriteBatch> {
+        self.batch.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn collection(&self, py: Python<'_>, family: Option<&Bound<'_, ColumnFamily>>) -> PyResult<sstore::CollectionId> {
+        match family {
+            Some(_) => Ok(family::resolve(py, &self.shared, family)?.id()),
+            None => Ok(self.family.id()),
+        }
+    }
+}
+
+#[pymethods]
+impl WriteBatch {
+    /// Sets `key` to `value`.
+    #[pyo3(signature = (key, value, *, column_family=None))]
+    fn put(
+        &self,
+        py: Python<'_>,
+        key: Bytes<'_>,
+        value: Bytes<'_>,
+        column_family: Option<&Bound<'_, ColumnFamily>>,
+    ) -> PyResult<()> {
+        let collection = self.collection(py, column_family)?;
+        let mut batch = self.lock(py);
+        attached(py, || batch.put(collection, key.as_slice(), value.as_slice()))
+    }
+
+    /// Removes `key`; it need not exist.
+    #[pyo3(signature = (key, *, column_family=None))]
+    fn delete(&self, py: Python<'_>, key: Bytes<'_>, column_family: Option<&Bound<'_, ColumnFamily>>) -> PyResult<()> {
+        let collection = self.collection(py, column_family)?;
+        let mut batch = self.lock(py);
+        attached(py, || batch.delete(collection, key.as_slice()))
+    }
+
+    /// Sets many: a mapping, or an iterable of pairs.
+    #[pyo3(signature = (pairs, *, column_family=None))]
+    fn put_many(
+        &self,
+        py: Python<'_>,
+        pairs: &Bound<'_, PyAny>,
+        column_family: Option<&Bound<'_, ColumnFamily>>,
+    ) -> PyResult<()> {
+        let collection = self.collection(py, column_family)?;
+        each_pair(py, pairs, |item| {
+            let (key, value) = pair(item)?;
+            let mut batch = self.lock(py);
+            attached(py, || batch.put(collection, key.as_slice(), value.as_slice()))
+        })
+    }
+
+    /// Adds all operations of another batch of the same database.
+    fn append(slf: &Bound<'_, Self>, other: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        if !Arc::ptr_eq(&this.shared, &other.get().shared) {
+            return Err(invalid(py, "the batch is of another database"));
+        }
+        // Copied first, so that one lock is held at a time: the other batch may be this one.
+        let copy = other.get().lock(py).clone();
+        let mut batch = this.lock(py);
+        attached(py, || batch.append(&copy))
+    }
+
+    /// Forgets all operations.
+    fn clear(&self, py: Python<'_>) {
+        self.lock(py).clear();
+    }
+
+    /// Its encoded size in bytes.
+    #[getter]
+    fn size_bytes(&self, py: Python<'_>) -> usize {
+        self.lock(py).size_bytes()
+    }
+
+    /// Applies the operations, empties the batch and returns the sequence of the last of them.
+    #[pyo3(signature = (*, sync=None))]
+    fn write(&self, py: Python<'_>, sync: Option<bool>) -> PyResult<u64> {
+        let mut batch = self.lock(py);
+        let options = family::write_options(sync.or(self.sync));
+        let (shared, content) = (&self.shared, &*batch);
+        let sequence = detached(py, || shared.db().write(content, &options))?;
+        batch.clear();
+        Ok(sequence)
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.lock(py).len()
+    }
+
+    fn __bool__(&self) -> bool {
+        true
+    }
+
+    fn __setitem__(&self, py: Python<'_>, key: Bytes<'_>, value: Bytes<'_>) -> PyResult<()> {
+        self.put(py, key, value, None)
+    }
+
+    fn __delitem__(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<()> {
+        self.delete(py, key, None)
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (kind=None, *_rest))]
+    fn __exit__(&self, py: Python<'_>, kind: Option<&Bound<'_, PyType>>, _rest: &Bound<'_, PyTuple>) -> PyResult<()> {
+        match kind {
+            Some(_) => self.clear(py),
+            None => {
+                self.write(py, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let batch = self.lock(py);
+        format!("<sstore.WriteBatch of {} operations, {} bytes>", batch.len(), batch.size_bytes())
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err("cannot pickle sstore.WriteBatch: it belongs to an open database"))
+    }
+}

@@ -1,0 +1,345 @@
+//! Opening and closing a database, and what concerns it as a whole.
+
+use crate::error::{attached, detached};
+use crate::events::{self, Listener};
+use crate::family::{self, ColumnFamily, segments_of};
+use crate::flush::seconds;
+use crate::options::from_keywords;
+use crate::shared::{self, Shared};
+use crate::snapshot::Snapshot;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use sstore::{CloseOptions, Error, ErrorKind, Event};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Opens the database in the directory `path`, which is created if need be.
+///
+/// Options are keywords; ``sstore.options()`` lists them. ``on_event`` is called with an ``Event`` for whatever the engine
+/// does in the background, on a thread of the engine; what it raises goes to ``sys.unraisablehook``.
+#[pyfunction]
+#[pyo3(signature = (path, *, on_event=None, **options))]
+pub(crate) fn open<'py>(
+    py: Python<'py>,
+    path: PathBuf,
+    on_event: Option<Bound<'py, PyAny>>,
+    options: Option<&Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, DB>> {
+    let mut options = from_keywords(py, options)?;
+    let listener = match on_event {
+        Some(callback) if !callback.is_callable() => return Err(PyTypeError::new_err("on_event must be callable")),
+        Some(callback) => Some(Arc::new(Listener::new(callback.unbind()))),
+        None => None,
+    };
+    if let Some(listener) = listener.clone() {
+        options.set_listener(Arc::new(move |event: &Event| listener.deliver(event)));
+    }
+    let buffered = attached(py, || options.get("durability"))? == "buffered";
+    let db = detached(py, || sstore::Db::open(&path, &options))?;
+    let family = db.default_family();
+    let shared = Shared::new(db, buffered, listener);
+    let base = PyClassInitializer::from(ColumnFamily { shared: shared.clone(), family });
+    Bound::new(py, base.add_subclass(DB { shared }))
+}
+
+/// Removes the database in the directory `path`; refuses one that is open. Files that are not the database's stay.
+#[pyfunction]
+pub(crate) fn destroy(py: Python<'_>, path: PathBuf) -> PyResult<()> {
+    detached(py, || sstore::Db::destroy(&path))
+}
+
+/// Closes every database that is open; registered to run when the interpreter ends.
+#[pyfunction]
+#[pyo3(name = "_close_all")]
+pub(crate) fn close_all(py: Python<'_>) {
+    shared::close_all(py);
+}
+
+/// An open database, and as a mapping its default column family.
+///
+/// A context manager that closes it. Every method may be called from any thread. The methods of ``ColumnFamily`` concern
+/// the default family; ``flush``, ``compact`` and ``segments`` concern all families.
+#[pyclass(frozen, mapping, extends = ColumnFamily, module = "sstore")]
+pub(crate) struct DB {
+    shared: Arc<Shared>,
+}
+
+impl DB {
+    fn families(&self, py: Python<'_>) -> PyResult<Vec<sstore::ColumnFamily>> {
+        attached(py, || {
+            let names = self.shared.db().column_families()?;
+            // One that is dropped in between is not there any more.
+            Ok(names.iter().filter_map(|name| self.shared.db().column_family(name).ok()).collect())
+        })
+    }
+
+    fn wrap(&self, family: sstore::ColumnFamily) -> ColumnFamily {
+        ColumnFamily { shared: self.shared.clone(), family }
+    }
+}
+
+#[pymethods]
+impl DB {
+    /// The database's directory.
+    #[getter]
+    fn path(&self) -> &Path {
+        self.shared.db().path()
+    }
+
+    /// Whether the database was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.shared.db().is_closed()
+    }
+
+    /// What stopped the background work and made the database read-only, or None.
+    #[getter]
+    fn background_error(&self, py: Python<'_>) -> Option<PyErr> {
+        self.shared.db().background_error().map(|error| crate::error::to_python(py, &error))
+    }
+
+    /// Closes the database; every later use raises ClosedError. Closing twice is allowed.
+    ///
+    /// ``flush`` overrides the option ``flush_on_close``; ``timeout`` in seconds bounds the wait for background work.
+    /// Iterators and snapshots that are still open end, unless ``force=False``, which raises BusyError instead.
+    #[pyo3(signature = (*, flush=None, timeout=None, force=true))]
+    fn close(&self, py: Python<'_>, flush: Option<bool>, timeout: Option<f64>, force: bool) -> PyResult<()> {
+        if events::in_callback() {
+            let message = "close waits for the thread that delivers events, and this is it: close from another thread";
+            return Err(crate::error::to_python(py, &Error::new(ErrorKind::Busy, message)));
+        }
+        let (db, options) = (self.shared.db(), CloseOptions { flush, timeout: seconds(py, timeout)?, force });
+        if !db.is_closed() {
+            detached(py, || match db.close(&options) {
+                // Another thread was faster.
+                Err(error) if error.kind() == ErrorKind::Closed => Ok(()),
+                result => result,
+            })?;
+        }
+        if let Some(listener) = &self.shared.listener {
+            listener.clear(py);
+        }
+        Ok(())
+    }
+
+    /// Makes a column family. Its options are keywords and are stored with it.
+    #[pyo3(signature = (name, /, **options))]
+    fn create_column_family(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<ColumnFamily> {
+        let options = from_keywords(py, options)?;
+        detached(py, || self.shared.db().create_column_family(name, &options)).map(|family| self.wrap(family))
+    }
+
+    /// The column family with this name; NotFoundError if there is none.
+    fn column_family(&self, py: Python<'_>, name: &str) -> PyResult<ColumnFamily> {
+        attached(py, || self.shared.db().column_family(name)).map(|family| self.wrap(family))
+    }
+
+    /// The names of all column families, sorted.
+    fn column_families(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        attached(py, || self.shared.db().column_families())
+    }
+
+    /// Drops a column family, given by name or as object, with all it holds.
+    fn drop_column_family(&self, py: Python<'_>, family: &Bound<'_, PyAny>) -> PyResult<()> {
+        let family = match family.cast::<ColumnFamily>() {
+            Ok(family) => family::resolve(py, &self.shared, Some(family))?,
+            Err(_) => {
+                let name: String = family.extract()?;
+                attached(py, || self.shared.db().column_family(&name))?
+            }
+        };
+        detached(py, || self.shared.db().drop_column_family(&family))
+    }
+
+    /// A snapshot of all column families, as a context manager.
+    fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
+        Ok(Snapshot::new(&self.shared, attached(py, || self.shared.db().snapshot())?))
+    }
+
+    /// Writes all memtables to files. Returns a FlushResult, or with ``wait=False`` a FlushToken to wait on.
+    ///
+    /// TimedOutError after `timeout` seconds; the flush goes on.
+    #[pyo3(signature = (wait=true, timeout=None))]
+    fn flush<'py>(&self, py: Python<'py>, wait: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        family::flush(py, &self.shared, &[], wait, timeout)
+    }
+
+    /// Waits until the disk has every write so far.
+    fn sync(&self, py: Python<'_>) -> PyResult<()> {
+        detached(py, || self.shared.db().sync_wal())
+    }
+
+    /// Merges the files of each column family into one, and waits for it.
+    fn compact(&self, py: Python<'_>) -> PyResult<()> {
+        for family in self.families(py)? {
+            detached(py, || match self.shared.db().compact(&family) {
+                Err(error) if error.kind() == ErrorKind::Dropped => Ok(()),
+                result => result,
+            })?;
+            py.check_signals()?;
+        }
+        Ok(())
+    }
+
+    /// Takes up background work and writes again after a failure whose cause is gone, such as a full disk.
+    fn resume(&self, py: Python<'_>) -> PyResult<()> {
+        detached(py, || self.shared.db().resume())
+    }
+
+    /// Reads every live file and checks it; raises CorruptionError at the first damage.
+    fn verify(&self, py: Python<'_>) -> PyResult<()> {
+        detached(py, || self.shared.db().verify())
+    }
+
+    /// The live files of all column families.
+    fn segments<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let mut all = Vec::new();
+        for family in self.families(py)? {
+            all.extend(segments_of(py, &self.shared, &family)?);
+        }
+        Ok(all)
+    }
+
+    /// Figures of the database: sizes in bytes, counters, and histograms in nanoseconds.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let db = self.shared.db();
+        let stats = attached(py, || {
+            // Tells the closed and the forked database, which the figures themselves do not.
+            db.column_families()?;
+            Ok(db.stats())
+        })?;
+        let open = db.open_objects();
+        let figures = PyDict::new(py);
+        for (name, value) in [
+            ("sequence", stats.sequence),
+            ("durable_sequence", stats.durable_sequence),
+            ("memtable_bytes", stats.memtable_bytes),
+            ("frozen_memtables", stats.frozen_memtables),
+            ("frozen_bytes", stats.frozen_bytes),
+            ("spare_bytes", stats.spare_bytes),
+            ("resident_bytes", stats.resident_bytes),
+            ("cache_bytes", stats.cache_bytes),
+            ("cache_hits", stats.cache_hits),
+            ("cache_misses", stats.cache_misses),
+            ("log_bytes", stats.log_bytes),
+            ("log_segments", stats.log_segments),
+            ("file_bytes", stats.file_bytes),
+            ("files", stats.files),
+            ("events_dropped", stats.events_dropped),
+            ("families", stats.families),
+            ("open_iterators", open.iterators),
+            ("open_snapshots", open.snapshots),
+        ] {
+            figures.set_item(name, value)?;
+        }
+        let counters = PyDict::new(py);
+        for (name, value) in &stats.counters {
+            counters.set_item(name, value)?;
+        }
+        let histograms = PyDict::new(py);
+        for (name, summary) in &stats.histograms {
+            let histogram = PyDict::new(py);
+            for (name, value) in [
+                ("count", summary.count),
+                ("sum", summary.sum),
+                ("p50", summary.p50),
+                ("p99", summary.p99),
+                ("p999", summary.p999),
+                ("max", summary.max),
+            ] {
+                histogram.set_item(name, value)?;
+            }
+            histograms.set_item(name, histogram)?;
+        }
+        figures.set_item("counters", counters)?;
+        figures.set_item("histograms", histograms)?;
+        Ok(figures)
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        // A forked child that leaves the block, by sys.exit perhaps, has nothing to close.
+        if self.shared.is_forked() { Ok(()) } else { self.close(py, None, None, true) }
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let path = self.shared.db().path();
+        match attached(py, || Ok((self.shared.db().column_families()?.len(), self.shared.db().stats()))) {
+            Ok((families, stats)) => {
+                let plural = if families == 1 { "y" } else { "ies" };
+                let bytes = human_bytes(stats.file_bytes + stats.memtable_bytes);
+                format!("<sstore.DB {path:?} open, {families} column famil{plural}, {bytes}>")
+            }
+            Err(_) => format!("<sstore.DB {path:?} closed>"),
+        }
+    }
+
+    /// A table of the live files, for notebooks.
+    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+        let mut html = format!("<p><code>{}</code></p>", escape(&self.__repr__(py)));
+        if self.closed() {
+            return Ok(html);
+        }
+        html.push_str("<table><tr><th>family<th>file<th>level<th>size<th>entries<th>smallest<th>largest</tr>");
+        for family in self.families(py)? {
+            for segment in detached(py, || self.shared.db().segments(&family))? {
+                html.push_str(&format!(
+                    "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td><code>{}</code><td><code>{}</code></tr>",
+                    escape(family.name()),
+                    segment.number,
+                    segment.level,
+                    human_bytes(segment.size_bytes),
+                    segment.entries,
+                    escape(&short(&segment.smallest)),
+                    escape(&short(&segment.largest)),
+                ));
+            }
+        }
+        html.push_str("</table>");
+        Ok(html)
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        // While a column family or an iterator uses the database too, its events are wanted, whoever else holds the callable.
+        match &self.shared.listener {
+            Some(listener) if Arc::strong_count(&self.shared) == 2 => listener.visit(&visit),
+            _ => Ok(()),
+        }
+    }
+
+    fn __clear__(&self, py: Python<'_>) {
+        if let Some(listener) = &self.shared.listener {
+            listener.clear(py);
+        }
+    }
+}
+
+/// A size with a binary unit.
+fn human_bytes(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let step = (bytes.max(1).ilog2() / 10).min(units.len() as u32 - 1);
+    if step == 0 {
+        return format!("{bytes} B");
+    }
+    format!("{:.1} {}", bytes as f64 / (1u64 << (10 * step)) as f64, units[step as usize])
+}
+
+/// The beginning of a key, readable.
+fn short(key: &[u8]) -> String {
+    let text = key[..key.len().min(24)].escape_ascii().to_string();
+    if key.len() > 24 { text + "…" } else { text }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

@@ -1,0 +1,81 @@
+//! Events of the engine, handed to a Python callable on the engine's own thread.
+
+use pyo3::prelude::*;
+use pyo3::sync::{MutexExt, PyOnceLock};
+use sstore::Event;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Set when the interpreter ends: from then on no thread of ours may ask for its lock.
+static STOPPED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is delivering an event.
+pub(crate) fn in_callback() -> bool {
+    IN_CALLBACK.get()
+}
+
+/// No event is delivered any more, of any database.
+pub(crate) fn stop() {
+    STOPPED.store(true, Ordering::SeqCst);
+}
+
+/// The callable of one database.
+pub(crate) struct Listener(Mutex<Option<Py<PyAny>>>);
+
+impl Listener {
+    pub(crate) fn new(callback: Py<PyAny>) -> Self {
+        Self(Mutex::new(Some(callback)))
+    }
+
+    /// Lets the callable go: after close, and when the collector breaks a cycle.
+    pub(crate) fn clear(&self, py: Python<'_>) {
+        let callback = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner).take();
+        drop(callback);
+    }
+
+    /// Shows the callable to the garbage collector, which must not wait.
+    pub(crate) fn visit(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        match self.0.try_lock() {
+            Ok(guard) => guard.as_ref().map_or(Ok(()), |callback| visit.call(callback)),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Delivers `event`. What the callable raises goes to `sys.unraisablehook`: there is no caller to raise it to.
+    pub(crate) fn deliver(&self, event: &Event) {
+        if STOPPED.load(Ordering::SeqCst) {
+            return;
+        }
+        IN_CALLBACK.set(true);
+        Python::try_attach(|py| {
+            let guard = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+            let Some(callback) = guard.as_ref().map(|callback| callback.clone_ref(py)) else { return };
+            drop(guard);
+            let callback = callback.into_bound(py);
+            if let Err(error) = to_python(py, event).and_then(|event| callback.call1((event,))) {
+                error.write_unraisable(py, Some(&callback));
+            }
+        });
+        IN_CALLBACK.set(false);
+    }
+}
+
+fn to_python<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    CLASS.import(py, "sstore._types", "Event")?.call1((
+        event.kind.name(),
+        event.unix_nanos,
+        &event.collection,
+        event.number,
+        event.entries,
+        event.bytes,
+        event.micros,
+        &event.detail,
+        event.to_string(),
+    ))
+}

@@ -1,0 +1,44 @@
+//! The Python face of sstore: the extension module `sstore._sstore`, inside the package `sstore`.
+//!
+//! A translation of the Rust interface, not of the C one. Promises: no panic reaches Python (it becomes `PanicError`);
+//! the interpreter lock is held for what stays in memory and released for what may block or is bulk; every object may be
+//! used from several threads, after close, and in a forked child, and then raises.
+
+mod batch;
+mod bytes;
+mod db;
+mod error;
+mod events;
+mod family;
+mod flush;
+mod iterate;
+mod options;
+mod shared;
+mod snapshot;
+
+#[pyo3::pymodule(gil_used = true)]
+mod _sstore {
+    #[pymodule_export]
+    use super::batch::WriteBatch;
+    #[pymodule_export]
+    use super::db::{DB, close_all, destroy, open};
+    #[pymodule_export]
+    use super::family::ColumnFamily;
+    #[pymodule_export]
+    use super::flush::FlushToken;
+    #[pymodule_export]
+    use super::iterate::Iterator;
+    #[pymodule_export]
+    use super::options::options;
+    #[pymodule_export]
+    use super::snapshot::Snapshot;
+
+    use pyo3::prelude::*;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("MAX_KEY_BYTES", sstore::key::MAX_KEY_BYTES)?;
+        module.add("MAX_VALUE_BYTES", sstore::key::MAX_VALUE_BYTES)
+    }
+}

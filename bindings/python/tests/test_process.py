@@ -1,0 +1,119 @@
+"""Forks, the end of the interpreter, Ctrl-C: each in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import sstore
+
+
+def run(script: str, path: Path) -> str:
+    """Runs `script` with the database's path as argument; it must end well and in silence."""
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script), str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_the_interpreter_ends_with_an_open_database(path: Path) -> None:
+    run(
+        """
+        import sys, threading, sstore
+        db = sstore.open(sys.argv[1], on_event=lambda event: str(event))
+        family, iterator, snapshot = db.create_column_family("f"), iter(db), db.snapshot()
+        db[b"a"] = b"1"
+        token = db.flush(wait=False)
+        def work():
+            try:
+                while True:
+                    db[b"b"] = b"2"
+                    db.flush()
+            except sstore.ClosedError:
+                pass
+        threading.Thread(target=work, daemon=True).start()
+        """,
+        path,
+    )
+    with sstore.open(path) as db:
+        assert db[b"a"] == b"1"
+
+
+def test_a_cycle_through_the_callback_is_collected(path: Path) -> None:
+    run(
+        """
+        import gc, sys, weakref, sstore
+        class Owner:
+            def __init__(self):
+                self.db = sstore.open(sys.argv[1], on_event=self.seen)
+            def seen(self, event):
+                pass
+        owner = Owner()
+        gone = weakref.ref(owner)
+        del owner
+        gc.collect()
+        assert gone() is None
+        sstore.open(sys.argv[1]).close()
+        """,
+        path,
+    )
+
+
+def test_a_forked_child_is_refused_and_harms_nothing(path: Path) -> None:
+    out = run(
+        """
+        import gc, os, sys, sstore
+        db = sstore.open(sys.argv[1])
+        db[b"a"] = b"1"
+        snapshot, iterator, batch = db.snapshot(), iter(db), db.write_batch()
+        child = os.fork()
+        if child == 0:
+            calls = [lambda: db[b"a"], lambda: db.put(b"b", b""), lambda: db.put(b"b", b"", sync=True),
+                     lambda: db.flush(), lambda: snapshot[b"a"], lambda: db.iterator(), lambda: len(db),
+                     lambda: db.snapshot(), lambda: db.close(), lambda: batch.write()]
+            refused = 0
+            for call in calls:
+                try:
+                    call()
+                except sstore.ForkedError as error:
+                    assert isinstance(error, RuntimeError)
+                    refused += 1
+            del call, calls, db, snapshot, iterator, batch
+            gc.collect()
+            assert refused == 10, refused
+            sys.exit(0)
+        _, status = os.waitpid(child, 0)
+        assert status == 0, status
+        db[b"c"] = b"3"
+        assert db.flush().entries == 2
+        assert list(db) == [b"a", b"c"]
+        db.close()
+        print("fine")
+        """,
+        path,
+    )
+    assert out == "fine\n"
+
+
+def test_ctrl_c_ends_a_long_iteration(path: Path) -> None:
+    run(
+        """
+        import os, signal, sys, threading, sstore
+        db = sstore.open(sys.argv[1])
+        db.put_many((b"%06d" % i, b"") for i in range(100_000))
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            while True:
+                len(db)
+        except KeyboardInterrupt:
+            db.close()
+        """,
+        path,
+    )

@@ -1,0 +1,238 @@
+//! Raw memory of the caller: bytes in, text in, structs in, results out. Called by every exported function.
+//!
+//! This module may use `unsafe`. The one fact it relies on is the caller's promise (conventions 3 to 6 of the header): a
+//! pointer is NULL or leads to readable, or for results writable, memory of the stated length until the call returns.
+
+use engine::{Error, ErrorKind, Result};
+use std::ffi::{CStr, c_char, c_void};
+use std::path::Path;
+
+/// Bytes that lie somewhere: the pointer and how many. The function that gives one out says until when it is valid.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct sstore_slice {
+    /// The first byte. NULL only where the function says what that means; an empty value has a pointer that is not NULL.
+    pub data: *const c_void,
+    /// How many bytes.
+    pub len: usize,
+}
+
+// SAFETY: plain data; whoever looks through the pointer answers for it.
+unsafe impl Send for sstore_slice {}
+// SAFETY: as above.
+unsafe impl Sync for sstore_slice {}
+
+impl sstore_slice {
+    /// No bytes at all.
+    pub(crate) const NONE: Self = Self { data: std::ptr::null(), len: 0 };
+
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self { data: bytes.as_ptr().cast(), len: bytes.len() }
+    }
+
+    pub(crate) fn read<'a>(&self, name: &str) -> Result<&'a [u8]> {
+        input(self.data, self.len, name)
+    }
+}
+
+/// The caller's bytes. NULL with length 0 is an empty input.
+#[inline]
+pub(crate) fn input<'a>(data: *const c_void, len: usize, name: &str) -> Result<&'a [u8]> {
+    if len > isize::MAX as usize {
+        return Err(too_long(name, len));
+    }
+    if data.is_null() {
+        return if len == 0 { Ok(&[]) } else { Err(null(name)) };
+    }
+    // SAFETY: not NULL, of a possible length, and by the caller's promise readable until the call returns.
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
+}
+
+/// The caller's array.
+pub(crate) fn array<'a, T>(data: *const T, count: usize, name: &str) -> Result<&'a [T]> {
+    if count > isize::MAX as usize / size_of::<T>().max(1) {
+        return Err(too_long(name, count));
+    }
+    if data.is_null() {
+        return if count == 0 { Ok(&[]) } else { Err(null(name)) };
+    }
+    if !data.is_aligned() {
+        return Err(Error::invalid(format!("`{name}` is not aligned")));
+    }
+    // SAFETY: not NULL, aligned, of a possible length, and by the caller's promise readable until the call returns.
+    Ok(unsafe { std::slice::from_raw_parts(data, count) })
+}
+
+/// A buffer of the caller that is filled.
+pub(crate) fn buffer<'a>(data: *mut c_void, len: usize, name: &str) -> Result<&'a mut [u8]> {
+    if len > isize::MAX as usize {
+        return Err(too_long(name, len));
+    }
+    if data.is_null() {
+        return if len == 0 { Ok(&mut []) } else { Err(null(name)) };
+    }
+    // SAFETY: not NULL, of a possible length, and by the caller's promise writable and nobody else's until the call returns.
+    Ok(unsafe { std::slice::from_raw_parts_mut(data.cast(), len) })
+}
+
+/// A NUL-terminated text of the caller's, in UTF-8.
+pub(crate) fn text<'a>(text: *const c_char, name: &str) -> Result<&'a str> {
+    std::str::from_utf8(c_bytes(text, name)?).map_err(|_| Error::invalid(format!("`{name}` is not UTF-8")))
+}
+
+/// A path of the caller's: any bytes but NUL, and not empty.
+pub(crate) fn path<'a>(path: *const c_char) -> Result<&'a Path> {
+    use std::os::unix::ffi::OsStrExt;
+    match c_bytes(path, "path")? {
+        [] => Err(Error::invalid("`path` is empty")),
+        bytes => Ok(Path::new(std::ffi::OsStr::from_bytes(bytes))),
+    }
+}
+
+fn c_bytes<'a>(text: *const c_char, name: &str) -> Result<&'a [u8]> {
+    if text.is_null() {
+        return Err(null(name));
+    }
+    // SAFETY: not NULL, and by the caller's promise terminated and readable until the call returns.
+    Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
+}
+
+/// A struct led by its `struct_size` in bytes, a `u32`.
+///
+/// # Safety
+/// Implement it only for `repr(C)` structs of integers and pointers without padding, whose first field is that `u32`: every
+/// pattern of bits must be a value.
+pub(crate) unsafe trait Sized32: Copy + Default {}
+
+/// Reads a struct that an older or newer caller may have filled: what he does not have is at its default, what we do not
+/// have must be zero. NULL: every default.
+pub(crate) fn structure<T: Sized32>(from: *const T, name: &str) -> Result<T> {
+    let mut value = T::default();
+    if from.is_null() {
+        return Ok(value);
+    }
+    let size = struct_size(from.cast(), name)?;
+    let known = size.min(size_of::<T>());
+    // SAFETY: the caller says that `size` bytes are readable; `known` is at most that and at most the size of `value`, and
+    // `Sized32` promises that any bits are a value.
+    unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), (&raw mut value).cast::<u8>(), known) };
+    for at in known..size {
+        // SAFETY: within the `size` bytes that the caller says are readable.
+        if unsafe { from.cast::<u8>().add(at).read() } != 0 {
+            let message = format!("`{name}` has fields set that this version of the library does not know");
+            return Err(Error::new(ErrorKind::NotSupported, message));
+        }
+    }
+    Ok(value)
+}
+
+/// Fills a struct of the caller's as far as he knows it; his `struct_size` stays.
+pub(crate) fn fill<T: Sized32>(to: *mut T, value: T, name: &str) -> Result<()> {
+    if to.is_null() {
+        return Err(null(name));
+    }
+    let size = struct_size(to.cast_const().cast(), name)?.min(size_of::<T>());
+    // SAFETY: the caller says that `size` bytes are writable, and the first four are his own `struct_size`.
+    unsafe {
+        let (from, to) = ((&raw const value).cast::<u8>(), to.cast::<u8>());
+        std::ptr::copy_nonoverlapping(from.add(4), to.add(4), size - 4);
+    }
+    Ok(())
+}
+
+/// The largest `struct_size` believed: anything beyond is an uninitialised variable.
+const MAX_STRUCT_BYTES: usize = 4096;
+
+fn struct_size(from: *const c_void, name: &str) -> Result<usize> {
+    // SAFETY: not NULL; by the caller's promise at least the leading `u32` is readable.
+    let size = unsafe { from.cast::<u32>().read_unaligned() } as usize;
+    if !(8..=MAX_STRUCT_BYTES).contains(&size) {
+        return Err(Error::invalid(format!("`{name}` has the struct_size {size}: set it to sizeof the struct")));
+    }
+    Ok(size)
+}
+
+/// A variable of the caller's for a result. Written at once, so that it is written on every path.
+pub(crate) struct Out<T>(*mut T);
+
+impl<T> Out<T> {
+    #[inline]
+    pub(crate) fn new(place: *mut T, initial: T) -> Self {
+        let out = Self(place);
+        out.set(initial);
+        out
+    }
+
+    /// Refuses a NULL: for results that the caller must take, because he has to free them.
+    #[inline]
+    pub(crate) fn required(&self, name: &str) -> Result<()> {
+        if self.0.is_null() { Err(null(name)) } else { Ok(()) }
+    }
+
+    #[inline]
+    pub(crate) fn set(&self, value: T) {
+        if !self.0.is_null() {
+            // SAFETY: not NULL, and by the caller's promise a variable of this type until the call returns.
+            unsafe { self.0.write(value) };
+        }
+    }
+}
+
+/// A copy of `bytes` for sstore_free, with a NUL after it that is not counted.
+pub(crate) fn owned(bytes: &[u8]) -> Result<*mut c_void> {
+    // SAFETY: malloc accepts any size; the result is checked.
+    let copy = unsafe { libc::malloc(bytes.len() + 1) };
+    if copy.is_null() {
+        return Err(Error::new(ErrorKind::NoMemory, format!("no memory for a copy of {} bytes", bytes.len())));
+    }
+    // SAFETY: `copy` is a new block of one byte more than `bytes`.
+    unsafe {
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), copy.cast(), bytes.len());
+        copy.cast::<u8>().add(bytes.len()).write(0);
+    }
+    Ok(copy)
+}
+
+/// Frees what a function gave as a copy: the values of sstore_get, the texts of sstore_options_get. NULL does nothing.
+/// Handles have free functions of their own. Does not block; any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_free(memory: *mut c_void) {
+    // SAFETY: by convention 5 of the header it is NULL or came from `owned`, that is from malloc, and was not freed yet.
+    unsafe { libc::free(memory) };
+}
+
+#[cold]
+fn null(name: &str) -> Error {
+    Error::invalid(format!("`{name}` is NULL"))
+}
+
+#[cold]
+fn too_long(name: &str, len: usize) -> Error {
+    Error::invalid(format!("`{name}` cannot be {len} long"))
+}
+
+/// An array of the caller's that is filled; a NULL one swallows everything.
+pub(crate) struct Slots<T> {
+    first: *mut T,
+    count: usize,
+}
+
+pub(crate) fn slots<T>(first: *mut T, count: usize, name: &str) -> Result<Slots<T>> {
+    if count > isize::MAX as usize / size_of::<T>().max(1) {
+        return Err(too_long(name, count));
+    }
+    if !first.is_aligned() {
+        return Err(Error::invalid(format!("`{name}` is not aligned")));
+    }
+    Ok(Slots { first, count })
+}
+
+impl<T> Slots<T> {
+    #[inline]
+    pub(crate) fn set(&self, index: usize, value: T) {
+        if !self.first.is_null() && index < self.count {
+            // SAFETY: not NULL, within the caller's array, which is writable until the call returns by his promise.
+            unsafe { self.first.add(index).write(value) };
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Events: what the library tells the application of its own accord. Called by `options`.
+//!
+//! This module may use `unsafe`: it calls function pointers of the application.
+
+use crate::status::c_text;
+use engine::{Event, EventKind};
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
+
+/// Something that happened in a database. Fields that the kind has no use for are "" or 0.
+/// It and its texts live until the callback returns.
+#[repr(C)]
+pub struct sstore_event {
+    /// sizeof(sstore_event) of the library: fields beyond it do not exist.
+    pub struct_size: u32,
+    /// What happened: a number of sstore_event_kind. A later version may add some.
+    pub kind: u32,
+    /// When, in nanoseconds since 1970.
+    pub unix_nanos: u64,
+    /// The kind's name in lower case, such as "flush_done".
+    pub kind_name: *const c_char,
+    /// The column family concerned.
+    pub family: *const c_char,
+    /// Reason, cause or error.
+    pub detail: *const c_char,
+    /// All of it as one line for a log, without a line end.
+    pub text: *const c_char,
+    /// The file or memtable concerned.
+    pub number: u64,
+    /// Entries or records handled.
+    pub entries: u64,
+    /// Bytes written, read or freed.
+    pub bytes: u64,
+    /// How long it took, in microseconds.
+    pub micros: u64,
+}
+
+/// Receives an event. Runs on a thread of the library, which runs no other callback of that database meanwhile; it may take
+/// its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database, and must not
+/// close it, throw, longjmp or otherwise not return.
+pub type sstore_event_callback = Option<unsafe extern "C" fn(user_data: *mut c_void, event: *const sstore_event)>;
+
+/// What an event tells. The numbers are frozen.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub enum sstore_event_kind {
+    /// A memtable was full, or asked to be flushed, and takes no more writes. `number` is its id.
+    SSTORE_EVENT_MEMTABLE_SEALED = 1,
+    /// A flush job began. `number` is the file that it will write.
+    SSTORE_EVENT_FLUSH_BEGIN = 2,
+    /// A flush job's file is in the manifest and visible. `detail` is the reason.
+    SSTORE_EVENT_FLUSH_DONE = 3,
+    /// A merge of runs began. `number` is the file that it will write.
+    SSTORE_EVENT_COMPACTION_BEGIN = 4,
+    /// A merge's file is in the manifest and visible.
+    SSTORE_EVENT_COMPACTION_DONE = 5,
+    /// A log segment was begun.
+    SSTORE_EVENT_LOG_CREATED = 6,
+    /// A log segment that nobody needs any more was deleted.
+    SSTORE_EVENT_LOG_DELETED = 7,
+    /// A table file that nobody needs any more was deleted.
+    SSTORE_EVENT_TABLE_DELETED = 8,
+    /// Writers wait. `detail` is the cause.
+    SSTORE_EVENT_STALL_BEGIN = 9,
+    /// Writers go on. `micros` is how long they waited.
+    SSTORE_EVENT_STALL_END = 10,
+    /// A background job failed. `detail` is the error.
+    SSTORE_EVENT_BACKGROUND_ERROR = 11,
+    /// Opening found a log to replay.
+    SSTORE_EVENT_RECOVERY_BEGIN = 12,
+    /// The log was replayed. `entries` counts its records, `bytes` their size.
+    SSTORE_EVENT_RECOVERY_DONE = 13,
+    /// A column family was created.
+    SSTORE_EVENT_COLUMN_FAMILY_CREATED = 14,
+    /// A column family was dropped.
+    SSTORE_EVENT_COLUMN_FAMILY_DROPPED = 15,
+    /// A new manifest became current.
+    SSTORE_EVENT_MANIFEST_CREATED = 16,
+}
+
+const _: () = assert!(
+    sstore_event_kind::SSTORE_EVENT_MEMTABLE_SEALED as u32 == EventKind::MemtableSealed as u32
+        && sstore_event_kind::SSTORE_EVENT_MANIFEST_CREATED as u32 == EventKind::ManifestCreated as u32
+);
+
+struct Callback {
+    function: unsafe extern "C" fn(*mut c_void, *const sstore_event),
+    user_data: *mut c_void,
+    destroy: Option<unsafe extern "C" fn(*mut c_void)>,
+}
+
+// SAFETY: the header says that the callback runs on a thread of the library, so the application passes data fit for that.
+unsafe impl Send for Callback {}
+// SAFETY: as above; the engine calls a listener from one thread at a time.
+unsafe impl Sync for Callback {}
+
+impl Callback {
+    fn tell(&self, event: &Event) {
+        let [family, detail, text] =
+            [&event.collection, &event.detail, &event.to_string()].map(|t| c_text(t.as_bytes()));
+        let kind_name = c_text(event.kind.name().as_bytes());
+        let event = sstore_event {
+            struct_size: size_of::<sstore_event>() as u32,
+            kind: event.kind as u32,
+            unix_nanos: event.unix_nanos,
+            kind_name: kind_name.as_ptr(),
+            family: family.as_ptr(),
+            detail: detail.as_ptr(),
+            text: text.as_ptr(),
+            number: event.number,
+            entries: event.entries,
+            bytes: event.bytes,
+            micros: event.micros,
+        };
+        // SAFETY: by the contract of sstore_options_set_listener the function may be called with this data until
+        // `destroy` was, which waits for this object to be dropped.
+        unsafe { (self.function)(self.user_data, &raw const event) };
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.destroy {
+            // SAFETY: by the contract of sstore_options_set_listener it is called once, when nobody can call the callback.
+            unsafe { destroy(self.user_data) };
+        }
+    }
+}
+
+pub(crate) fn listener(
+    function: unsafe extern "C" fn(*mut c_void, *const sstore_event),
+    user_data: *mut c_void,
+    destroy: Option<unsafe extern "C" fn(*mut c_void)>,
+) -> Arc<dyn Fn(&Event) + Send + Sync> {
+    let callback = Callback { function, user_data, destroy };
+    Arc::new(move |event| callback.tell(event))
+}

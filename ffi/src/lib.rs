@@ -1,0 +1,30 @@
+//! The C interface: a translation of the engine's Rust interface, one file per group of functions.
+//!
+//! Every function checks its pointers, calls one function of the engine and converts the result; it decides nothing. What it
+//! may assume of its callers, and they of it, are the numbered conventions at the head of `include/sstore.h`, which is
+//! generated from the doc comments here (see `ffi/cbindgen.toml`). All work on raw memory is in `boundary`, `handle`,
+//! `bytes` and `events`; the other files are safe code.
+#![allow(unsafe_code)] // exported names are `unsafe` attributes; blocks occur only in the modules named above
+#![allow(non_camel_case_types)] // names are those of the header
+#![allow(clippy::missing_safety_doc)] // the conventions of the header are the safety contract of every function
+#![allow(clippy::too_many_arguments)] // C has no optional ones
+
+mod handle;
+pub mod status;
+
+mod boundary;
+pub mod bytes;
+pub mod version;
+
+pub mod batch;
+pub mod column_family;
+pub mod events;
+pub mod flush;
+pub mod get;
+pub mod iterator;
+pub mod open;
+pub mod options;
+pub mod segments;
+pub mod snapshot;
+pub mod stats;
+pub mod write;

@@ -1,0 +1,160 @@
+//! Statistics: what the database holds and has done, as a struct and as named numbers.
+
+use crate::boundary::{self, Stop};
+use crate::bytes::{self, Out, Sized32};
+use crate::handle::Object;
+use crate::open::{Database, sstore_db};
+use crate::status::{c_text, sstore_code, sstore_error};
+use std::ffi::{CString, c_char};
+
+/// What a database holds, at one moment. Taken without stopping anyone: the numbers may be a few operations apart.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct sstore_stats {
+    /// Set by the caller to sizeof(sstore_stats).
+    pub struct_size: u32,
+    /// Always 0.
+    pub reserved: u32,
+    /// The last write that is visible.
+    pub sequence: u64,
+    /// Every write up to this one is durable.
+    pub durable_sequence: u64,
+    /// Memory of the memtables that take writes.
+    pub memtable_bytes: u64,
+    /// Memtables that wait for their flush.
+    pub frozen_memtables: u64,
+    /// Their memory.
+    pub frozen_bytes: u64,
+    /// Memory of the block cache.
+    pub cache_bytes: u64,
+    /// Blocks found in it.
+    pub cache_hits: u64,
+    /// Blocks not found in it.
+    pub cache_misses: u64,
+    /// Size of the log.
+    pub log_bytes: u64,
+    /// Its segments.
+    pub log_segments: u64,
+    /// Size of the tables.
+    pub file_bytes: u64,
+    /// How many tables.
+    pub files: u64,
+    /// Events dropped because the listener was slow.
+    pub events_dropped: u64,
+    /// Column families.
+    pub families: u64,
+}
+
+macro_rules! stats {
+    ($($field:ident)*) => {
+        impl Default for sstore_stats {
+            fn default() -> Self {
+                Self { struct_size: size_of::<Self>() as u32, reserved: 0, $($field: 0,)* }
+            }
+        }
+
+        impl From<&engine::Stats> for sstore_stats {
+            fn from(stats: &engine::Stats) -> Self {
+                Self { $($field: stats.$field as u64,)* ..Self::default() }
+            }
+        }
+    };
+}
+
+stats! {
+    sequence durable_sequence memtable_bytes frozen_memtables frozen_bytes cache_bytes cache_hits
+    cache_misses log_bytes log_segments file_bytes files events_dropped families
+}
+
+// SAFETY: `repr(C)`, two u32, then u64: no padding, any bits are a value.
+unsafe impl Sized32 for sstore_stats {}
+
+/// Fills `*stats`, which must have its struct_size set. Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_stats_get(
+    db: *const sstore_db,
+    stats: *mut sstore_stats,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    boundary::call(error, |handles| {
+        bytes::fill(stats, sstore_stats::default(), "stats")?;
+        let database = handles.pin::<Database>(db)?;
+        Ok(bytes::fill(stats, sstore_stats::from(&database.db.stats()), "stats")?)
+    })
+}
+
+/// Named counters and times at one moment. Thread safety: free. Free with sstore_metrics_free.
+pub struct sstore_metrics {
+    _opaque: [u8; 0],
+}
+
+struct MetricsObject(Vec<(CString, u64)>);
+
+impl Object for MetricsObject {
+    type Opaque = sstore_metrics;
+    const TYPE: u8 = 13;
+    const NAME: &'static str = "metrics object";
+    const PROMPT: bool = false;
+}
+
+/// Takes every counter since the database was opened, and of every histogram the parts `<name>.count`, `.sum`, `.p50`, `.p99`,
+/// `.p999` and `.max` in nanoseconds. `*metrics` is the caller's; free it with sstore_metrics_free. Does not block; any thread.
+/// Errors: CLOSED, INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_metrics_create(
+    db: *const sstore_db,
+    metrics: *mut *mut sstore_metrics,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let out = Out::new(metrics, std::ptr::null_mut());
+    boundary::call(error, |handles| {
+        out.required("metrics")?;
+        let stats = handles.pin::<Database>(db)?.db.stats();
+        let mut named: Vec<_> = stats.counters.iter().map(|(name, value)| (c_text(name.as_bytes()), *value)).collect();
+        for (name, summary) in &stats.histograms {
+            let parts = [
+                ("count", summary.count),
+                ("sum", summary.sum),
+                ("p50", summary.p50),
+                ("p99", summary.p99),
+                ("p999", summary.p999),
+                ("max", summary.max),
+            ];
+            named.extend(parts.map(|(part, value)| (c_text(format!("{name}.{part}").as_bytes()), value)));
+        }
+        out.set(handles.insert(MetricsObject(named))?);
+        Ok(())
+    })
+}
+
+/// How many there are; 0 for NULL and for what is no metrics object. Does not block; any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_metrics_count(metrics: *const sstore_metrics) -> usize {
+    boundary::value(0, |handles| Ok(handles.pin::<MetricsObject>(metrics)?.0.len()))
+}
+
+/// Name and value at `index`; each may be NULL. The name lives until the metrics are freed. Does not block; any thread.
+/// Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_metrics_get(
+    metrics: *const sstore_metrics,
+    index: usize,
+    name: *mut *const c_char,
+    value: *mut u64,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let (out_name, out_value) = (Out::new(name, std::ptr::null()), Out::new(value, 0));
+    boundary::call(error, |handles| {
+        let metrics = handles.pin::<MetricsObject>(metrics)?;
+        let (name, value) = metrics.0.get(index).ok_or(Stop::Missing)?;
+        out_name.set(name.as_ptr());
+        out_value.set(*value);
+        Ok(())
+    })
+}
+
+/// Frees metrics. NULL and what was freed already do nothing. Does not block; any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_metrics_free(metrics: *mut sstore_metrics) {
+    boundary::value((), |handles| handles.remove::<MetricsObject>(metrics));
+}

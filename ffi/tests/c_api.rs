@@ -1,0 +1,103 @@
+//! Compiles the C tests and the C examples against the shared library, runs each in a directory of its own, and compares what
+//! it prints. A C test fails by its exit code; an example also by printing something else than `expected/<name>.txt`.
+
+mod library;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Compiles and runs one program; gives back what it printed.
+fn run(source: &Path, work: &Path) -> String {
+    let libraries = work.join("lib");
+    std::fs::create_dir_all(&libraries).unwrap();
+    // The soname is what the loader looks for.
+    let link = libraries.join("libsstore.so.0");
+    if !link.exists() {
+        std::os::unix::fs::symlink(library::built(), &link).unwrap();
+    }
+    let program = work.join("program");
+    let flags = ["-std=c11", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-D_POSIX_C_SOURCE=200809L"];
+    let compiled = Command::new("gcc")
+        .args(flags)
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg(source)
+        .arg(&link)
+        .args(["-pthread", "-o"])
+        .arg(&program)
+        .output()
+        .unwrap();
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    let output = Command::new(&program)
+        .arg(work.join("db"))
+        .env("LD_LIBRARY_PATH", &libraries)
+        .current_dir(work)
+        .output()
+        .unwrap();
+    let (printed, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {}\n{printed}{complaints}", source.display(), output.status);
+    assert_eq!(complaints, "", "{} wrote to stderr", source.display());
+    printed.into_owned()
+}
+
+fn example(name: &str) {
+    let work = tempfile::tempdir().unwrap();
+    let examples = root().join("examples/c");
+    let printed = run(&examples.join(format!("{name}.c")), work.path());
+    let expected = std::fs::read_to_string(examples.join(format!("expected/{name}.txt"))).unwrap();
+    assert_eq!(printed, expected, "{name}");
+}
+
+fn test(name: &str) {
+    let work = tempfile::tempdir().unwrap();
+    run(&Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/c/{name}.c")), work.path());
+}
+
+#[test]
+fn example_first_steps() {
+    example("first_steps");
+}
+
+#[test]
+fn example_batch() {
+    example("batch");
+}
+
+#[test]
+fn example_iterate() {
+    example("iterate");
+}
+
+#[test]
+fn example_snapshot() {
+    example("snapshot");
+}
+
+#[test]
+fn example_flush_events() {
+    example("flush_events");
+}
+
+#[test]
+fn example_crash_reopen() {
+    example("crash_reopen");
+}
+
+#[test]
+fn example_errors() {
+    example("errors");
+}
+
+#[test]
+fn every_function_does_what_the_header_says() {
+    test("every_function");
+}
+
+#[test]
+fn hostile_arguments_get_codes() {
+    test("hostile");
+}

@@ -1,0 +1,1505 @@
+/*
+ * sstore: an embedded LSM storage engine. SPDX-License-Identifier: Apache-2.0 OR MIT
+ *
+ * CONVENTIONS, which hold for every function unless its comment says otherwise:
+ *
+ *  1. Results. A function that can fail returns an sstore_code. A missing key, and the end of an iteration, are
+ *     SSTORE_NOT_FOUND without an error object.
+ *  2. Errors. The last parameter `error` may be NULL. Otherwise `*error` becomes NULL on entry and, on a failure, an object
+ *     that the caller frees with sstore_error_free. What `*error` held before is not looked at. When there is no memory for one, it is
+ *     an object that needs none.
+ *  3. Out-parameters are written on every path: with NULL or 0 where there is no result. Where NULL is allowed for one, its
+ *     function says so; elsewhere it is SSTORE_INVALID_ARGUMENT.
+ *  4. Bytes are a pointer and a length. NULL with length 0 is an empty string of bytes and legal. Inputs are copied, or borrowed
+ *     until the call returns: the caller may reuse them afterwards. Texts are NUL-terminated UTF-8; paths any bytes but NUL.
+ *  5. Ownership. What a function named .._create, .._open, .._list or with a pointer to a handle as a result gives is the caller's,
+ *     and is freed with the free function of its type; copies of bytes are freed with sstore_free. Free functions accept NULL,
+ *     and handles that were freed already, and do nothing then. No other memory changes hands.
+ *  6. Handles are not pointers to memory: they are checked on every call and never followed. One that was freed or closed gives
+ *     SSTORE_CLOSED, one of another type or any other value SSTORE_INVALID_ARGUMENT.
+ *  7. Order of freeing. Any order is safe. Column families, iterators, snapshots, pinned values and tokens keep what they need alive;
+ *     sstore_close says SSTORE_BUSY while iterators or snapshots are open, sstore_release waits for them without blocking.
+ *  8. Threads. Each handle type states which threads may use it. `any thread` at a function means: at any time, also at once with
+ *     others. An object may always be freed while another thread uses it: it goes when that call ends.
+ *  9. Blocking. Each function states whether it may block. None blocks for ever: a close or a failure ends every wait.
+ * 10. Fork. After fork() the child gets SSTORE_FORKED for every handle of the parent, and may open databases of its own.
+ * 11. Structs begin with struct_size, set by the caller to sizeof: structs grow at their end, and older and newer callers and
+ *     libraries fit together. Begin with the .._INIT macros. Reserved fields are 0.
+ * 12. Callbacks must return: no exception, longjmp or pthread_exit may leave one.
+ * 13. The library installs no signal handlers, writes nothing to stdout or stderr, and stays loaded after dlclose.
+ *
+ * THREAD SAFETY, per handle:
+ *   sstore_db, sstore_column_family, sstore_snapshot, sstore_pinned, sstore_values, sstore_flush_token, sstore_segments,
+ *   sstore_metrics, sstore_list, sstore_error      free: any number of threads at once
+ *   sstore_iterator, sstore_batch, sstore_options  one thread at a time, which may change; a second at once gets SSTORE_BUSY
+ */
+
+
+#ifndef SSTORE_H
+#define SSTORE_H
+
+/* Generated from ffi/src: change the doc comments there, not this file. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** Marks results that must not be ignored. */
+#if defined(__GNUC__) || defined(__clang__)
+#define SSTORE_NODISCARD __attribute__((warn_unused_result))
+#else
+#define SSTORE_NODISCARD
+#endif
+
+/** Whether the header is at least this version. */
+#define SSTORE_VERSION_AT_LEAST(major, minor, patch) \
+    (SSTORE_VERSION_NUMBER >= (major) * 1000000 + (minor) * 1000 + (patch))
+
+
+/**
+ * The version of the header: major.
+ */
+#define SSTORE_VERSION_MAJOR 0
+
+/**
+ * The version of the header: minor.
+ */
+#define SSTORE_VERSION_MINOR 1
+
+/**
+ * The version of the header: patch.
+ */
+#define SSTORE_VERSION_PATCH 0
+
+/**
+ * The version of the header as one number: major * 1000000 + minor * 1000 + patch. Compare it with sstore_version_number().
+ */
+#define SSTORE_VERSION_NUMBER 1000
+
+/**
+ * What came of a call. The numbers are frozen: none is ever reused or given another meaning. A later version may add
+ * codes; treat one that you do not know as a failure.
+ */
+typedef enum sstore_code {
+    /**
+     * It succeeded.
+     */
+    SSTORE_OK = 0,
+    /**
+     * The thing asked for does not exist. For a missing key and for the end of an iteration there is no error object.
+     */
+    SSTORE_NOT_FOUND = 1,
+    /**
+     * The call is wrong: fix the argument that the message names.
+     */
+    SSTORE_INVALID_ARGUMENT = 2,
+    /**
+     * Bytes on disk are not what was written. Path and offset of the error say which.
+     */
+    SSTORE_CORRUPTION = 3,
+    /**
+     * The operating system refused or failed an operation.
+     */
+    SSTORE_IO = 4,
+    /**
+     * The disk, a quota or a file size limit is full. Free space, then call sstore_resume.
+     */
+    SSTORE_NO_SPACE = 5,
+    /**
+     * Another process, or another handle of this process, has the database open.
+     */
+    SSTORE_LOCKED = 6,
+    /**
+     * Something that belongs to the object is still open, or another thread is using it right now.
+     */
+    SSTORE_BUSY = 7,
+    /**
+     * The handle, or the database behind it, was closed or freed.
+     */
+    SSTORE_CLOSED = 8,
+    /**
+     * The handle was made before a fork; this process is the child. Open the database again here.
+     */
+    SSTORE_FORKED = 9,
+    /**
+     * The database is open for reading only, or turned read-only after a failure.
+     */
+    SSTORE_READ_ONLY = 10,
+    /**
+     * The format or the feature is newer than this library, or not offered here.
+     */
+    SSTORE_NOT_SUPPORTED = 11,
+    /**
+     * The time given ran out. The operation goes on.
+     */
+    SSTORE_TIMED_OUT = 12,
+    /**
+     * The write would have had to wait for flushes, and the caller asked not to wait.
+     */
+    SSTORE_STALLED = 13,
+    /**
+     * The operation was called off before it took effect.
+     */
+    SSTORE_CANCELLED = 14,
+    /**
+     * An earlier failure left the outcome of a write unknown. Close and open again.
+     */
+    SSTORE_POISONED = 15,
+    /**
+     * The column family was dropped.
+     */
+    SSTORE_DROPPED = 16,
+    /**
+     * The caller's buffer is too small; the size needed was written.
+     */
+    SSTORE_TOO_SMALL = 17,
+    /**
+     * Memory, or a handle, could not be had.
+     */
+    SSTORE_NO_MEMORY = 18,
+    /**
+     * The condition of a conditional write did not hold.
+     */
+    SSTORE_CONFLICT = 19,
+    /**
+     * A stretch of history that was asked for is gone.
+     */
+    SSTORE_GAP = 20,
+    /**
+     * Another writer took the database over.
+     */
+    SSTORE_FENCED = 21,
+    /**
+     * A bug in the library was caught. Please report the message.
+     */
+    SSTORE_PANIC = 22,
+} sstore_code;
+
+/**
+ * What a write waits for. The numbers are frozen.
+ */
+typedef enum sstore_durability {
+    /**
+     * As the option durability says.
+     */
+    SSTORE_DURABILITY_DEFAULT = 0,
+    /**
+     * The operating system has the write: it survives the death of the process.
+     */
+    SSTORE_DURABILITY_BUFFERED = 1,
+    /**
+     * The disk has the write: it survives a power cut.
+     */
+    SSTORE_DURABILITY_SYNC = 2,
+} sstore_durability;
+
+/**
+ * What an operation does. The numbers are frozen.
+ */
+typedef enum sstore_operation_kind {
+    /**
+     * Sets the value.
+     */
+    SSTORE_OPERATION_PUT = 1,
+    /**
+     * Removes the key; the value must be empty.
+     */
+    SSTORE_OPERATION_DELETE = 2,
+} sstore_operation_kind;
+
+/**
+ * What an event tells. The numbers are frozen.
+ */
+typedef enum sstore_event_kind {
+    /**
+     * A memtable was full, or asked to be flushed, and takes no more writes. `number` is its id.
+     */
+    SSTORE_EVENT_MEMTABLE_SEALED = 1,
+    /**
+     * A flush job began. `number` is the file that it will write.
+     */
+    SSTORE_EVENT_FLUSH_BEGIN = 2,
+    /**
+     * A flush job's file is in the manifest and visible. `detail` is the reason.
+     */
+    SSTORE_EVENT_FLUSH_DONE = 3,
+    /**
+     * A merge of runs began. `number` is the file that it will write.
+     */
+    SSTORE_EVENT_COMPACTION_BEGIN = 4,
+    /**
+     * A merge's file is in the manifest and visible.
+     */
+    SSTORE_EVENT_COMPACTION_DONE = 5,
+    /**
+     * A log segment was begun.
+     */
+    SSTORE_EVENT_LOG_CREATED = 6,
+    /**
+     * A log segment that nobody needs any more was deleted.
+     */
+    SSTORE_EVENT_LOG_DELETED = 7,
+    /**
+     * A table file that nobody needs any more was deleted.
+     */
+    SSTORE_EVENT_TABLE_DELETED = 8,
+    /**
+     * Writers wait. `detail` is the cause.
+     */
+    SSTORE_EVENT_STALL_BEGIN = 9,
+    /**
+     * Writers go on. `micros` is how long they waited.
+     */
+    SSTORE_EVENT_STALL_END = 10,
+    /**
+     * A background job failed. `detail` is the error.
+     */
+    SSTORE_EVENT_BACKGROUND_ERROR = 11,
+    /**
+     * Opening found a log to replay.
+     */
+    SSTORE_EVENT_RECOVERY_BEGIN = 12,
+    /**
+     * The log was replayed. `entries` counts its records, `bytes` their size.
+     */
+    SSTORE_EVENT_RECOVERY_DONE = 13,
+    /**
+     * A column family was created.
+     */
+    SSTORE_EVENT_COLUMN_FAMILY_CREATED = 14,
+    /**
+     * A column family was dropped.
+     */
+    SSTORE_EVENT_COLUMN_FAMILY_DROPPED = 15,
+    /**
+     * A new manifest became current.
+     */
+    SSTORE_EVENT_MANIFEST_CREATED = 16,
+} sstore_event_kind;
+
+/**
+ * Operations to be applied together. Thread safety: one thread at a time; a second one at once gets SSTORE_BUSY.
+ * Free with sstore_batch_free. It may be written any number of times, and filled further.
+ */
+typedef struct sstore_batch sstore_batch;
+
+/**
+ * A column family. Where a function takes one, NULL stands for the default family of the database.
+ * Thread safety: free. Free with sstore_column_family_free; that neither drops nor changes the family.
+ */
+typedef struct sstore_column_family sstore_column_family;
+
+/**
+ * An open database. Thread safety: free; any number of threads may use one at once.
+ * End it with sstore_close, or with sstore_release.
+ */
+typedef struct sstore_db sstore_db;
+
+/**
+ * Why a call failed. Thread safety: free; any number of threads may read one. Free with sstore_error_free.
+ */
+typedef struct sstore_error sstore_error;
+
+/**
+ * A flush that is under way or done. Thread safety: free. Free with sstore_flush_token_free; the flush goes on.
+ */
+typedef struct sstore_flush_token sstore_flush_token;
+
+/**
+ * A position in the entries of a column family, as they were when it was made. Thread safety: one thread at a time, which may
+ * change; a second one at once gets SSTORE_BUSY. Free with sstore_iterator_free.
+ */
+typedef struct sstore_iterator sstore_iterator;
+
+/**
+ * Names or other byte strings, many at once. Thread safety: free. Free with sstore_list_free.
+ */
+typedef struct sstore_list sstore_list;
+
+/**
+ * Named counters and times at one moment. Thread safety: free. Free with sstore_metrics_free.
+ */
+typedef struct sstore_metrics sstore_metrics;
+
+/**
+ * Options of a database and of column families. Thread safety: one thread at a time; a second one at once gets SSTORE_BUSY.
+ * Free with sstore_options_free; what was opened with it keeps a copy.
+ */
+typedef struct sstore_options sstore_options;
+
+/**
+ * A value where it lies, in a memtable or a cached block, without a copy. Thread safety: free. Free with sstore_pinned_free.
+ */
+typedef struct sstore_pinned sstore_pinned;
+
+/**
+ * The files of a family at one moment. Thread safety: free. Free with sstore_segments_free.
+ */
+typedef struct sstore_segments sstore_segments;
+
+/**
+ * A moment of a database that reads can go back to. Thread safety: free. Free with sstore_snapshot_free: an old snapshot keeps
+ * old versions on disk.
+ */
+typedef struct sstore_snapshot sstore_snapshot;
+
+/**
+ * Many values with one owner. Thread safety: free. Free with sstore_values_free.
+ */
+typedef struct sstore_values sstore_values;
+
+/**
+ * Bytes that lie somewhere: the pointer and how many. The function that gives one out says until when it is valid.
+ */
+typedef struct sstore_slice {
+    /**
+     * The first byte. NULL only where the function says what that means; an empty value has a pointer that is not NULL.
+     */
+    const void *data;
+    /**
+     * How many bytes.
+     */
+    size_t len;
+} sstore_slice;
+
+/**
+ * What a flush did.
+ */
+typedef struct sstore_flush_result {
+    /**
+     * Set by the caller to sizeof(sstore_flush_result).
+     */
+    uint32_t struct_size;
+    /**
+     * Why it was done: 1 write buffer full, 2 asked for, 3 close, 4 recovery, 5 log full, 6 memory budget.
+     */
+    uint32_t reason;
+    /**
+     * The numbers of the files written, `file_count` of them; they live until the token is freed. None if there was nothing to write.
+     */
+    const uint64_t *files;
+    /**
+     * How many files.
+     */
+    size_t file_count;
+    /**
+     * Entries in them.
+     */
+    uint64_t entries;
+    /**
+     * Their size in bytes.
+     */
+    uint64_t bytes;
+    /**
+     * Every write up to this sequence is durable.
+     */
+    uint64_t durable_sequence;
+} sstore_flush_result;
+
+/**
+ * How one read is done. Start from SSTORE_READ_OPTIONS_INIT.
+ */
+typedef struct sstore_read_options {
+    /**
+     * sizeof(sstore_read_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+    /**
+     * Read at this snapshot; NULL: now.
+     */
+    const struct sstore_snapshot *snapshot;
+} sstore_read_options;
+
+/**
+ * What an iterator walks over. Start from SSTORE_ITERATOR_OPTIONS_INIT. Bounds and prefix are copied.
+ */
+typedef struct sstore_iterator_options {
+    /**
+     * sizeof(sstore_iterator_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Not 0: a long scan; reads ahead and does not fill the cache.
+     */
+    uint32_t scan;
+    /**
+     * Walk at this snapshot; NULL: now.
+     */
+    const struct sstore_snapshot *snapshot;
+    /**
+     * The least key that belongs to the range; NULL `data`: no such bound.
+     */
+    struct sstore_slice lower;
+    /**
+     * The least key beyond the range; NULL `data`: no such bound.
+     */
+    struct sstore_slice upper;
+    /**
+     * Only keys that start with this; NULL `data`: all. Combines with the bounds.
+     */
+    struct sstore_slice prefix;
+} sstore_iterator_options;
+
+/**
+ * How sstore_close closes. Start from SSTORE_CLOSE_OPTIONS_INIT.
+ */
+typedef struct sstore_close_options {
+    /**
+     * sizeof(sstore_close_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Whether to flush first: 0 as the option flush_on_close says, 1 yes, 2 no.
+     */
+    uint32_t flush;
+    /**
+     * Not 0: close even if iterators or snapshots are open. They give SSTORE_CLOSED afterwards.
+     */
+    uint32_t force;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+    /**
+     * How long to wait for flushes and merges, in milliseconds; 0: as long as they take.
+     */
+    uint64_t timeout_millis;
+} sstore_close_options;
+
+/**
+ * What belongs to a database and is still open.
+ */
+typedef struct sstore_open_objects {
+    /**
+     * Set by the caller to sizeof(sstore_open_objects).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * Iterators.
+     */
+    uint64_t iterators;
+    /**
+     * Snapshots.
+     */
+    uint64_t snapshots;
+} sstore_open_objects;
+
+/**
+ * Something that happened in a database. Fields that the kind has no use for are "" or 0.
+ * It and its texts live until the callback returns.
+ */
+typedef struct sstore_event {
+    /**
+     * sizeof(sstore_event) of the library: fields beyond it do not exist.
+     */
+    uint32_t struct_size;
+    /**
+     * What happened: a number of sstore_event_kind. A later version may add some.
+     */
+    uint32_t kind;
+    /**
+     * When, in nanoseconds since 1970.
+     */
+    uint64_t unix_nanos;
+    /**
+     * The kind's name in lower case, such as "flush_done".
+     */
+    const char *kind_name;
+    /**
+     * The column family concerned.
+     */
+    const char *family;
+    /**
+     * Reason, cause or error.
+     */
+    const char *detail;
+    /**
+     * All of it as one line for a log, without a line end.
+     */
+    const char *text;
+    /**
+     * The file or memtable concerned.
+     */
+    uint64_t number;
+    /**
+     * Entries or records handled.
+     */
+    uint64_t entries;
+    /**
+     * Bytes written, read or freed.
+     */
+    uint64_t bytes;
+    /**
+     * How long it took, in microseconds.
+     */
+    uint64_t micros;
+} sstore_event;
+
+/**
+ * Receives an event. Runs on a thread of the library, which runs no other callback of that database meanwhile; it may take
+ * its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database, and must not
+ * close it, throw, longjmp or otherwise not return.
+ */
+typedef void (*sstore_event_callback)(void *user_data, const struct sstore_event *event);
+
+/**
+ * One option, as sstore_options_describe tells it. The texts live for ever.
+ */
+typedef struct sstore_option_info {
+    /**
+     * Set by the caller to sizeof(sstore_option_info).
+     */
+    uint32_t struct_size;
+    /**
+     * 1 if it belongs to a column family, 0 if to the database.
+     */
+    uint32_t per_family;
+    /**
+     * Its name.
+     */
+    const char *name;
+    /**
+     * "bool", "count", "bytes", "choice" or "path".
+     */
+    const char *type_name;
+    /**
+     * The default as text.
+     */
+    const char *default_value;
+    /**
+     * The words that a choice may be, with a comma and a space between; "" for other types.
+     */
+    const char *choices;
+    /**
+     * A line of help.
+     */
+    const char *help;
+    /**
+     * The least number allowed.
+     */
+    uint64_t min;
+    /**
+     * The greatest number allowed.
+     */
+    uint64_t max;
+} sstore_option_info;
+
+/**
+ * One file. Path and keys live until the sstore_segments object is freed.
+ */
+typedef struct sstore_segment {
+    /**
+     * Set by the caller to sizeof(sstore_segment).
+     */
+    uint32_t struct_size;
+    /**
+     * How often its data was merged: 0 for a file that a flush wrote.
+     */
+    uint32_t level;
+    /**
+     * Its number: unique over the whole database.
+     */
+    uint64_t number;
+    /**
+     * Its path.
+     */
+    const char *path;
+    /**
+     * Its size in bytes.
+     */
+    uint64_t size_bytes;
+    /**
+     * How many entries it holds, tombstones included.
+     */
+    uint64_t entries;
+    /**
+     * How many of them are tombstones.
+     */
+    uint64_t tombstones;
+    /**
+     * Its least key.
+     */
+    struct sstore_slice smallest_key;
+    /**
+     * Its greatest key.
+     */
+    struct sstore_slice largest_key;
+    /**
+     * The oldest write in it.
+     */
+    uint64_t smallest_sequence;
+    /**
+     * The newest write in it.
+     */
+    uint64_t largest_sequence;
+} sstore_segment;
+
+/**
+ * What a database holds, at one moment. Taken without stopping anyone: the numbers may be a few operations apart.
+ */
+typedef struct sstore_stats {
+    /**
+     * Set by the caller to sizeof(sstore_stats).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * The last write that is visible.
+     */
+    uint64_t sequence;
+    /**
+     * Every write up to this one is durable.
+     */
+    uint64_t durable_sequence;
+    /**
+     * Memory of the memtables that take writes.
+     */
+    uint64_t memtable_bytes;
+    /**
+     * Memtables that wait for their flush.
+     */
+    uint64_t frozen_memtables;
+    /**
+     * Their memory.
+     */
+    uint64_t frozen_bytes;
+    /**
+     * Memory of the block cache.
+     */
+    uint64_t cache_bytes;
+    /**
+     * Blocks found in it.
+     */
+    uint64_t cache_hits;
+    /**
+     * Blocks not found in it.
+     */
+    uint64_t cache_misses;
+    /**
+     * Size of the log.
+     */
+    uint64_t log_bytes;
+    /**
+     * Its segments.
+     */
+    uint64_t log_segments;
+    /**
+     * Size of the tables.
+     */
+    uint64_t file_bytes;
+    /**
+     * How many tables.
+     */
+    uint64_t files;
+    /**
+     * Events dropped because the listener was slow.
+     */
+    uint64_t events_dropped;
+    /**
+     * Column families.
+     */
+    uint64_t families;
+} sstore_stats;
+
+/**
+ * How one write is done. Start from SSTORE_WRITE_OPTIONS_INIT.
+ */
+typedef struct sstore_write_options {
+    /**
+     * sizeof(sstore_write_options).
+     */
+    uint32_t struct_size;
+    /**
+     * What the call waits for: a number of sstore_durability; 0 as the option durability says.
+     */
+    uint32_t durability;
+    /**
+     * Not 0: give SSTORE_STALLED instead of waiting for flushes.
+     */
+    uint32_t no_stall;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+} sstore_write_options;
+
+/**
+ * One operation of an array. The array, keys and values are borrowed until the call returns.
+ */
+typedef struct sstore_operation {
+    /**
+     * A number of sstore_operation_kind.
+     */
+    uint32_t kind;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+    /**
+     * The column family; NULL: the default one.
+     */
+    const struct sstore_column_family *family;
+    /**
+     * The key.
+     */
+    struct sstore_slice key;
+    /**
+     * The value.
+     */
+    struct sstore_slice value;
+} sstore_operation;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The name of a code without its prefix, such as "NOT_FOUND"; "UNKNOWN" for a number that is none. The text lives for ever.
+ * Does not block; any thread.
+ */
+const char *sstore_code_name(int32_t code);
+
+/**
+ * The code of an error; SSTORE_OK for NULL, SSTORE_INVALID_ARGUMENT for what is no error or was freed. Does not block; any thread.
+ */
+enum sstore_code sstore_error_code(const struct sstore_error *error);
+
+/**
+ * What happened, with file and system error, for people. Never parse it. "" for NULL and for what is no error.
+ * The text lives until the error is freed. Does not block; any thread.
+ */
+const char *sstore_error_message(const struct sstore_error *error);
+
+/**
+ * The path of the file or directory that the error concerns; NULL if it concerns none.
+ * The text lives until the error is freed. Does not block; any thread.
+ */
+const char *sstore_error_path(const struct sstore_error *error);
+
+/**
+ * The offset in that file; UINT64_MAX if there is none. Does not block; any thread.
+ */
+uint64_t sstore_error_offset(const struct sstore_error *error);
+
+/**
+ * The operating system's error number (errno); 0 if the operating system had no part in it. Does not block; any thread.
+ */
+int32_t sstore_error_errno(const struct sstore_error *error);
+
+/**
+ * Frees an error and its texts. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_error_free(struct sstore_error *error);
+
+/**
+ * Frees what a function gave as a copy: the values of sstore_get, the texts of sstore_options_get. NULL does nothing.
+ * Handles have free functions of their own. Does not block; any thread.
+ */
+void sstore_free(void *memory);
+
+/**
+ * The version of the library that is loaded, such as "0.1.0". The text lives for ever. Does not block; any thread.
+ */
+const char *sstore_version(void);
+
+/**
+ * The same as a number, made like SSTORE_VERSION_NUMBER. Does not block; any thread.
+ */
+uint32_t sstore_version_number(void);
+
+/**
+ * Makes an empty batch. `*batch` is the caller's; free it with sstore_batch_free.
+ * Does not block; any thread. Errors: NO_MEMORY, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_batch_create(struct sstore_batch **batch, struct sstore_error **error);
+
+/**
+ * Adds: set `key` to `value` in `family`. Key and value are copied. An error changes nothing. Does not block; one thread at a
+ * time. Errors: INVALID_ARGUMENT (also: key or value too long, batch full, family of another database), BUSY, CLOSED, NO_MEMORY.
+ */
+enum sstore_code sstore_batch_put(struct sstore_batch *batch,
+                                  const struct sstore_column_family *family,
+                                  const void *key,
+                                  size_t key_len,
+                                  const void *value,
+                                  size_t value_len,
+                                  struct sstore_error **error);
+
+/**
+ * Adds: remove `key` from `family`. Otherwise like sstore_batch_put.
+ */
+enum sstore_code sstore_batch_delete(struct sstore_batch *batch,
+                                     const struct sstore_column_family *family,
+                                     const void *key,
+                                     size_t key_len,
+                                     struct sstore_error **error);
+
+/**
+ * Adds all operations of `other`, in order, after those of `batch`; `other` is unchanged. The two must not be the same.
+ * Does not block; one thread at a time. Errors: INVALID_ARGUMENT, BUSY, CLOSED, NO_MEMORY.
+ */
+enum sstore_code sstore_batch_append(struct sstore_batch *batch,
+                                     const struct sstore_batch *other,
+                                     struct sstore_error **error);
+
+/**
+ * Forgets all operations and keeps the memory for the next ones. Does not block; one thread at a time.
+ * Errors: BUSY, CLOSED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_batch_clear(struct sstore_batch *batch, struct sstore_error **error);
+
+/**
+ * How many operations the batch holds; 0 for NULL, for what is no batch, and while another thread uses it.
+ * Does not block.
+ */
+size_t sstore_batch_count(const struct sstore_batch *batch);
+
+/**
+ * The encoded size of the batch in bytes; 0 as for sstore_batch_count. Does not block.
+ */
+size_t sstore_batch_size(const struct sstore_batch *batch);
+
+/**
+ * Frees a batch. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_batch_free(struct sstore_batch *batch);
+
+/**
+ * Creates a column family. `name` is NUL-terminated UTF-8, copied; NULL options: every default. `*family` is the caller's;
+ * free it with sstore_column_family_free. Blocks: writes and syncs the manifest. Any thread.
+ * Errors: INVALID_ARGUMENT (the name is taken or not allowed), CLOSED, READ_ONLY, IO, NO_SPACE.
+ */
+enum sstore_code sstore_column_family_create(struct sstore_db *db,
+                                             const char *name,
+                                             const struct sstore_options *options,
+                                             struct sstore_column_family **family,
+                                             struct sstore_error **error);
+
+/**
+ * A handle of an existing column family. `*family` is the caller's; free it with sstore_column_family_free.
+ * Does not block; any thread. Errors: NOT_FOUND (with an error object: no family has that name), CLOSED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_column_family_open(struct sstore_db *db,
+                                           const char *name,
+                                           struct sstore_column_family **family,
+                                           struct sstore_error **error);
+
+/**
+ * The names of all column families, sorted. `*names` is the caller's; free it with sstore_list_free.
+ * Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_column_family_list(const struct sstore_db *db,
+                                           struct sstore_list **names,
+                                           struct sstore_error **error);
+
+/**
+ * Drops a column family with all its data. The handle stays the caller's to free; every use of it, and of other handles of the
+ * same family, gives SSTORE_DROPPED. Iterators that stand in it go on. Blocks: writes and syncs the manifest. Any thread.
+ * Errors: INVALID_ARGUMENT (the default family, also as NULL, cannot be dropped), DROPPED, CLOSED, READ_ONLY, IO.
+ */
+enum sstore_code sstore_column_family_drop(struct sstore_db *db,
+                                           struct sstore_column_family *family,
+                                           struct sstore_error **error);
+
+/**
+ * The name of a family: its bytes live until this handle is freed. Does not block; any thread.
+ * Errors: CLOSED (the handle was freed), INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_column_family_name(const struct sstore_column_family *family,
+                                           struct sstore_slice *name,
+                                           struct sstore_error **error);
+
+/**
+ * The id of a family: never given to another one of the same database; the default family has 0. UINT32_MAX for what is no
+ * family. Does not block; any thread.
+ */
+uint32_t sstore_column_family_id(const struct sstore_column_family *family);
+
+/**
+ * Frees a handle. NULL and what was freed already do nothing. Does not block, unless it is the last thing that a released
+ * database waited for (see sstore_release). Any thread.
+ */
+void sstore_column_family_free(struct sstore_column_family *family);
+
+/**
+ * Freezes the memtables of `count` families (0: of all) and has them written to files, oldest first. `*token` is the caller's,
+ * to wait with; free it with sstore_flush_token_free; a NULL `token` wants none. The array is borrowed until the call returns, and
+ * a NULL in it stands for the default family. Does not wait for the files. Any thread.
+ * Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_flush(struct sstore_db *db,
+                              const struct sstore_column_family *const *families,
+                              size_t count,
+                              struct sstore_flush_token **token,
+                              struct sstore_error **error);
+
+/**
+ * Asks whether the flush has ended: `*done` becomes 1 or 0. If it failed, its error is given, and `*done` is 1.
+ * Does not block; any thread. Errors: those of the flush (IO, NO_SPACE, CLOSED, ..), INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_flush_token_poll(const struct sstore_flush_token *token,
+                                         int32_t *done,
+                                         struct sstore_error **error);
+
+/**
+ * Waits until the flush has ended, at most `timeout_millis` (0: as long as it takes; a close or a failure ends it too).
+ * Blocks. Any thread, but not a callback. Errors: TIMED_OUT (the flush goes on), those of the flush, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_flush_token_wait(const struct sstore_flush_token *token,
+                                         uint64_t timeout_millis,
+                                         struct sstore_error **error);
+
+/**
+ * The result of a flush that has ended. `*result` must have its struct_size set. Does not block; any thread.
+ * Errors: BUSY (it has not ended), those of the flush, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_flush_token_result(const struct sstore_flush_token *token,
+                                           struct sstore_flush_result *result,
+                                           struct sstore_error **error);
+
+/**
+ * Frees a token. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_flush_token_free(struct sstore_flush_token *token);
+
+/**
+ * The name of a flush reason, such as "manual"; "unknown" for a number that is none. The text lives for ever. Any thread.
+ */
+const char *sstore_flush_reason_name(uint32_t reason);
+
+/**
+ * Makes every write that was acknowledged before this call durable. Blocks: waits for the disk. Any thread.
+ * Errors: IO, NO_SPACE, POISONED, CLOSED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_sync(struct sstore_db *db, struct sstore_error **error);
+
+/**
+ * Merges all files of a family (NULL: the default one) into one and waits for it. Blocks. Any thread, but not a callback.
+ * Errors: IO, NO_SPACE, CORRUPTION, DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_compact(struct sstore_db *db,
+                                const struct sstore_column_family *family,
+                                struct sstore_error **error);
+
+/**
+ * The failure that stopped background work or turned the database read-only, as code and error object; SSTORE_OK if there is
+ * none. Does not block; any thread.
+ */
+enum sstore_code sstore_background_error(const struct sstore_db *db,
+                                         struct sstore_error **error);
+
+/**
+ * Takes background work up again after its cause was removed, such as a full disk. May block. Any thread.
+ * Errors: the failure, if it persists or cannot be recovered from without reopening (POISONED); CLOSED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_resume(struct sstore_db *db,
+                               struct sstore_error **error);
+
+/**
+ * Reads the value of `key` in `family` (NULL: the default one) as a copy. NULL options: every default. `*value` is the caller's;
+ * free it with sstore_free; a NUL that is not counted stands after it. Nothing found: SSTORE_NOT_FOUND without an error object,
+ * NULL and 0. May block: reads files. Any thread.
+ * Errors: NOT_FOUND, INVALID_ARGUMENT, DROPPED, CLOSED, CORRUPTION, IO, NO_MEMORY, FORKED.
+ */
+enum sstore_code sstore_get(const struct sstore_db *db,
+                            const struct sstore_column_family *family,
+                            const struct sstore_read_options *options,
+                            const void *key,
+                            size_t key_len,
+                            void **value,
+                            size_t *value_len,
+                            struct sstore_error **error);
+
+/**
+ * Reads the value of `key` where it lies. `*pinned` is the caller's; free it with sstore_pinned_free; `*value` lives until then,
+ * also after the database was closed. `*sequence` (may be NULL) becomes the place of the write that set it.
+ * Otherwise like sstore_get.
+ */
+enum sstore_code sstore_get_pinned(const struct sstore_db *db,
+                                   const struct sstore_column_family *family,
+                                   const struct sstore_read_options *options,
+                                   const void *key,
+                                   size_t key_len,
+                                   struct sstore_pinned **pinned,
+                                   struct sstore_slice *value,
+                                   uint64_t *sequence,
+                                   struct sstore_error **error);
+
+/**
+ * Frees a pinned value. NULL and what was freed already do nothing. Does not block, unless it is the last thing that a
+ * released database waited for. Any thread.
+ */
+void sstore_pinned_free(struct sstore_pinned *pinned);
+
+/**
+ * Reads the value of `key` into the caller's `buffer` of `capacity` bytes; allocates nothing. `*value_len` becomes its length.
+ * If it does not fit: SSTORE_TOO_SMALL without an error object, the length needed in `*value_len`, and the buffer's content is
+ * undefined. A NULL buffer with capacity 0 asks for the length. Otherwise like sstore_get.
+ */
+enum sstore_code sstore_get_into(const struct sstore_db *db,
+                                 const struct sstore_column_family *family,
+                                 const struct sstore_read_options *options,
+                                 const void *key,
+                                 size_t key_len,
+                                 void *buffer,
+                                 size_t capacity,
+                                 size_t *value_len,
+                                 struct sstore_error **error);
+
+/**
+ * Tells whether `key` has a value: SSTORE_OK or SSTORE_NOT_FOUND. Otherwise like sstore_get.
+ */
+enum sstore_code sstore_contains(const struct sstore_db *db,
+                                 const struct sstore_column_family *family,
+                                 const struct sstore_read_options *options,
+                                 const void *key,
+                                 size_t key_len,
+                                 struct sstore_error **error);
+
+/**
+ * Reads many keys at one moment. `*values` is the caller's; free it with sstore_values_free. A missing key is no error: its
+ * slice has a NULL `data`. The array and the keys are borrowed until the call returns. Otherwise like sstore_get.
+ */
+enum sstore_code sstore_multi_get(const struct sstore_db *db,
+                                  const struct sstore_column_family *family,
+                                  const struct sstore_read_options *options,
+                                  const struct sstore_slice *keys,
+                                  size_t count,
+                                  struct sstore_values **values,
+                                  struct sstore_error **error);
+
+/**
+ * The values of sstore_multi_get, one slice for each key in the order given; a missing key's has a NULL `data`. `*count` (may be
+ * NULL) becomes how many. NULL and 0 for what is no values object. All of it lives until the values are freed.
+ * Does not block; any thread.
+ */
+const struct sstore_slice *sstore_values_slices(const struct sstore_values *values,
+                                                size_t *count);
+
+/**
+ * Frees values. NULL and what was freed already do nothing. Does not block, as sstore_pinned_free. Any thread.
+ */
+void sstore_values_free(struct sstore_values *values);
+
+/**
+ * Makes an iterator over `family` (NULL: the default one); it stands nowhere yet. NULL options: every default.
+ * `*iterator` is the caller's; free it with sstore_iterator_free. It sees the database as it is at this call (or at the
+ * snapshot), whatever is written later. May block: reads files. Any thread.
+ * Errors: INVALID_ARGUMENT, DROPPED, CLOSED, CORRUPTION, IO, NO_MEMORY.
+ */
+enum sstore_code sstore_iterator_create(struct sstore_db *db,
+                                        const struct sstore_column_family *family,
+                                        const struct sstore_iterator_options *options,
+                                        struct sstore_iterator **iterator,
+                                        struct sstore_error **error);
+
+/**
+ * Moves to the first entry: SSTORE_OK if it stands on one now, SSTORE_NOT_FOUND without an error object if there is none.
+ * May block: reads files. One thread at a time. Errors: NOT_FOUND, BUSY, CLOSED, CORRUPTION, IO, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_iterator_seek_to_first(struct sstore_iterator *iterator,
+                                               struct sstore_error **error);
+
+/**
+ * Moves to the last entry. Otherwise like sstore_iterator_seek_to_first.
+ */
+enum sstore_code sstore_iterator_seek_to_last(struct sstore_iterator *iterator, struct sstore_error **error);
+
+/**
+ * Moves to the first entry at or after `key`. Otherwise like sstore_iterator_seek_to_first.
+ */
+enum sstore_code sstore_iterator_seek(struct sstore_iterator *iterator,
+                                      const void *key,
+                                      size_t key_len,
+                                      struct sstore_error **error);
+
+/**
+ * Moves to the last entry at or before `key`. Otherwise like sstore_iterator_seek_to_first.
+ */
+enum sstore_code sstore_iterator_seek_for_prev(struct sstore_iterator *iterator,
+                                               const void *key,
+                                               size_t key_len,
+                                               struct sstore_error **error);
+
+/**
+ * Moves to the next entry. INVALID_ARGUMENT if it stands on none. Otherwise like sstore_iterator_seek_to_first.
+ */
+enum sstore_code sstore_iterator_next(struct sstore_iterator *iterator, struct sstore_error **error);
+
+/**
+ * Moves to the entry before. INVALID_ARGUMENT if it stands on none. Otherwise like sstore_iterator_seek_to_first.
+ */
+enum sstore_code sstore_iterator_prev(struct sstore_iterator *iterator, struct sstore_error **error);
+
+/**
+ * Whether it stands on an entry: 1 or 0; 0 also for what is no iterator, and while another thread uses it. Does not block.
+ */
+int32_t sstore_iterator_is_valid(const struct sstore_iterator *iterator);
+
+/**
+ * The entry it stands on: key, value, and the place of the write that set it. Each of the three may be NULL. The bytes live
+ * until the next call that moves or frees this iterator. SSTORE_NOT_FOUND without an error object if it stands on none.
+ * Does not block; one thread at a time. Errors: NOT_FOUND, BUSY, CLOSED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_iterator_entry(const struct sstore_iterator *iterator,
+                                       struct sstore_slice *key,
+                                       struct sstore_slice *value,
+                                       uint64_t *sequence,
+                                       struct sstore_error **error);
+
+/**
+ * Pins the value of the entry it stands on: `*value` lives until `*pinned` is freed with sstore_pinned_free, however far the
+ * iterator moves. Otherwise like sstore_iterator_entry.
+ */
+enum sstore_code sstore_iterator_pin_value(const struct sstore_iterator *iterator,
+                                           struct sstore_pinned **pinned,
+                                           struct sstore_slice *value,
+                                           struct sstore_error **error);
+
+/**
+ * Gives up to `capacity` entries, in order, in one call, and moves past them: the next call goes on where this one ended. A new
+ * iterator begins with the first entry, one that stands on an entry with that. Ends early when keys and values are
+ * `max_bytes` together (0: no limit), but gives at least one. `keys` or `values` may be NULL if they are not wanted. The bytes live
+ * until the next call of sstore_iterator_next_batch, _prev_batch or _free on this iterator. At the end: SSTORE_NOT_FOUND without
+ * an error object, and `*count` is 0. Otherwise like sstore_iterator_seek_to_first.
+ */
+enum sstore_code sstore_iterator_next_batch(struct sstore_iterator *iterator,
+                                            struct sstore_slice *keys,
+                                            struct sstore_slice *values,
+                                            size_t capacity,
+                                            size_t max_bytes,
+                                            size_t *count,
+                                            struct sstore_error **error);
+
+/**
+ * The same backward: a new iterator begins with the last entry.
+ */
+enum sstore_code sstore_iterator_prev_batch(struct sstore_iterator *iterator,
+                                            struct sstore_slice *keys,
+                                            struct sstore_slice *values,
+                                            size_t capacity,
+                                            size_t max_bytes,
+                                            size_t *count,
+                                            struct sstore_error **error);
+
+/**
+ * Lets the iterator see the present; it stands nowhere afterwards, like a new one. May block; one thread at a time.
+ * Errors: BUSY, CLOSED, DROPPED, IO, CORRUPTION, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_iterator_refresh(struct sstore_iterator *iterator, struct sstore_error **error);
+
+/**
+ * Frees an iterator and the bytes that it gave. NULL and what was freed already do nothing. Does not block, as
+ * sstore_pinned_free. Any thread.
+ */
+void sstore_iterator_free(struct sstore_iterator *iterator);
+
+/**
+ * Opens the database in directory `path` (NUL-terminated bytes, copied), creating it if `options` allow. NULL options: every
+ * default. `*db` is the caller's; end it with sstore_close or sstore_release. Blocks: reads files, replays the log. Any thread.
+ * Errors: LOCKED, NOT_FOUND (no database and create_if_missing is false), INVALID_ARGUMENT, CORRUPTION, NOT_SUPPORTED, IO, NO_SPACE.
+ */
+enum sstore_code sstore_open(const char *path,
+                             const struct sstore_options *options,
+                             struct sstore_db **db,
+                             struct sstore_error **error);
+
+/**
+ * Closes a database. NULL options: every default. On SSTORE_OK the handle is gone, and its column families, iterators,
+ * snapshots and tokens, which are still to be freed, give SSTORE_CLOSED. On SSTORE_BUSY something is still open (the message
+ * says how many of what), nothing was closed and the database goes on. On any other error the handle stays as well; give it up
+ * with sstore_release. Blocks: flushes, waits for background work, syncs. Any thread, but not a callback.
+ * Errors: BUSY, CLOSED, TIMED_OUT, IO, NO_SPACE, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_close(struct sstore_db *db,
+                              const struct sstore_close_options *options,
+                              struct sstore_error **error);
+
+/**
+ * Gives a handle up without waiting for its children: the database is closed when the last of its column families, iterators,
+ * snapshots, pinned values and tokens is freed, and errors of that late close are lost. For garbage-collected languages.
+ * NULL, and what was closed or released already, do nothing. May block like sstore_close if nothing else is open. Any thread.
+ */
+void sstore_release(struct sstore_db *db);
+
+/**
+ * Deletes the database in directory `path`: its files only, and the directory if nothing else is in it.
+ * Blocks. Any thread. Errors: LOCKED (it is open somewhere), NOT_FOUND, IO, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_destroy(const char *path, struct sstore_error **error);
+
+/**
+ * Counts what is still open and would make sstore_close say SSTORE_BUSY. `*objects` must have its struct_size set.
+ * Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_open_objects_count(const struct sstore_db *db,
+                                           struct sstore_open_objects *objects,
+                                           struct sstore_error **error);
+
+/**
+ * Makes options with every one at its default. `*options` is the caller's; free it with sstore_options_free.
+ * Does not block; any thread. Errors: NO_MEMORY, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_options_create(struct sstore_options **options, struct sstore_error **error);
+
+/**
+ * Sets an option from text: numbers in decimal, bytes also as "64MiB", bools as "true" or "false". `name` and `value` are
+ * NUL-terminated and copied. An error changes nothing. Does not block; one thread at a time.
+ * Errors: INVALID_ARGUMENT (unknown name: the message suggests the nearest; value of the wrong type or out of range), BUSY.
+ */
+enum sstore_code sstore_options_set(struct sstore_options *options,
+                                    const char *name,
+                                    const char *value,
+                                    struct sstore_error **error);
+
+/**
+ * Sets a count, a number of bytes, or a bool (0 or 1). Otherwise like sstore_options_set.
+ */
+enum sstore_code sstore_options_set_number(struct sstore_options *options,
+                                           const char *name,
+                                           uint64_t value,
+                                           struct sstore_error **error);
+
+/**
+ * The value of an option as text that sstore_options_set takes. `*value` is the caller's; free it with sstore_free.
+ * Does not block; one thread at a time. Errors: INVALID_ARGUMENT (unknown name), BUSY, NO_MEMORY.
+ */
+enum sstore_code sstore_options_get(const struct sstore_options *options,
+                                    const char *name,
+                                    char **value,
+                                    struct sstore_error **error);
+
+/**
+ * Gives every event of a database opened with these options to `callback`: one at a time, in order, from one thread of the
+ * library. `destroy` (may be NULL) is called once with `user_data` when nothing can call `callback` any more: after these
+ * options were freed or given another listener, and every database opened with them was closed. On an error `user_data`
+ * stays the caller's. A NULL `callback` is refused. See sstore_event_callback for what a callback may do.
+ * Does not block; one thread at a time. Errors: INVALID_ARGUMENT, BUSY.
+ */
+enum sstore_code sstore_options_set_listener(struct sstore_options *options,
+                                             sstore_event_callback callback,
+                                             void *user_data,
+                                             void (*destroy)(void *user_data),
+                                             struct sstore_error **error);
+
+/**
+ * How many options there are. Does not block; any thread.
+ */
+size_t sstore_options_count(void);
+
+/**
+ * Describes the option at `index`, which is below sstore_options_count(). `*info` must have its struct_size set; the texts in
+ * it live for ever. Does not block; any thread. Errors: NOT_FOUND (no such index), INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_options_describe(size_t index,
+                                         struct sstore_option_info *info,
+                                         struct sstore_error **error);
+
+/**
+ * Frees options. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_options_free(struct sstore_options *options);
+
+/**
+ * How many items the list has; 0 for NULL and for what is no list. Does not block; any thread.
+ */
+size_t sstore_list_count(const struct sstore_list *list);
+
+/**
+ * The item at `index`: its bytes live until the list is freed, and a NUL that is not counted stands after them.
+ * Does not block; any thread. Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
+ */
+enum sstore_code sstore_list_get(const struct sstore_list *list,
+                                 size_t index,
+                                 struct sstore_slice *item,
+                                 struct sstore_error **error);
+
+/**
+ * Frees a list and its items. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_list_free(struct sstore_list *list);
+
+/**
+ * Lists the files of a family (NULL: the default one), newest last. They may be merged and deleted at any time: open what you
+ * want to keep. `*segments` is the caller's; free it with sstore_segments_free. Does not block; any thread.
+ * Errors: CLOSED, DROPPED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_segments_list(const struct sstore_db *db,
+                                      const struct sstore_column_family *family,
+                                      struct sstore_segments **segments,
+                                      struct sstore_error **error);
+
+/**
+ * How many files; 0 for NULL and for what is no segments object. Does not block; any thread.
+ */
+size_t sstore_segments_count(const struct sstore_segments *segments);
+
+/**
+ * Describes the file at `index`. `*segment` must have its struct_size set. Does not block; any thread.
+ * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
+ */
+enum sstore_code sstore_segments_get(const struct sstore_segments *segments,
+                                     size_t index,
+                                     struct sstore_segment *segment,
+                                     struct sstore_error **error);
+
+/**
+ * Frees the list. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_segments_free(struct sstore_segments *segments);
+
+/**
+ * Takes a snapshot: reads at it see what was written before this call and nothing later. `*snapshot` is the caller's; free it
+ * with sstore_snapshot_free. Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT, NO_MEMORY.
+ */
+enum sstore_code sstore_snapshot_create(struct sstore_db *db,
+                                        struct sstore_snapshot **snapshot,
+                                        struct sstore_error **error);
+
+/**
+ * The sequence of the last write that the snapshot sees; 0 for NULL and for what is no snapshot. Does not block; any thread.
+ */
+uint64_t sstore_snapshot_sequence(const struct sstore_snapshot *snapshot);
+
+/**
+ * Frees a snapshot; iterators that were made at it go on. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_snapshot_free(struct sstore_snapshot *snapshot);
+
+/**
+ * Fills `*stats`, which must have its struct_size set. Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_stats_get(const struct sstore_db *db, struct sstore_stats *stats, struct sstore_error **error);
+
+/**
+ * Takes every counter since the database was opened, and of every histogram the parts `<name>.count`, `.sum`, `.p50`, `.p99`,
+ * `.p999` and `.max` in nanoseconds. `*metrics` is the caller's; free it with sstore_metrics_free. Does not block; any thread.
+ * Errors: CLOSED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_metrics_create(const struct sstore_db *db,
+                                       struct sstore_metrics **metrics,
+                                       struct sstore_error **error);
+
+/**
+ * How many there are; 0 for NULL and for what is no metrics object. Does not block; any thread.
+ */
+size_t sstore_metrics_count(const struct sstore_metrics *metrics);
+
+/**
+ * Name and value at `index`; each may be NULL. The name lives until the metrics are freed. Does not block; any thread.
+ * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
+ */
+enum sstore_code sstore_metrics_get(const struct sstore_metrics *metrics,
+                                    size_t index,
+                                    const char **name,
+                                    uint64_t *value,
+                                    struct sstore_error **error);
+
+/**
+ * Frees metrics. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_metrics_free(struct sstore_metrics *metrics);
+
+/**
+ * Sets `key` to `value` in `family` (NULL: the default one). Key and value are copied; an empty key is a key. NULL options:
+ * every default. `*sequence` (may be NULL) becomes the place of the write in the history of the database; 0 on failure.
+ * May block: for flushes if memtables are full, for the disk if it is to be durable. Any thread.
+ * Errors: INVALID_ARGUMENT (also: too long), DROPPED, CLOSED, READ_ONLY, STALLED, IO, NO_SPACE, POISONED, NO_MEMORY, FORKED.
+ */
+enum sstore_code sstore_put(struct sstore_db *db,
+                            const struct sstore_column_family *family,
+                            const struct sstore_write_options *options,
+                            const void *key,
+                            size_t key_len,
+                            const void *value,
+                            size_t value_len,
+                            uint64_t *sequence,
+                            struct sstore_error **error);
+
+/**
+ * Removes `key` from `family`; removing a key that is not there succeeds. Otherwise like sstore_put.
+ */
+enum sstore_code sstore_delete(struct sstore_db *db,
+                               const struct sstore_column_family *family,
+                               const struct sstore_write_options *options,
+                               const void *key,
+                               size_t key_len,
+                               uint64_t *sequence,
+                               struct sstore_error **error);
+
+/**
+ * Applies a batch: all of its operations or, on an error, none. `*sequence` (may be NULL) becomes the place of its last
+ * operation. The batch is unchanged. Otherwise like sstore_put. Errors also: BUSY (another thread is using the batch).
+ */
+enum sstore_code sstore_write(struct sstore_db *db,
+                              const struct sstore_write_options *options,
+                              const struct sstore_batch *batch,
+                              uint64_t *sequence,
+                              struct sstore_error **error);
+
+/**
+ * Applies an array of operations as one write, without a batch object: all of them or, on an error, none.
+ * Otherwise like sstore_write.
+ */
+enum sstore_code sstore_write_operations(struct sstore_db *db,
+                                         const struct sstore_write_options *options,
+                                         const struct sstore_operation *operations,
+                                         size_t count,
+                                         uint64_t *sequence,
+                                         struct sstore_error **error);
+
+/**
+ * Applies a batch only if `key` of `family` stands as expected: last written at `expected_sequence` (as sstore_get_pinned and
+ * the writes report it), or, for 0, absent. Nothing comes between check and write. Otherwise like sstore_write.
+ * Errors also: CONFLICT (it does not stand so; nothing was written).
+ */
+enum sstore_code sstore_write_if(struct sstore_db *db,
+                                 const struct sstore_column_family *family,
+                                 const struct sstore_write_options *options,
+                                 const void *key,
+                                 size_t key_len,
+                                 uint64_t expected_sequence,
+                                 const struct sstore_batch *batch,
+                                 uint64_t *sequence,
+                                 struct sstore_error **error);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* SSTORE_H */
+
+/** A slice of nothing. */
+#define SSTORE_SLICE_INIT { NULL, 0 }
+/** Every default: of sstore_close_options. */
+#define SSTORE_CLOSE_OPTIONS_INIT { (uint32_t)sizeof(sstore_close_options), 0, 0, 0, 0 }
+/** Every default: of sstore_read_options. */
+#define SSTORE_READ_OPTIONS_INIT { (uint32_t)sizeof(sstore_read_options), 0, NULL }
+/** Every default: of sstore_write_options. */
+#define SSTORE_WRITE_OPTIONS_INIT { (uint32_t)sizeof(sstore_write_options), 0, 0, 0 }
+/** Every default: of sstore_iterator_options. */
+#define SSTORE_ITERATOR_OPTIONS_INIT \
+    { (uint32_t)sizeof(sstore_iterator_options), 0, NULL, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT }
+/** To be filled: sstore_open_objects. */
+#define SSTORE_OPEN_OBJECTS_INIT { (uint32_t)sizeof(sstore_open_objects), 0, 0, 0 }
+/** To be filled: sstore_flush_result. */
+#define SSTORE_FLUSH_RESULT_INIT { (uint32_t)sizeof(sstore_flush_result), 0, NULL, 0, 0, 0, 0 }
+/** To be filled: sstore_option_info. */
+#define SSTORE_OPTION_INFO_INIT \
+    { (uint32_t)sizeof(sstore_option_info), 0, NULL, NULL, NULL, NULL, NULL, 0, 0 }
+/** To be filled: sstore_segment. */
+#define SSTORE_SEGMENT_INIT \
+    { (uint32_t)sizeof(sstore_segment), 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
+/** To be filled: sstore_stats. */
+#define SSTORE_STATS_INIT \
+    { (uint32_t)sizeof(sstore_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
