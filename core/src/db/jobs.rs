@@ -56,9 +56,15 @@ impl Jobs {
         self.tokens.retain(|token| !token.flushed(done));
     }
 
-    /// Tells those who wait for a family that its flush failed. It will be tried again, but they asked for this one.
+    /// Tells those who wait for a family that its flush failed. It will be tried again, but they asked for this one. Merges asked
+    /// for and not begun hear of it too: they come after the flush, which may fail for ever.
     pub fn flush_failed(&mut self, collection: CollectionId, error: &Error) {
         self.tokens.retain(|token| !token.failed(Some(collection), error));
+        for (id, state) in &mut self.manual {
+            if matches!(state, ManualCompaction::Wanted) && !self.compacting.contains(id) {
+                *state = ManualCompaction::Ended(Err(error.clone()));
+            }
+        }
     }
 
     /// Tells everybody who waits that nothing more will happen.

@@ -95,12 +95,13 @@ impl Opening {
 
     fn writable(self) -> Result<Core> {
         let files = self.env.files.clone();
-        let exists = files.file_len(&self.path.join(file_name::CURRENT)).unwrap_or(None).is_some();
+        let exists = files.file_len(&self.path.join(file_name::CURRENT))?.is_some();
         if !exists && !self.options.create_if_missing() {
             let message = "there is no database here, and create_if_missing is false";
             return Err(Error::new(ErrorKind::NotFound, message).in_file(&self.path));
         }
-        if files.create_dir(&self.path)? {
+        // Also if an earlier attempt made the directory and went no further.
+        if files.create_dir(&self.path)? || !exists {
             files.sync_dir(&crate::env::parent(&self.path))?;
         }
         let lock = files.lock(&self.path.join(file_name::LOCK))?;
@@ -110,7 +111,7 @@ impl Opening {
             let message = "there is a database here already, and error_if_exists is true";
             return Err(Error::invalid(message).in_file(&self.path));
         }
-        if files.create_dir(&self.wal_path)? {
+        if files.create_dir(&self.wal_path)? || files.list(&self.wal_path)?.is_empty() {
             files.sync_dir(&crate::env::parent(&self.wal_path))?;
         }
         let state = match found {
@@ -131,6 +132,11 @@ impl Opening {
         let recovered = recovery::recover(&self, state, collections, view, &parts)?;
         let manifest_number = FileNumber(parts.next_file.fetch_add(1, Ordering::Relaxed));
         let mut recovered = recovered;
+        // A killed process may have left folders of families whose names no sync covers. The manifest makes `cf` itself durable.
+        match files.sync_dir(&self.path.join(file_name::FAMILIES_DIR)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         recovered.state.next_file_number = FileNumber(manifest_number.0 + 1);
         let manifest = Manifest::create(&self.env, &self.path, manifest_number, &recovered.state)?;
         // Everything that is needed is durable and named by now.

@@ -53,8 +53,12 @@ pub fn write_run<C: Cursor>(
     if files.create_dir(&dir)? {
         // The directory's own name, and that of its parent, which may be as new.
         let above = parent(&dir);
-        files.sync_dir(&above)?;
-        files.sync_dir(&parent(&above))?;
+        let durable = files.sync_dir(&above).and_then(|()| files.sync_dir(&parent(&above)));
+        if let Err(error) = durable {
+            // The next attempt must make it again, or it would take the name for durable.
+            let _ = files.remove_dir(&dir);
+            return Err(error);
+        }
     }
     let mut writer = SstWriter::create(&target.env, &target.path, target.identity.clone(), target.options.clone())?;
     if let Err(error) = copy(&mut survivors, &mut writer, cancel) {

@@ -137,10 +137,11 @@ pub(super) fn find_record(file: &[u8], number: FileNumber, offset: usize) -> Fou
 }
 
 /// Whether the bytes from `offset` on may be an append that a power cut interrupted: it does not reach its end mark, or a piece as small as a
-/// disk writes is missing and reads as zeros. A whole record never looks like that, and one flipped bit does not make it so.
+/// disk writes is missing and reads as zeros. A whole record never looks like that, and one damaged byte does not make it so.
 fn could_be_unfinished(file: &[u8], offset: usize) -> bool {
     let rest = &file[offset..];
-    if rest.len() < RECORD_HEADER_BYTES + END.len() || !rest.len().is_multiple_of(ALIGNMENT) || rest.ends_with(&[0]) {
+    if rest.len() < RECORD_HEADER_BYTES + END.len() || !rest.len().is_multiple_of(ALIGNMENT) || rest.ends_with(&[0, 0])
+    {
         return true;
     }
     let first_piece = (SECTOR_BYTES - offset % SECTOR_BYTES).min(rest.len());
