@@ -33,11 +33,8 @@ fn main() -> io::Result<()> {
     let directory = Path::new(&directory).join(format!("log-probe-{}", std::process::id()));
     std::fs::create_dir_all(&directory)?;
     println!("{:<12}{:>14}{:>14}{:>14}{:>14}", "us", "pwrite p50", "p99", "store p50", "p99");
-    let rows = [
-        ("fresh", Preparation::Fresh),
-        ("fallocated", Preparation::Fallocated),
-        ("recycled", Preparation::Recycled),
-    ];
+    let rows =
+        [("fresh", Preparation::Fresh), ("fallocated", Preparation::Fallocated), ("recycled", Preparation::Recycled)];
     for (name, preparation) in rows {
         let (write_median, write_tail) = measure(&directory, preparation, false)?;
         let (store_median, store_tail) = measure(&directory, preparation, true)?;
