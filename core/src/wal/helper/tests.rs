@@ -11,6 +11,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 /// The helper's segment 2 becomes ready while an append that found none ready is making segment 3.
+/// A segment on its way to a log.
+type Late = (Arc<Log>, Segment);
+
 #[test]
 fn a_segment_that_is_ready_too_late_is_not_used_after_its_successor() {
     let env = Env { files: MemFileSystem::new(), runtime: SeededRuntime::new(1) };
@@ -18,7 +21,7 @@ fn a_segment_that_is_ready_too_late_is_not_used_after_its_successor() {
     env.files.create_dir(dir).unwrap();
     let next = AtomicU64::new(1);
     let numbers = Arc::new(move || FileNumber(next.fetch_add(1, Ordering::Relaxed)));
-    let late: Arc<Mutex<Option<(Arc<Log>, Segment)>>> = Arc::default();
+    let late: Arc<Mutex<Option<Late>>> = Arc::default();
     let helper = late.clone();
     let events = Arc::new(move |event| {
         if let LogEvent::SegmentCreated { number: FileNumber(3), .. } = event
