@@ -18,9 +18,9 @@
 #include "test.h"
 
 /* As in kill.rs: how many keys the batches go round, and the group of keys that every WIDE-th batch writes. */
-enum { SLOTS = 32768, WIDE = 61, GROUP = 48 };
+enum { SLOTS = 16384, WIDE = 61, GROUP = 48 };
 /* From here on a life slows down, so that no life overwrites what it wrote itself. */
-enum { HURRY = 12000, SYNC_EVERY = 997 };
+enum { HURRY = 4000, SYNC_EVERY = 997 };
 
 enum phase { STARTING, OPENING, WRITING, CLOSING };
 
@@ -161,7 +161,7 @@ static void live(const char *path, sstore_options *options, uint64_t bursts)
     MUST(sstore_batch_create(&batch, &error));
     marks->phase = WRITING;
     for (uint64_t burst = 0; burst < bursts; burst++) {
-        uint64_t length = 100 + mixed(n) % 2000;
+        uint64_t length = 500 + mixed(n) % 6000;
         marks->in_burst = 1;
         for (uint64_t i = 0; i < length; i++) {
             n++;
