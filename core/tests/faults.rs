@@ -385,7 +385,7 @@ fn every_call_fails(backend: &'static str) {
     calm.close(true);
     reopen(&calm, memory, Fate::Buffered, "without faults");
 
-    let budget: u64 = std::env::var("SSTORE_FAULT_INDICES").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    let budget: u64 = std::env::var("SSTORE_FAULT_INDICES").ok().and_then(|text| text.parse().ok()).unwrap_or(1000);
     let mut cases = Vec::new();
     for (call, count) in calls {
         let stride = count.div_ceil(budget).max(1);
