@@ -10,8 +10,11 @@ use std::time::Instant;
 
 const ENTRIES: u64 = 480_000;
 
+/// Makes the n-th key of a shape.
+type Key = fn(u64) -> Vec<u8>;
+
 fn main() {
-    let shapes: [(&str, fn(u64) -> Vec<u8>); 5] = [
+    let shapes: [(&str, Key); 5] = [
         ("random 16 B", |at| [mix(at).to_be_bytes(), mix(at + ENTRIES).to_be_bytes()].concat()),
         ("8 B shared", |at| [*b"tenant07", mix(at).to_be_bytes()].concat()),
         ("decimal", |at| format!("{:016}", mix(at) % 10_000_000_000_000_000).into_bytes()),
@@ -26,7 +29,7 @@ fn main() {
     }
 }
 
-fn measure(name: &str, key: fn(u64) -> Vec<u8>, pool: &Arc<ArenaPool>) {
+fn measure(name: &str, key: Key, pool: &Arc<ArenaPool>) {
     let keys: Vec<Vec<u8>> = (0..ENTRIES).map(key).collect();
     let options = MemtableOptions { hash_seed: 1, pool: pool.clone() };
     let (mut writer, memtable) = memtable::create(MemtableId(1), &options).expect("memory");

@@ -44,6 +44,17 @@ impl ActiveMemtable {
     }
 }
 
+/// How much was written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Written {
+    /// Batches.
+    pub batches: u64,
+    /// Operations in them.
+    pub operations: u64,
+    /// Bytes of keys and values in them.
+    pub bytes: u64,
+}
+
 /// What the commit lock protects.
 pub struct CommitState {
     /// The last sequence that was taken.
@@ -52,6 +63,8 @@ pub struct CommitState {
     pub log: Option<LogWriter>,
     /// The active memtables, ordered by collection.
     pub active: Vec<ActiveMemtable>,
+    /// What was written since opening. Counted here, where no atomics are needed.
+    pub written: Written,
     /// Set while a commit is between its first and its last change; found set by the next one, it means a panic.
     torn: bool,
 }
@@ -85,7 +98,7 @@ pub struct Commit {
 impl Commit {
     /// Starts after `last_sequence`.
     pub fn new(last_sequence: Sequence, log: Option<LogWriter>) -> Self {
-        let state = CommitState { last_sequence, log, active: Vec::new(), torn: false };
+        let state = CommitState { last_sequence, log, active: Vec::new(), written: Written::default(), torn: false };
         Self { state: Mutex::new(state), visible: AtomicU64::new(last_sequence) }
     }
 
@@ -106,6 +119,11 @@ impl Commit {
             ));
         }
         Ok(state)
+    }
+
+    /// What was written since opening.
+    pub fn written(&self) -> Written {
+        self.state.lock().written
     }
 
     /// Takes the lock whatever happened inside it before: for closing.
@@ -135,15 +153,19 @@ impl Commit {
                 return Err(error);
             }
         }
-        let mut sequence = first;
+        let (mut sequence, mut bytes) = (first, 0);
         payload.for_each(|operation| {
             if let Some(active) = state.find(operation.collection) {
                 active.writer.insert(sequence, operation.kind, operation.key, operation.value);
                 active.batch_end = last;
             }
+            bytes += operation.key.len() + operation.value.len();
             sequence += 1;
         });
         debug_assert_eq!(sequence, last + 1, "a payload has as many operations as it counts");
+        state.written.batches += 1;
+        state.written.operations += u64::from(count);
+        state.written.bytes += bytes as u64;
         state.last_sequence = last;
         self.visible.store(last, Ordering::Release);
         state.torn = false;

@@ -32,3 +32,6 @@ pub fn run(input: CompactionInput<'_>) -> Result<RunOutput> {
     let survivors = Survivors::new(Merge::new(cursors), input.snapshots, input.bottom);
     write_run(input.target, survivors, expected_in, Some(input.cancel))
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,6 +92,7 @@ impl Core {
     fn end(&self) -> Result<()> {
         self.stop.store(true, Ordering::SeqCst);
         self.work.ring();
+        self.pool.stop_preparing();
         if let Some(log) = &self.log {
             log.stop();
         }

@@ -345,6 +345,8 @@ impl Core {
             let (bell, helper) = log.helper();
             tasks.push(runtime.spawn("sstore-log", bell, helper)?);
         }
+        let (bell, preparer) = self.pool.preparer();
+        tasks.push(runtime.spawn("sstore-memory", bell, preparer)?);
         for number in 0..self.options.background_threads() {
             let worker = Box::new(Worker { core: self.clone() });
             tasks.push(runtime.spawn(&format!("sstore-work-{number}"), self.work.clone(), worker)?);

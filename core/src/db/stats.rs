@@ -98,10 +98,14 @@ impl Db {
     pub fn stats(&self) -> Stats {
         let core = &self.handle.core;
         let view = core.current_view();
+        let written = core.commit.written();
+        let mut counters =
+            vec![("writes", written.batches), ("write_operations", written.operations), ("write_bytes", written.bytes)];
+        counters.extend(Counter::ALL.iter().map(|&counter| (counter.name(), core.counters.get(counter))));
         let mut stats = Stats {
             sequence: core.commit.visible(),
             durable_sequence: core.log.as_ref().map_or(0, |log| log.durable_sequence()),
-            counters: Counter::ALL.iter().map(|&counter| (counter.name(), core.counters.get(counter))).collect(),
+            counters,
             histograms: vec![
                 ("sync", core.sync_nanos.summary()),
                 ("flush", core.flush_nanos.summary()),

@@ -78,7 +78,7 @@ impl Core {
     ) -> Result<Option<Sequence>> {
         self.check_writable()?;
         let durability = options.durability.unwrap_or_else(|| self.options.durability());
-        let (last, logged) = loop {
+        let (last, logged, feed) = loop {
             let mut state = self.commit.lock()?;
             if self.is_closed() {
                 return Err(super::core::closed());
@@ -94,13 +94,15 @@ impl Core {
                 return Ok(None);
             }
             let logged = check_logged(&mut state, shares, options.durability)?;
+            let mut feed = false;
             for share in shares {
                 if let Some(active) = state.find(share.collection) {
                     active.writer.reserve(share.operations, share.bytes)?;
+                    feed |= active.writer.memtable().has_iterators();
                 }
             }
             match self.commit.apply(&mut state, payload, logged) {
-                Ok(last) => break (last, logged),
+                Ok(last) => break (last, logged, feed),
                 Err(error) => {
                     drop(state);
                     if error.kind() == ErrorKind::Poisoned {
@@ -110,10 +112,9 @@ impl Core {
                 }
             }
         };
-        self.counters.add(Counter::Writes, 1);
-        self.counters.add(Counter::WriteOperations, u64::from(payload.count()));
-        self.counters.add(Counter::WriteBytes, shares.iter().map(|share| share.bytes as u64).sum());
-        self.feed_orders(shares);
+        if feed {
+            self.feed_orders(shares);
+        }
         if durability == Durability::Sync && logged {
             self.sync_log(last)?;
         }

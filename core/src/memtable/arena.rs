@@ -6,16 +6,27 @@
 //! `unsafe` here: raw blocks of memory. The one fact relied on is that a block has one owner, an arena or the pool.
 #![allow(unsafe_code)]
 
+use crate::env::Bell;
 use crate::error::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Blocks below this are left to the allocator, which is good at them.
 const RECYCLED_BYTES_MIN: usize = 4 << 10;
+
+/// The blocks that a growing memtable takes one after another, and that are worth preparing.
+pub(super) const PREPARED_BYTES: usize = 2 << 20;
+
+/// Hash arrays worth preparing: below, touching them costs little; above, one may never be asked for.
+const PREPARED_ARRAY_BYTES_MIN: usize = 128 << 10;
+const PREPARED_ARRAY_BYTES_MAX: usize = 16 << 20;
+
+/// The distance of touches that make a block's pages present.
+const PAGE_BYTES: usize = 4096;
 
 /// Blocks above this are rare (the hash array of a huge memtable, one huge value); keeping them would crowd the others out.
 const RECYCLED_BYTES_MAX: usize = 64 << 20;
@@ -64,6 +75,42 @@ impl Block {
 pub struct ArenaPool {
     keep_bytes: usize,
     state: Mutex<PoolState>,
+    pub(super) demand: Demand,
+}
+
+/// What growing memtables will ask for next.
+#[derive(Default)]
+pub(super) struct Demand {
+    plain_bytes: AtomicUsize,
+    zeroed_bytes: AtomicUsize,
+    stopped: AtomicBool,
+    pub bell: Arc<Bell>,
+}
+
+impl Demand {
+    /// A block was taken: more of its kind will be.
+    fn note(&self, bytes: usize, zeroed: bool) {
+        match zeroed {
+            false if bytes == PREPARED_BYTES => self.plain_bytes.store(bytes, Ordering::Relaxed),
+            // The next hash array is twice as long.
+            true if (PREPARED_ARRAY_BYTES_MIN..=PREPARED_ARRAY_BYTES_MAX).contains(&(2 * bytes)) => {
+                self.zeroed_bytes.store(2 * bytes, Ordering::Relaxed);
+            }
+            _ => return,
+        }
+        self.bell.ring();
+    }
+
+    /// What was noted since the last call: bytes, and whether zeroed.
+    pub fn take(&self) -> impl Iterator<Item = (usize, bool)> {
+        let plain = (self.plain_bytes.swap(0, Ordering::Relaxed), false);
+        let zeroed = (self.zeroed_bytes.swap(0, Ordering::Relaxed), true);
+        [plain, zeroed].into_iter().filter(|(bytes, _)| *bytes > 0)
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
 }
 
 #[derive(Default)]
@@ -75,7 +122,7 @@ struct PoolState {
 impl ArenaPool {
     /// A pool that keeps at most `keep_bytes` of unused blocks.
     pub fn new(keep_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { keep_bytes, state: Mutex::default() })
+        Arc::new(Self { keep_bytes, state: Mutex::default(), demand: Demand::default() })
     }
 
     /// Bytes of unused blocks that it holds now.
@@ -83,7 +130,32 @@ impl ArenaPool {
         self.state.lock().held_bytes
     }
 
+    /// Ends the task that prepares memory.
+    pub fn stop_preparing(&self) {
+        self.demand.stopped.store(true, Ordering::SeqCst);
+        self.demand.bell.ring();
+    }
+
+    /// How many unused blocks of this kind it holds.
+    pub(super) fn spare_blocks(&self, bytes: usize, zeroed: bool) -> usize {
+        self.state.lock().blocks.get(&(bytes, zeroed)).map_or(0, Vec::len)
+    }
+
+    /// Makes a block and touches its pages, for the next who asks. A hint: without memory to be had, nothing happens.
+    pub(super) fn prepare(&self, bytes: usize, zeroed: bool) {
+        if self.held_bytes() + bytes > self.keep_bytes {
+            return;
+        }
+        let Some(block) = Block::allocate(bytes, zeroed) else { return };
+        for at in (0..bytes).step_by(PAGE_BYTES) {
+            // SAFETY: the block is owned and `bytes` long; zero keeps a zeroed one zeroed.
+            unsafe { block.start.as_ptr().add(at).write_volatile(0) };
+        }
+        self.keep(block);
+    }
+
     fn take(&self, bytes: usize, zeroed: bool) -> Option<Block> {
+        self.demand.note(bytes, zeroed);
         {
             let mut state = self.state.lock();
             if let Some(block) = state.blocks.get_mut(&(bytes, zeroed)).and_then(Vec::pop) {
@@ -104,6 +176,10 @@ impl ArenaPool {
             // SAFETY: the block is owned and `bytes` long.
             unsafe { block.start.as_ptr().write_bytes(0, block.bytes) };
         }
+        self.keep(block);
+    }
+
+    fn keep(&self, block: Block) {
         let mut state = self.state.lock();
         if state.held_bytes + block.bytes > self.keep_bytes {
             drop(state);

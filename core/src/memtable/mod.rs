@@ -14,6 +14,7 @@ mod hash;
 mod log;
 mod node;
 mod order;
+mod prepare;
 mod sort;
 mod tree;
 mod writer;

@@ -4,7 +4,7 @@
 //! not at all.
 
 use super::Memtable;
-use super::arena::Bump;
+use super::arena::{Bump, PREPARED_BYTES};
 use super::hash::IndexWriter;
 use super::node::{INSERT_OVERHEAD_BYTES, Node};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 const CHUNK_BYTES_MIN: usize = 4 << 10;
 
 /// The largest, so that a busy memtable takes few.
-const CHUNK_BYTES_MAX: usize = 2 << 20;
+const CHUNK_BYTES_MAX: usize = PREPARED_BYTES;
 
 /// The next data chunk of a memtable that took `data_bytes` so far: a quarter more. What is held counts against the write buffer,
 /// so a chunk must stay small beside what the memtable holds, whatever the buffer's size is.

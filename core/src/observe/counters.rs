@@ -22,12 +22,6 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Batches committed.
-    Writes = "writes",
-    /// Operations in them.
-    WriteOperations = "write_operations",
-    /// Bytes of keys and values in them.
-    WriteBytes = "write_bytes",
     /// Writes that waited for the log to be durable.
     SyncWrites = "sync_writes",
     /// Flush jobs done.

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How many bytes ahead of the end are kept present.
-pub(super) const POPULATED_BYTES: u64 = 256 << 10;
+/// How many bytes ahead of the end are kept present: at 400 MB/s they last ten milliseconds, which is what a busy machine may take
+/// to run the helper.
+pub(super) const POPULATED_BYTES: u64 = 4 << 20;
 
 /// After so many bytes the writer asks for more pages.
-pub(super) const POPULATE_STEP_BYTES: u64 = 128 << 10;
+pub(super) const POPULATE_STEP_BYTES: u64 = 1 << 20;
 
 /// How long to rest after a segment could not be made: the disk may be full.
 const RETRY: Duration = Duration::from_secs(1);
@@ -87,3 +88,6 @@ impl Task for Helper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,7 +162,15 @@ impl LogWriter {
         let begin = Begin { number: self.active.number, end: self.offset, last_sequence: self.last_sequence };
         let offset = begin_segment(&next, &begin).inspect_err(|_| log.discard(&next))?;
         let next = Arc::new(next);
-        log.state.lock().segments.push_back(next.clone());
+        let late = {
+            let mut state = log.state.lock();
+            state.segments.push_back(next.clone());
+            // One that the helper numbered before `next` was made, and offered while it was.
+            state.ready.take_if(|ready| ready.number < next.number)
+        };
+        if let Some(late) = late {
+            log.discard(&late);
+        }
         log.closed_bytes.fetch_add(self.offset, Ordering::Relaxed);
         self.active = next;
         self.offset = offset;

@@ -1,3 +1,4 @@
+# The types of the native module, as stubtest checks them against what is built.
 import os
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from pathlib import Path
