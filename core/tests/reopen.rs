@@ -77,13 +77,13 @@ fn readers_beside_a_writer(name: &str, files: Arc<dyn FileSystem>, path: &Path) 
                 }
                 writer.write(&batch, &DEFAULT).unwrap();
                 acknowledged.store(count, Ordering::Release);
-                if count % 1000 == 0 {
+                if count.is_multiple_of(1000) {
                     writer.flush(&[&families[count as usize / 1000 % 2]]).unwrap();
                 }
-                if count % 5000 == 0 {
+                if count.is_multiple_of(5000) {
                     writer.compact(&families[0]).unwrap();
                 }
-                if count % 20 == 0 {
+                if count.is_multiple_of(20) {
                     std::thread::sleep(Duration::from_micros(200));
                 }
             }
