@@ -3,7 +3,7 @@
 //! For each kind of call and each index of it in the script, with EIO and with ENOSPC: nothing panics or hangs; the error surfaces
 //! (from a verb, as a background error, or in an event) unless the call was one that may fail in silence; a refused write is not
 //! there; and a clean opening afterwards holds every acknowledged write, in order, batches whole. After a power cut instead, every
-//! synced one. Of kinds with more than 90 calls every second or third is failed; `SSTORE_FAULT_INDICES=1000` fails each.
+//! synced one. Of kinds with more than 60 calls every second to fourth is failed; `SSTORE_FAULT_INDICES=1000` fails each.
 
 use sstore::env::executor::SeededRuntime;
 use sstore::env::fault::{Effect, FaultFileSystem, Rule};
@@ -385,7 +385,7 @@ fn every_call_fails(backend: &'static str) {
     calm.close(true);
     reopen(&calm, memory, Fate::Buffered, "without faults");
 
-    let budget: u64 = std::env::var("SSTORE_FAULT_INDICES").ok().and_then(|text| text.parse().ok()).unwrap_or(90);
+    let budget: u64 = std::env::var("SSTORE_FAULT_INDICES").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
     let mut cases = Vec::new();
     for (call, count) in calls {
         let stride = count.div_ceil(budget).max(1);
