@@ -37,6 +37,7 @@ struct Fixture {
     earlier: Vec<Tree>,
     log: PathBuf,
     clean: bool,
+    backend: &'static str,
     /// The state before the log's first record and after each of its commits.
     states: Vec<State>,
     /// Where the records begin, and where each commit's record ends, trailing zeros left out.
@@ -45,23 +46,23 @@ struct Fixture {
     proofs: Vec<(usize, usize)>,
 }
 
-fn options() -> Options {
+fn options(backend: &str) -> Options {
     let set = [
         ("write_buffer_bytes", "64KiB"),
         ("wal_segment_bytes", "64KiB"),
         ("memory_budget_bytes", "1MiB"),
         ("block_bytes", "512"),
-        ("wal_backend", "write"),
+        ("wal_backend", backend),
         ("auto_compaction", "false"),
         ("background_threads", "1"),
     ];
     set.iter().fold(Options::new(), |options, (name, value)| options.with(name, value).unwrap())
 }
 
-fn open(files: &Arc<MemFileSystem>) -> (Result<Db, Error>, Arc<SeededRuntime>) {
+fn open(files: &Arc<MemFileSystem>, backend: &str) -> (Result<Db, Error>, Arc<SeededRuntime>) {
     let runtime = SeededRuntime::new(3);
     let env = Env { files: files.clone(), runtime: runtime.clone() };
-    (Db::open_in(env, Path::new(DIRECTORY), &options()), runtime)
+    (Db::open_in(env, Path::new(DIRECTORY), &options(backend)), runtime)
 }
 
 /// Every file below a directory.
@@ -130,11 +131,11 @@ fn kind(path: &Path) -> &'static str {
 }
 
 impl Fixture {
-    fn build(clean: bool) -> Self {
+    fn build(clean: bool, backend: &'static str) -> Self {
         let files = MemFileSystem::new();
-        let (db, runtime) = open(&files);
+        let (db, runtime) = open(&files, backend);
         let db = db.unwrap();
-        let lz4 = options().with("compression", "lz4").unwrap();
+        let lz4 = options(backend).with("compression", "lz4").unwrap();
         let families = [db.default_family(), db.create_column_family("other", &lz4).unwrap()];
         let mut state: State = FAMILIES.iter().map(|name| ((*name).to_owned(), Content::new())).collect();
         let mut earlier = vec![tree(&files)];
@@ -202,7 +203,7 @@ impl Fixture {
         let tree = tree(&files);
         assert_eq!(tree.keys().filter(|path| is_table(path)).count(), 3);
         assert!(ends.windows(2).all(|pair| pair[0] < pair[1]), "{ends:?}");
-        Self { files, tree, earlier, log, clean, states, ends, proofs }
+        Self { files, tree, earlier, log, clean, backend, states, ends, proofs }
     }
 
     /// The least commit that must be found when the log's bytes of a range are damaged, if it is not an error.
@@ -334,7 +335,7 @@ fn check(fixture: &Fixture, case: &Case) -> Outcome {
     }
     let named = |error: &Error| culprits.iter().any(|path| names_file(error, path));
     let there_before = names(&files);
-    let (opened, runtime) = open(&files);
+    let (opened, runtime) = open(&files, fixture.backend);
     let db = match opened {
         Err(error) => {
             let gone: Vec<_> = there_before.difference(&names(&files)).cloned().collect();
@@ -416,9 +417,9 @@ fn check(fixture: &Fixture, case: &Case) -> Outcome {
     Outcome::Prefix
 }
 
-fn run(name: &str, clean: bool, tables: bool) {
-    let fixture = Fixture::build(clean);
-    let (opened, _runtime) = open(&fixture.files.crash_clone(&mut AllKept));
+fn run(name: &str, clean: bool, tables: bool, backend: &'static str) {
+    let fixture = Fixture::build(clean, backend);
+    let (opened, _runtime) = open(&fixture.files.crash_clone(&mut AllKept), backend);
     let db = opened.unwrap();
     let whole: State = FAMILIES
         .iter()
@@ -477,10 +478,11 @@ fn run(name: &str, clean: bool, tables: bool) {
 
 #[test]
 fn a_cleanly_closed_database() {
-    run("closed", true, true);
+    run("closed", true, true, "write");
 }
 
 #[test]
 fn a_killed_database() {
-    run("killed", false, false);
+    run("killed, write log", false, false, "write");
+    run("killed, mapped log", false, false, "mapped");
 }

@@ -76,6 +76,8 @@ pub(super) struct Parts {
     pub hash_seed: u64,
     pub next_file: Arc<AtomicU64>,
     pub next_memtable: AtomicU64,
+    /// Wakes background tasks.
+    pub work: Arc<Bell>,
 }
 
 impl Opening {
@@ -90,6 +92,7 @@ impl Opening {
             hash_seed: self.env.runtime.random(),
             next_file: Arc::new(AtomicU64::new(1)),
             next_memtable: AtomicU64::new(1),
+            work: Arc::new(Bell::new()),
         }
     }
 
@@ -310,7 +313,7 @@ impl Opening {
             sync_nanos: Histogram::default(),
             flush_nanos: Histogram::default(),
             stall_nanos: Histogram::default(),
-            work: Arc::new(Bell::new()),
+            work: parts.work,
             progress: Bell::new(),
             stop: AtomicBool::new(false),
             tasks: Mutex::new(Vec::new()),
@@ -361,8 +364,13 @@ impl Core {
     }
 }
 
-/// The log's events, led to the application.
+/// The log's events, led to the application. A new segment also wakes the workers: the log may be longer than it should be.
 pub(super) fn log_events(parts: &Parts) -> Arc<dyn Fn(crate::wal::LogEvent) + Send + Sync> {
-    let events = parts.events.clone();
-    Arc::new(move |event| log_event(&events, event))
+    let (events, work) = (parts.events.clone(), parts.work.clone());
+    Arc::new(move |event| {
+        log_event(&events, event);
+        if matches!(event, crate::wal::LogEvent::SegmentCreated { .. }) {
+            work.ring();
+        }
+    })
 }
