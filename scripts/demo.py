@@ -33,10 +33,12 @@ def run(*command: str | Path) -> None:
 
 def build() -> tuple[Path, Path, Path]:
     """Builds all three and the C example, and says where they lie."""
-    say("building library, header, wheel and the C example")
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
-    run("cargo", "build", "--release", "--quiet", "-p", "sstore-ffi")
-    run("cargo", "xtask", "header", "--verify")
+    say("building the library (a few minutes the first time)")
+    run("cargo", "build", "--release", "-p", "sstore-ffi")
+    say("the header: is it what the code says?")
+    run("cargo", "run", "--release", "--quiet", "-p", "xtask", "--", "header", "--verify")
+    say("building the wheel, and the loader in C")
     run("scripts/wheel")
     library, header = target / "release" / "libsstore.so", ROOT / "include" / "sstore.h"
     # The program asks for the library by its soname.

@@ -1,6 +1,6 @@
 //! The front door: a database, its locks, and one file per verb.
 //!
-//! Called by applications, by the C library and by the Python module. Verbs hold no state; it lies in [`Core`], in parts with a
+//! Called by applications, by the C library and by the Python module. Verbs hold no state; it lies in `Core`, in parts with a
 //! lock each. A thread takes locks only in this order:
 //!
 //! 1. `install` - the manifest and what it says; held through the I/O of an installation, by background jobs and DDL only.

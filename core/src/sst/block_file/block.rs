@@ -223,7 +223,7 @@ impl Block {
         Kind::from_byte(self.bytes[self.kinds + index]).unwrap_or(Kind::Put)
     }
 
-    /// The first (newest) entry with this key. `tag` is its [`tag`].
+    /// The first (newest) entry with this key. `tag` is its `tag()`.
     #[inline]
     pub fn find(&self, key: &[u8], tag: u8) -> Option<usize> {
         let suffix = key.strip_prefix(self.prefix())?;

@@ -1,0 +1,67 @@
+"""Compiles and runs the programs of README.md as they stand there, each in an empty directory. Run by `make test`.
+
+Requires the library and the wheel: `cargo build --profile ci -p sstore-ffi`, `scripts/wheel ci`; runs in build/venv.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "ci"
+# What each program prints; the Rust one compares by itself.
+EXPECTED = {
+    "c": "meow\n",
+    "python": "b'cat' b'meow'\nb'cow' b'moo'\nNone b'meow'\n",
+    "rust": "",
+}
+
+
+def run(*command: str | Path, directory: Path = ROOT, **environment: str) -> str:
+    done = subprocess.run(
+        command, cwd=directory, env=os.environ | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def c(source: Path, directory: Path) -> str:
+    (directory / "libsstore.so.0").symlink_to(BUILT / "libsstore.so")
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-I", str(ROOT / "include")]
+    run("gcc", *flags, source, directory / "libsstore.so.0", "-o", directory / "program")
+    return run(directory / "program", directory=directory, LD_LIBRARY_PATH=str(directory))
+
+
+def python(source: Path, directory: Path) -> str:
+    return run(sys.executable, source, directory=directory)
+
+
+def rust(source: Path, directory: Path) -> str:
+    run("cargo", "build", "--quiet", "--profile", "ci", "-p", "sstore")
+    library = ["--extern", f"sstore={BUILT / 'libsstore.rlib'}", "-L", f"dependency={BUILT / 'deps'}"]
+    run("rustc", "--edition", "2024", *library, source, "-o", directory / "program")
+    return run(directory / "program", directory=directory)
+
+
+def main() -> None:
+    programs = re.findall(r"^```(c|python|rust)\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    if [language for language, _ in programs] != list(EXPECTED):
+        sys.exit(f"README.md: programs in {list(EXPECTED)} expected, found {[language for language, _ in programs]}")
+    runners = {"c": (c, "c"), "python": (python, "py"), "rust": (rust, "rs")}
+    for language, text in programs:
+        runner, ending = runners[language]
+        with tempfile.TemporaryDirectory() as name:
+            source = Path(name) / f"readme.{ending}"
+            source.write_text(text)
+            printed = runner(source, Path(name))
+        if printed != EXPECTED[language]:
+            sys.exit(f"README.md: the {language} program printed {printed!r}, not {EXPECTED[language]!r}")
+    print(f"README.md: {len(programs)} programs compiled, run, and compared")
+
+
+if __name__ == "__main__":
+    main()
