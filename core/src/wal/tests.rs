@@ -1,12 +1,14 @@
 //! Tests of the log.
 
+use super::segment::{Begin, SegmentHeader};
 use super::*;
 use crate::env::executor::SeededRuntime;
 use crate::env::fault::{Effect, FaultFileSystem, Rule};
 use crate::env::mem::MemFileSystem;
+use crate::env::mem::crash::{AllKept, AllLost, CrashChoice, RandomPages, RandomSectors, Torn, Zeroed};
 use crate::env::{Call, FileSystem};
 use crate::error::ErrorKind;
-use crate::record::payload_checksum;
+use crate::record::{RecordHeader, RecordKind, payload_checksum, put_record};
 
 const IDENTITY: LogIdentity = LogIdentity { database_id: 77, epoch: 3 };
 
@@ -304,4 +306,110 @@ fn threads_share_syncs() {
     let syncs = files.count(Call::SyncData) - before;
     assert!(syncs < 150, "{syncs} syncs for 200 records");
     assert_eq!(replay_in(&env, dir(), RecoveryMode::Absolute, 0).unwrap().1.len(), 200);
+}
+
+/// Runs a workload, cuts the power before every call that it made, in many ways, and checks what is left each time.
+fn crash_everywhere(backend: LogBackend) {
+    let files = MemFileSystem::new();
+    let runtime = SeededRuntime::new(9);
+    let env = Env { files: files.clone(), runtime: runtime.clone() };
+    let (mut writer, log) = create_in(&env, dir(), backend);
+    let (bell, task) = log.helper();
+    let _handle = env.runtime.spawn("log", bell, task).unwrap();
+    // The directory's own name is its maker's concern.
+    files.sync_dir(Path::new("/db")).unwrap();
+    files.sync_dir(Path::new("/")).unwrap();
+    let created_at = files.op_count();
+    files.record_images();
+    // After how many calls which sequence was appended, and which one was synced.
+    let mut history = vec![(created_at, 0, 0)];
+    for sequence in 1..=60 {
+        append(&mut writer, sequence, len_of(sequence)).unwrap();
+        let (_, _, synced) = history[history.len() - 1];
+        history.push((files.op_count(), sequence, synced));
+        if sequence % 9 == 0 {
+            log.sync(sequence).unwrap();
+            history.push((files.op_count(), sequence, sequence));
+        }
+        if sequence % 25 == 0 {
+            runtime.run_some();
+        }
+        if sequence == 40 {
+            writer.switch_segment().unwrap();
+        }
+    }
+    writer.close().unwrap();
+    let mut torn = 0;
+    let images = files.take_images();
+    assert!(images.len() > 80);
+    for recorded in images {
+        let done = history.partition_point(|(ops, ..)| *ops <= recorded.op);
+        let (_, appended, synced) = history[done - 1];
+        let choices: [&mut dyn CrashChoice; 8] = [
+            &mut AllLost,
+            &mut AllKept,
+            &mut Zeroed,
+            &mut Torn(recorded.op),
+            &mut RandomSectors(recorded.op),
+            &mut RandomSectors(recorded.op + 1_000),
+            &mut RandomPages(recorded.op),
+            &mut RandomPages(recorded.op + 1_000),
+        ];
+        for (number, choice) in choices.into_iter().enumerate() {
+            let left = recorded.image.crash_clone(choice);
+            let (outcome, records) = replay_in(&env_of(left), dir(), RecoveryMode::PointInTime, synced)
+                .unwrap_or_else(|error| panic!("call {} ({:?}), choice {number}: {error}", recorded.op, recorded.call));
+            check_prefix(&records);
+            let last = records.len() as u64;
+            assert_eq!(outcome.last_sequence, last);
+            // One record may be between its last store and its acknowledgement.
+            assert!(last >= synced && last <= appended + 1, "call {}, choice {number}: {last}", recorded.op);
+            assert!(number != 1 || last >= appended);
+            torn += u64::from(outcome.cut.is_some());
+        }
+    }
+    assert!(torn > 20, "only {torn} torn ends");
+}
+
+#[test]
+fn a_power_cut_leaves_a_prefix_with_all_that_was_synced() {
+    crash_everywhere(LogBackend::Mapped);
+    crash_everywhere(LogBackend::Write);
+}
+
+#[test]
+fn the_example_of_the_format_is_what_is_written() {
+    let hex: Vec<u8> = include_str!("FORMAT.md")
+        .lines()
+        .skip_while(|line| !line.starts_with("```hex"))
+        .skip(1)
+        .take_while(|line| !line.starts_with("```"))
+        .flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace())
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect();
+    let header = SegmentHeader { identity: IDENTITY, number: FileNumber(31), random: 0x0123_4567_89ab_cdef };
+    let begin = Begin { number: FileNumber(30), end: 4_000, last_sequence: 41 };
+    let mut bytes = header.encode().to_vec();
+    let head = |kind, sequence, count, durable| RecordHeader {
+        kind,
+        sequence,
+        count,
+        payload_len: 0,
+        payload_checksum: 0,
+        durable,
+    };
+    put_record(&mut bytes, head(RecordKind::Begin, 41, 0, 0), &begin.encode(), header.salt(), 64);
+    put_record(&mut bytes, head(RecordKind::Data, 42, 1, 120), b"payload", header.salt(), 120);
+    put_record(&mut bytes, head(RecordKind::End, 42, 0, 160), b"", header.salt(), 160);
+    assert_eq!(hex, bytes, "{bytes:02x?}");
+    let files = MemFileSystem::new();
+    files.create_dir(dir()).unwrap();
+    files.create(&dir().join("000031.log")).unwrap().write_at(&hex, 0).unwrap();
+    let mut records = Vec::new();
+    let outcome = replay(&env_of(files), dir(), 77, 3, FileNumber(31), 0, RecoveryMode::Absolute, &mut |record| {
+        records.push((record.first_sequence, record.offset, record.payload.to_vec()));
+        Ok(())
+    });
+    assert!(outcome.unwrap().clean);
+    assert_eq!(records, [(42, 120, b"payload".to_vec())]);
 }
