@@ -154,7 +154,12 @@ impl Commit {
             }
         }
         let (mut sequence, mut bytes) = (first, 0);
-        payload.for_each(|operation| {
+        payload.for_each(|operation, ahead| {
+            if let Some(ahead) = ahead
+                && let Some(active) = state.find(ahead.collection)
+            {
+                active.writer.prefetch(ahead.key);
+            }
             if let Some(active) = state.find(operation.collection) {
                 active.writer.insert(sequence, operation.kind, operation.key, operation.value);
                 active.batch_end = last;

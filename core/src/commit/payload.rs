@@ -17,8 +17,8 @@ pub trait Payload {
     /// Appends them to the log as one record that begins at `first`.
     fn append_to(&self, log: &mut LogWriter, first: Sequence) -> Result<()>;
 
-    /// Calls `apply` for each, in order.
-    fn for_each<'a>(&'a self, apply: impl FnMut(Operation<'a>));
+    /// Calls `step` for each, in order, with the operation that is some way ahead, if there is one.
+    fn for_each<'a>(&'a self, step: impl FnMut(Operation<'a>, Option<Operation<'a>>));
 }
 
 /// One operation, with its encoding's front part.
@@ -66,10 +66,13 @@ impl Payload for One<'_> {
     }
 
     #[inline]
-    fn for_each<'a>(&'a self, mut apply: impl FnMut(Operation<'a>)) {
-        apply(self.operation);
+    fn for_each<'a>(&'a self, mut step: impl FnMut(Operation<'a>, Option<Operation<'a>>)) {
+        step(self.operation, None);
     }
 }
+
+/// How far ahead of an insert its hash slot is asked for: several cache misses' worth of inserts.
+const OPERATIONS_AHEAD: usize = 8;
 
 /// A batch and its checksum.
 pub struct Many<'a> {
@@ -93,8 +96,9 @@ impl Payload for Many<'_> {
         log.append(first, self.count(), &[self.batch.as_bytes()], self.checksum)
     }
 
-    fn for_each<'a>(&'a self, mut apply: impl FnMut(Operation<'a>)) {
+    fn for_each<'a>(&'a self, mut step: impl FnMut(Operation<'a>, Option<Operation<'a>>)) {
         // A batch holds only what it encoded itself: nothing is left out.
-        self.batch.iter().flatten().for_each(&mut apply);
+        let mut ahead = self.batch.iter().flatten().skip(OPERATIONS_AHEAD);
+        self.batch.iter().flatten().for_each(|operation| step(operation, ahead.next()));
     }
 }
