@@ -142,10 +142,6 @@ impl Core {
                 Err(_) => view.clone(),
             });
         }
-        if let (Some(log), Some(floor)) = (&self.log, floor) {
-            // What could not be deleted is deleted at the next opening.
-            let _ = log.remove_below(floor);
-        }
         let bytes = output.file.as_ref().map_or(0, |(meta, _)| meta.size_bytes);
         let entries = output.file.as_ref().map_or(0, |(meta, _)| meta.entries);
         let file = output.file.as_ref().map(|(meta, _)| meta.number);
@@ -166,6 +162,12 @@ impl Core {
         jobs.unpicked.insert(id);
         if let Some(newest) = taken.last() {
             jobs.flushed(&Flushed { collection: id, through: newest.memtable.id(), file, entries, bytes, reason });
+        }
+        drop((jobs, install));
+        // Last, because giving back a long log takes its time, and nobody needs to wait for it.
+        if let (Some(log), Some(floor)) = (&self.log, floor) {
+            // What could not be deleted is deleted at the next opening.
+            let _ = log.remove_below(floor);
         }
         Ok(())
     }
