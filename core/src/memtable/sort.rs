@@ -143,17 +143,20 @@ fn sort_ties<'m>(items: &mut [Item<'m>], skip: usize, scratch: &mut Vec<Item<'m>
 }
 
 /// Moves `items` into buckets by their heads, ascending from bucket to bucket, and returns where each ends. Heads that
-/// differ do not all fall into one bucket.
+/// differ do not all fall into one bucket: the caller goes on bucket by bucket, and would never end.
 fn spread<'m>(items: &mut [Item<'m>], scratch: &mut Vec<Item<'m>>) -> Vec<u32> {
     let len = items.len();
     let buckets = (len / BUCKET_LEN).min(BUCKETS_MAX);
     if buckets < 2 {
         return vec![len as u32];
     }
-    let scale = Scale::of(items, buckets);
-    let mut ends = vec![0u32; buckets];
-    for item in items.iter() {
-        ends[scale.bucket(item.head)] += 1;
+    let mut scale = Scale::of(items, buckets, 4 * buckets as u64);
+    let mut ends = scale.count(items);
+    if ends.iter().any(|&count| count as usize > len / 2) {
+        // Heads that lie close to both sides of a step in their first byte may share a bucket, all of them. By the first byte
+        // that differs alone, its least and its greatest value never do.
+        scale = Scale::of(items, buckets, 1);
+        ends = scale.count(items);
     }
     let mut total = 0;
     for end in &mut ends {
@@ -182,7 +185,8 @@ struct Scale {
 }
 
 impl Scale {
-    fn of(items: &[Item<'_>], buckets: usize) -> Self {
+    /// Takes the first position that differs, and more until there are `codes_min` codes.
+    fn of(items: &[Item<'_>], buckets: usize, codes_min: u64) -> Self {
         let (mut low, mut high) = ([u8::MAX; 8], [0u8; 8]);
         for item in items {
             let bytes = item.head.to_be_bytes();
@@ -194,8 +198,8 @@ impl Scale {
         let from = (0..8).find(|&at| low[at] != high[at]).unwrap_or(7);
         let mut to = from;
         let mut codes = 1u64;
-        // Four times finer than the buckets, so that uneven steps between codes and buckets stay small.
-        while to < 8 && codes < 4 * buckets as u64 {
+        // Finer than the buckets, so that uneven steps between codes and buckets stay small.
+        while to < 8 && (to == from || codes < codes_min) {
             codes *= u64::from(high[to] - low[to]) + 1;
             to += 1;
         }
@@ -206,6 +210,15 @@ impl Scale {
             step *= u64::from(high[at] - low[at]) + 1;
         }
         Self { low, weight, from, to, buckets: buckets as u64, codes }
+    }
+
+    /// How many items each bucket gets.
+    fn count(&self, items: &[Item<'_>]) -> Vec<u32> {
+        let mut counts = vec![0u32; self.buckets as usize];
+        for item in items {
+            counts[self.bucket(item.head)] += 1;
+        }
+        counts
     }
 
     #[inline]
