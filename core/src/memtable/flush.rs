@@ -45,6 +45,8 @@ impl Walk {
             self.range.clear();
             self.range_at = 0;
             self.range.extend(self.sorting.next_range()?.iter().map(|item| item.node));
+            // The first ones all at once: nobody asked for them while the range before was walked.
+            self.range.iter().take(PREFETCH_DISTANCE).for_each(|node| node.prefetch_whole());
         }
         Some(self.range[self.range_at])
     }
