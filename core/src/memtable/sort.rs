@@ -28,6 +28,10 @@ const BUCKETS_MAX: usize = 8_192;
 /// Ties up to this many are compared key by key.
 const TIES_COMPARED_MAX: usize = 12;
 
+/// Ties within ties within ties: keys that are prefixes of each other can nest them as deep as keys are long, and each level
+/// takes its share of the stack. Beyond this many, keys are compared as a whole.
+const TIES_NESTED_MAX: u32 = 32;
+
 /// How far ahead nodes are asked for while their keys are read in no particular order.
 pub(super) const PREFETCH_DISTANCE: usize = 12;
 
@@ -59,7 +63,7 @@ impl<'m> Sorting<'m> {
             self.bucket += 1;
             if start < end {
                 let range = &mut self.items[start..end];
-                sort_range(range, self.skip, &mut self.scratch);
+                sort_range(range, self.skip, &mut self.scratch, 0);
                 return Some(range);
             }
         }
@@ -97,16 +101,16 @@ fn refresh_heads(items: &mut [Item<'_>], known: usize) -> usize {
 }
 
 /// Sorts `items`, whose keys share `skip` bytes and whose heads are the eight bytes behind.
-fn sort_range<'m>(items: &mut [Item<'m>], skip: usize, scratch: &mut Vec<Item<'m>>) {
+fn sort_range<'m>(items: &mut [Item<'m>], skip: usize, scratch: &mut Vec<Item<'m>>, ties: u32) {
     if items.len() >= SPREAD_LEN_MIN {
         let first = items[0].head;
         if items.iter().all(|item| item.head == first) {
-            return sort_ties(items, skip, scratch);
+            return sort_ties(items, skip, scratch, ties);
         }
         let mut start = 0;
         for end in spread(items, scratch) {
             let end = end as usize;
-            sort_range(&mut items[start..end], skip, scratch);
+            sort_range(&mut items[start..end], skip, scratch, ties);
             start = end;
         }
         return;
@@ -117,16 +121,16 @@ fn sort_range<'m>(items: &mut [Item<'m>], skip: usize, scratch: &mut Vec<Item<'m
         let tie = items[start].head;
         let len = items[start..].iter().take_while(|item| item.head == tie).count();
         if len > 1 {
-            sort_ties(&mut items[start..start + len], skip, scratch);
+            sort_ties(&mut items[start..start + len], skip, scratch, ties);
         }
         start += len;
     }
 }
 
 /// Sorts items of one head: their keys share the eight bytes behind `skip`, or end within them.
-fn sort_ties<'m>(items: &mut [Item<'m>], skip: usize, scratch: &mut Vec<Item<'m>>) {
+fn sort_ties<'m>(items: &mut [Item<'m>], skip: usize, scratch: &mut Vec<Item<'m>>, ties: u32) {
     let ending = items.iter().any(|item| item.node.key().len() < skip + 8);
-    if ending || items.len() <= TIES_COMPARED_MAX {
+    if ending || items.len() <= TIES_COMPARED_MAX || ties == TIES_NESTED_MAX {
         let tail = |item: &Item<'m>| {
             let key = item.node.key();
             &key[skip.min(key.len())..]
@@ -139,7 +143,7 @@ fn sort_ties<'m>(items: &mut [Item<'m>], skip: usize, scratch: &mut Vec<Item<'m>
     if items.iter().all(|item| item.head == first) {
         return items.sort_unstable_by(|a, b| a.node.key()[skip..].cmp(&b.node.key()[skip..]));
     }
-    sort_range(items, skip, scratch);
+    sort_range(items, skip, scratch, ties + 1);
 }
 
 /// Moves `items` into buckets by their heads, ascending from bucket to bucket, and returns where each ends. Heads that

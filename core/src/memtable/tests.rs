@@ -429,3 +429,34 @@ fn keys_close_to_both_sides_of_a_step_in_their_first_byte_are_sorted() {
     let found: Vec<Vec<u8>> = forward(&mut memtable.flush_cursor()).into_iter().map(|entry| entry.0).collect();
     assert_eq!(found, keys);
 }
+
+#[test]
+fn keys_that_are_prefixes_of_each_other_are_sorted_on_a_small_stack() {
+    let sorting = std::thread::Builder::new().stack_size(96 << 10).spawn(|| {
+        let (mut writer, memtable) = new_memtable();
+        let mut sequence = 0;
+        for len in (0..1500usize).map(|index| index * 7919 % 1500) {
+            for last in [b'a', b'b'] {
+                sequence += 1;
+                let mut key = vec![b'a'; len * 8];
+                key.push(last);
+                writer.reserve(1, key.len()).unwrap();
+                writer.insert(sequence, Kind::Put, &key, b"");
+            }
+        }
+        drop(writer);
+        memtable.freeze();
+        let mut cursor = memtable.flush_cursor();
+        let (mut before, mut count) = (None, 0);
+        let mut valid = cursor.seek_to_first().unwrap();
+        while valid {
+            let key = cursor.entry().key.to_vec();
+            assert!(before.as_ref().is_none_or(|before| *before < key));
+            before = Some(key);
+            count += 1;
+            valid = cursor.next().unwrap();
+        }
+        assert_eq!(count, 3000);
+    });
+    sorting.unwrap().join().unwrap();
+}
