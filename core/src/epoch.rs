@@ -10,7 +10,7 @@
 //! Nobody blocks, does I/O or calls foreign code inside an epoch: clone an [`Arc`] and leave first.
 #![allow(unsafe_code)]
 
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -12,8 +12,8 @@
 //! This module may use `unsafe`: it turns a checked slot back into the typed object that was stored in it.
 
 use engine::epoch::Domain;
+use engine::lock::Mutex;
 use engine::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::c_void;

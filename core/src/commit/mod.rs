@@ -12,9 +12,9 @@ pub use payload::{Many, One, Payload};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, MAX_SEQUENCE, Sequence};
+use crate::lock::{Mutex, MutexGuard};
 use crate::memtable::MemtableWriter;
 use crate::wal::LogWriter;
-use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The active memtable of one collection, as writers see it.

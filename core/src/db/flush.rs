@@ -7,8 +7,8 @@ use crate::commit::CommitState;
 use crate::env::{Bell, Env};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, FileNumber, MemtableId, Sequence};
+use crate::lock::Mutex;
 use crate::observe::FlushReason;
-use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -5,7 +5,7 @@
 //! unknown: reads only, until the database is opened again).
 
 use crate::error::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 const HEALTHY: u8 = 0;

@@ -4,7 +4,7 @@ use super::{Db, Handle};
 use crate::commit::Commit;
 use crate::error::Result;
 use crate::key::Sequence;
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

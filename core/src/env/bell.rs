@@ -4,8 +4,9 @@
 //! lost, because the waiter says which count it saw before it looked:
 //! `loop { let seen = bell.count(); if condition() { break } runtime.wait(&bell, seen, timeout); }`.
 
-use parking_lot::{Condvar, Mutex};
+use crate::lock::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Condvar, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Something to wait for. Ringing without a waiter costs one atomic addition.
@@ -44,11 +45,17 @@ impl Bell {
         self.waiters.fetch_add(1, Ordering::SeqCst);
         let mut guard = self.mutex.lock();
         while self.count() == seen {
-            match deadline {
-                Some(deadline) if self.rung.wait_until(&mut guard, deadline).timed_out() => break,
-                Some(_) => {}
-                None => self.rung.wait(&mut guard),
-            }
+            let left = match deadline {
+                Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
+                    Some(left) if !left.is_zero() => Some(left),
+                    _ => break,
+                },
+                None => None,
+            };
+            guard = match left {
+                Some(left) => self.rung.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.rung.wait(guard).unwrap_or_else(PoisonError::into_inner),
+            };
         }
         drop(guard);
         self.waiters.fetch_sub(1, Ordering::SeqCst);

@@ -8,7 +8,7 @@ mod tests;
 
 use super::{Bell, Next, Runtime, Task, TaskHandle};
 use crate::error::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ mod tests;
 
 use super::{Call, File, FileLock, FileSystem, Mapping};
 use crate::error::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

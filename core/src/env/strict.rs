@@ -14,7 +14,7 @@ mod tests;
 
 use super::{File, FileLock, FileSystem, Mapping, parent};
 use crate::error::Result;
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

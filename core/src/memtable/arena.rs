@@ -8,7 +8,7 @@
 
 use crate::env::Bell;
 use crate::error::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;

@@ -10,7 +10,7 @@ use super::log::Log;
 use super::sort::{Item, Sorting};
 use super::tree::{INSERT_BYTES_MAX, Tree, TreeWalk};
 use crate::error::Result;
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The lag that a writer leaves alone.

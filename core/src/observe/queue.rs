@@ -5,7 +5,7 @@
 
 use super::Event;
 use crate::env::{Bell, Env, Next, Task};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

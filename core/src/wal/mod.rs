@@ -21,7 +21,7 @@ pub use writer::LogWriter;
 use crate::env::{Bell, Env, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FileNumber, Sequence};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use segment::{Making, SEGMENT_HEADER_BYTES, Segment};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};

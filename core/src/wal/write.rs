@@ -3,8 +3,8 @@
 use super::backend::{Store, StoreError};
 use crate::env::File;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
 use crate::record::HEADER_BYTES;
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// A scratch buffer that one large record made longer than this is given back.

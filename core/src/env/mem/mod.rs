@@ -12,9 +12,9 @@ mod tests;
 
 use super::{Call, File, FileLock, FileSystem, Mapping};
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
 use crash::CrashChoice;
 use image::{DataChange, DataChangeKind, DirNode, EntryChange, FileNode, Image, Inode, Node, ROOT};
-use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};

@@ -8,13 +8,13 @@
 
 use crate::env::FileLock;
 use crate::error::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
+use crate::lock::{Mutex, MutexGuard};
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Which file, and which process holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,18 @@ const TABLE_PATIENCE: Duration = Duration::from_secs(2);
 /// How often to start again when the lock file is replaced while we take it.
 const ATTEMPTS: u32 = 8;
 
+/// The table, or `None` if it is locked for ever.
+fn table() -> Option<MutexGuard<'static, Vec<Holding>>> {
+    let deadline = Instant::now() + TABLE_PATIENCE;
+    loop {
+        match HELD.try_lock() {
+            Some(held) => return Some(held),
+            None if Instant::now() >= deadline => return None,
+            None => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+}
+
 impl Holding {
     fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), inode: metadata.ino(), process: std::process::id() }
@@ -39,7 +51,7 @@ impl Holding {
 
     /// Enters the table. False if this process holds that file.
     fn enter(self, path: &Path) -> Result<bool> {
-        let Some(mut held) = HELD.try_lock_for(TABLE_PATIENCE) else {
+        let Some(mut held) = table() else {
             let message = "the table of held locks was being changed when this process was forked";
             return Err(Error::new(ErrorKind::Forked, message).in_file(path));
         };
@@ -53,7 +65,7 @@ impl Holding {
     }
 
     fn leave(self) {
-        if let Some(mut held) = HELD.try_lock_for(TABLE_PATIENCE) {
+        if let Some(mut held) = table() {
             held.retain(|holding| *holding != self);
         }
     }

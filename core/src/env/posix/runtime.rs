@@ -4,7 +4,7 @@
 
 use crate::env::{Bell, Next, Runtime, Task, TaskHandle};
 use crate::error::{Error, Result};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::io;
 use std::mem::MaybeUninit;
 use std::path::Path;

@@ -182,7 +182,7 @@ fn a_task_thread_blocks_the_hosts_signals() {
             Next::Done
         }
     }
-    use parking_lot::Mutex;
+    use crate::lock::Mutex;
     let env = posix();
     let status = Arc::new(Mutex::new(String::new()));
     env.runtime.spawn("mask", Arc::new(Bell::new()), Box::new(Mask(status.clone()))).unwrap().join();

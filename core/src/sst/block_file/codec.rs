@@ -5,7 +5,7 @@
 
 use super::super::Compression;
 use crate::error::{Error, ErrorKind, Result};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 /// The Zstd level: the fastest of the regular ones, still a third smaller than LZ4 on typical values.
 const ZSTD_LEVEL: i32 = 1;

@@ -6,7 +6,7 @@
 
 use crate::env::{Bell, Env, File, Next, Runtime, Task, TaskHandle};
 use crate::error::{Error, Result};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;

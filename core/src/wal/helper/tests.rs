@@ -4,9 +4,9 @@ use super::*;
 use crate::env::Env;
 use crate::env::executor::SeededRuntime;
 use crate::env::mem::MemFileSystem;
+use crate::lock::Mutex;
 use crate::record::payload_checksum;
 use crate::wal::{LogBackend, LogEvent, LogIdentity, LogOptions, RecoveryMode, replay};
-use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 

@@ -8,7 +8,7 @@ use crate::env::mem::MemFileSystem;
 use crate::env::strict::StrictFileSystem;
 use crate::env::{Bell, Call, Next, Task, read_file};
 use crate::error::Result;
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 
 const ENTRIES: u64 = 6000;
 

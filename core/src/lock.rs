@@ -1,0 +1,63 @@
+//! The engine's mutex: the standard library's, without poisoning.
+//!
+//! Why not `parking_lot`, as elsewhere in this workspace: it keeps the queues of all its waiting threads in one table of the
+//! process, and a thread-local with a destructor beside each. A forked child inherits the table with the entries of threads
+//! that it does not have, and a wake-up meant for one of its own threads can go to such an entry and be lost. The standard
+//! mutex waits on its own word alone, so a child that opens a database of its own is safe; and it leaves nothing behind at
+//! thread exit. Poisoning is of no use here: what a panic can leave torn is marked where it matters (`commit`, `wal`).
+
+use std::sync::{PoisonError, TryLockError};
+
+/// A held lock.
+pub type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+
+/// Mutual exclusion; a panic while it is held does not lock others out.
+#[derive(Debug, Default)]
+pub struct Mutex<T>(std::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    /// A lock around `value`.
+    pub const fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
+    /// Waits for the lock and takes it.
+    #[inline]
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the lock if nobody holds it.
+    #[inline]
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// What it protects; a unique borrow needs no lock.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_under_the_lock_does_not_lock_others_out() {
+        let mutex = Mutex::new(1);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _held = mutex.lock();
+            std::panic::resume_unwind(Box::new(()));
+        }));
+        assert!(panicked.is_err());
+        *mutex.lock() += 1;
+        let held = mutex.try_lock().unwrap();
+        assert_eq!(*held, 2);
+        assert!(mutex.try_lock().is_none());
+    }
+}
