@@ -37,6 +37,21 @@ fn the_header_declares_just_the_committed_names() {
 }
 
 #[test]
+fn every_function_is_called_by_a_c_program() {
+    let mut programs = String::new();
+    for directory in ["ffi/tests/c", "examples/c"] {
+        for entry in std::fs::read_dir(root().join(directory)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "c") {
+                programs.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let uncalled: Vec<_> = committed().into_iter().filter(|name| !programs.contains(&format!("{name}("))).collect();
+    assert_eq!(uncalled, Vec::<String>::new());
+}
+
+#[test]
 fn the_library_exports_just_the_committed_names() {
     let listed = Command::new("nm").args(["-D", "--defined-only"]).arg(library::built()).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();

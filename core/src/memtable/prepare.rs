@@ -9,7 +9,7 @@ use crate::env::{Bell, Next, Task};
 use std::sync::Arc;
 
 /// Plain blocks kept ready for a growing memtable: at full speed one lasts a few milliseconds.
-const BLOCKS_READY: usize = 2;
+const BLOCKS_READY: usize = 4;
 
 struct Preparer {
     pool: Arc<ArenaPool>,

@@ -38,6 +38,7 @@ static void options_and_errors(void)
     GIVES(SSTORE_OK, sstore_options_set_number(options, "write_buffer_bytes", 1 << 20, &error));
     CHECK(sstore_options_set(options, "nonsense", "1", &failure) == SSTORE_INVALID_ARGUMENT);
     CHECK(strstr(sstore_error_message(failure), "nonsense") != NULL && sstore_error_path(failure) == NULL);
+    CHECK(sstore_error_code(failure) == SSTORE_INVALID_ARGUMENT);
     CHECK(sstore_error_offset(failure) == UINT64_MAX && sstore_error_errno(failure) == 0);
     sstore_error_free(failure);
     sstore_options_free(options);
