@@ -127,7 +127,8 @@ fn measure_all(arguments: &Arguments) -> Result<()> {
 }
 
 fn write_results(path: &Path, machine: &[(&'static str, String)], rows: &[Row]) -> Result<()> {
-    let command = std::env::args().collect::<Vec<_>>().join(" ");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let command = format!("sstore-bench {}", arguments.join(" "));
     std::fs::write(path, report::markdown(machine, &command, rows))?;
     eprintln!("written: {}", path.display());
     Ok(())
