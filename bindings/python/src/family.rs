@@ -140,8 +140,9 @@ pub(crate) fn flush<'py>(
 /// Every method may be called from any thread. ``sync=True`` makes a write wait until the disk has it.
 #[pyclass(frozen, subclass, mapping, module = "sstore")]
 pub(crate) struct ColumnFamily {
-    pub(crate) shared: Arc<Shared>,
+    /// Dropped first: whoever drops the last handle closes the database, and only [`Shared`] lets go of the interpreter for that.
     pub(crate) family: sstore::ColumnFamily,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl ColumnFamily {

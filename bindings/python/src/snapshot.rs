@@ -17,8 +17,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A context manager; close it, since it keeps old versions from being dropped. Thread-safe.
 #[pyclass(frozen, module = "sstore")]
 pub(crate) struct Snapshot {
-    shared: Arc<Shared>,
+    /// Dropped before `shared`, which alone lets go of the interpreter when it is the last.
     snapshot: Mutex<Option<Owned<sstore::Snapshot>>>,
+    shared: Arc<Shared>,
 }
 
 impl Snapshot {
