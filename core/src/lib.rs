@@ -21,6 +21,9 @@ pub mod coding;
 
 pub mod key;
 
+#[cfg(feature = "arrow")]
+pub mod schema;
+
 pub mod lock;
 
 pub mod epoch;

@@ -5,9 +5,13 @@
 
 mod merge;
 mod pin;
+#[cfg(feature = "arrow")]
+mod rows;
 
 pub use merge::Merge;
 pub use pin::{EntryBatch, Owner, PinnedBytes};
+#[cfg(feature = "arrow")]
+pub use rows::{RowChunk, RowSource, Sequences};
 
 use crate::error::Result;
 use crate::key::Entry;

@@ -4,8 +4,12 @@
 //! prefixes rely on it. Within one key, entries are ordered newest first, by falling sequence.
 
 mod range;
+#[cfg(feature = "arrow")]
+mod rows;
 
 pub use range::{KeyRange, prefix_end};
+#[cfg(feature = "arrow")]
+pub use rows::KeyRows;
 
 /// The place of one operation in the history of a database. Each byte operation takes one, in order; 0 means none yet.
 pub type Sequence = u64;
