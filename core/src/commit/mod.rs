@@ -13,7 +13,7 @@ pub use payload::{Many, One, Payload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, MAX_SEQUENCE, Sequence};
 use crate::lock::{Mutex, MutexGuard};
-use crate::memtable::MemtableWriter;
+use crate::memtable::{AnyMemtable, AnyMemtableWriter};
 use crate::wal::LogWriter;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,8 +21,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct ActiveMemtable {
     /// Whose it is.
     pub collection: CollectionId,
+    /// The memtable itself.
+    pub memtable: AnyMemtable,
     /// The only way to insert into it.
-    pub writer: MemtableWriter,
+    pub writer: AnyMemtableWriter,
     /// Whether its operations are logged.
     pub logged: bool,
     /// Bytes held from which on it is full.
@@ -38,7 +40,7 @@ impl ActiveMemtable {
     /// Whether it must be frozen before the next write.
     #[inline]
     pub fn is_full(&self) -> bool {
-        let memtable = self.writer.memtable();
+        let memtable = &self.memtable;
         (memtable.memory_bytes() >= self.full_bytes && !memtable.is_empty())
             || (self.full_rows != 0 && memtable.entry_count() >= self.full_rows)
     }

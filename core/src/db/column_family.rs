@@ -5,7 +5,8 @@ use super::options::Options;
 use super::{Db, Handle};
 use crate::commit::ActiveMemtable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::CollectionId;
+use crate::key::{CollectionId, CollectionKind};
+use crate::memtable::{AnyMemtable, AnyMemtableWriter, MemtableKind};
 use crate::observe::EventKind;
 use crate::version::{Change, VersionEdit, file_name};
 use crate::view::CollectionView;
@@ -23,6 +24,13 @@ pub(crate) struct Collection {
     pub options: Options,
     pub directory: PathBuf,
     pub dropped: AtomicBool,
+}
+
+impl Collection {
+    /// What kind of memtable it has.
+    pub fn memtable_kind(&self) -> MemtableKind {
+        MemtableKind::Bytes
+    }
 }
 
 /// A handle to a column family: its own space of keys. Cloning gives another handle to the same one. Any thread may use it; it
@@ -53,14 +61,19 @@ impl ColumnFamily {
 impl Core {
     /// The active memtable of a family, as the commit lock keeps it.
     pub(super) fn active_memtable(&self, collection: &Collection) -> Result<ActiveMemtable> {
-        let (writer, _) = self.new_memtable()?;
-        Ok(active_memtable(collection, writer))
+        let (writer, memtable) = self.new_memtable(&collection.memtable_kind())?;
+        Ok(active_memtable(collection, writer, memtable))
     }
 }
 
-pub(super) fn active_memtable(collection: &Collection, writer: crate::memtable::MemtableWriter) -> ActiveMemtable {
+pub(super) fn active_memtable(
+    collection: &Collection,
+    writer: AnyMemtableWriter,
+    memtable: AnyMemtable,
+) -> ActiveMemtable {
     ActiveMemtable {
         collection: collection.id,
+        memtable,
         writer,
         logged: collection.options.logged(),
         full_bytes: collection.options.write_buffer_bytes(),
@@ -134,18 +147,15 @@ impl Db {
         edit.push(Change::CreateCollection {
             id,
             name: name.to_owned(),
+            kind: CollectionKind::Bytes,
             logged: options.logged(),
             options: options.encode_collection(),
         });
         core.append_edit(&mut install, edit)?;
         let mut state = core.commit.lock()?;
         let mut catalog = core.catalog.lock();
-        let part = CollectionView {
-            collection: id,
-            active: active.writer.memtable().clone(),
-            frozen: Vec::new(),
-            runs: Vec::new(),
-        };
+        let part =
+            CollectionView { collection: id, active: active.memtable.clone(), frozen: Vec::new(), runs: Vec::new() };
         core.replace_view(&catalog, |view| view.with(part));
         catalog.collections.insert(id, collection.clone());
         state.add(active);

@@ -11,7 +11,7 @@ use crate::epoch::{Domain, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, FileNumber, MemtableId, Sequence};
 use crate::lock::Mutex;
-use crate::memtable::{ArenaPool, Memtable, MemtableOptions, MemtableWriter};
+use crate::memtable::{AnyMemtable, AnyMemtableWriter, ArenaPool, MemtableKind, MemtableOptions, create_any};
 use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram};
 use crate::sst::{BlockCache, SstOptions};
 use crate::version::{Manifest, VersionState};
@@ -155,9 +155,9 @@ impl Core {
     }
 
     /// An empty memtable.
-    pub fn new_memtable(&self) -> Result<(MemtableWriter, Arc<Memtable>)> {
+    pub fn new_memtable(&self, kind: &MemtableKind) -> Result<(AnyMemtableWriter, AnyMemtable)> {
         let id = MemtableId(self.next_memtable.fetch_add(1, Ordering::Relaxed));
-        crate::memtable::create(id, &MemtableOptions { hash_seed: self.hash_seed, pool: self.pool.clone() })
+        create_any(kind, id, &MemtableOptions { hash_seed: self.hash_seed, pool: self.pool.clone() })
     }
 
     /// An outcome is unknown: no more writes. Whoever waits for background work is told.

@@ -136,7 +136,7 @@ impl Core {
     ) -> Result<Arc<TokenState>> {
         for &id in families {
             let empty = match state.find(id) {
-                Some(active) => active.writer.memtable().is_empty(),
+                Some(active) => active.memtable.is_empty(),
                 None => return Err(Error::new(ErrorKind::Dropped, "the column family was dropped")),
             };
             if !empty {

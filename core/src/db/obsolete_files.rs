@@ -62,7 +62,7 @@ pub(super) fn delete_orphans(
     for (found, kind) in list_files(files, path).unwrap_or_default() {
         let orphan = match kind {
             FileKind::Manifest(number) => number != manifest,
-            FileKind::Sst(number) => state.owner_of(number).is_none(),
+            FileKind::Sst(number) | FileKind::Parquet(number) => state.owner_of(number).is_none(),
             FileKind::CurrentTemporary => true,
             FileKind::Lock | FileKind::Current => false,
         };

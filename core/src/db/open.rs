@@ -17,11 +17,11 @@ use crate::env::strict::StrictFileSystem;
 use crate::env::{Bell, Env, FileLock};
 use crate::epoch::{Domain, Shared};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{CollectionId, FileNumber};
+use crate::key::{CollectionId, CollectionKind, FileNumber};
 use crate::lock::Mutex;
 use crate::memtable::ArenaPool;
 use crate::observe::{Counters, EventQueue, Histogram};
-use crate::sst::{BlockCache, Expected, SstReader};
+use crate::sst::{AnySstReader, BlockCache, Expected, SstReader};
 use crate::version::file_name::{self, FileKind};
 use crate::version::{Change, Manifest, VersionEdit, VersionState};
 use crate::view::{Run, View};
@@ -200,6 +200,7 @@ impl Opening {
         edit.push(Change::CreateCollection {
             id: CollectionId(0),
             name: DEFAULT_FAMILY.to_owned(),
+            kind: CollectionKind::Bytes,
             logged: self.options.logged(),
             options: self.options.encode_collection(),
         });
@@ -264,7 +265,7 @@ impl Opening {
                         _ => error,
                     }
                 })?;
-                runs.push(Run { meta: meta.clone(), reader });
+                runs.push(Run { meta: meta.clone(), reader: AnySstReader::Bytes(reader) });
             }
             view.push((*id, runs));
         }

@@ -15,7 +15,7 @@ use crate::commit::ActiveMemtable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flush::{FlushInput, RunTarget};
 use crate::key::{CollectionId, FileNumber, MemtableId, Sequence};
-use crate::memtable::{Memtable, MemtableOptions};
+use crate::memtable::{AnyMemtable, AnyMemtableWriter, MemtableKind, MemtableOptions, create_any};
 use crate::observe::{Event, EventKind, FlushReason};
 use crate::record::payload_checksum;
 use crate::sst::SstIdentity;
@@ -44,12 +44,24 @@ pub(super) struct Recovered {
 
 /// One family while its log is replayed.
 struct Rebuilt {
+    kind: MemtableKind,
     active: ActiveMemtable,
-    memtable: Arc<Memtable>,
     /// Full memtables, oldest first.
-    frozen: Vec<Arc<Memtable>>,
+    frozen: Vec<AnyMemtable>,
     runs: Vec<Run>,
     flushed_through: Sequence,
+}
+
+impl Rebuilt {
+    /// Freezes the active memtable and goes on with an empty one.
+    fn seal(&mut self, parts: &Parts) -> Result<()> {
+        let (writer, memtable) = new_memtable(&self.kind, parts)?;
+        self.active.writer = writer;
+        let full = std::mem::replace(&mut self.active.memtable, memtable);
+        full.freeze();
+        self.frozen.push(full);
+        Ok(())
+    }
 }
 
 /// The log replayed into memtables.
@@ -60,9 +72,9 @@ struct Replayed {
     records: Option<Vec<(Sequence, u32, Vec<u8>)>>,
 }
 
-fn new_memtable(parts: &Parts) -> Result<(crate::memtable::MemtableWriter, Arc<Memtable>)> {
+fn new_memtable(kind: &MemtableKind, parts: &Parts) -> Result<(AnyMemtableWriter, AnyMemtable)> {
     let id = MemtableId(parts.next_memtable.fetch_add(1, Ordering::Relaxed));
-    crate::memtable::create(id, &MemtableOptions { hash_seed: parts.hash_seed, pool: parts.pool.clone() })
+    create_any(kind, id, &MemtableOptions { hash_seed: parts.hash_seed, pool: parts.pool.clone() })
 }
 
 impl Replayed {
@@ -75,10 +87,12 @@ impl Replayed {
     ) -> Result<Self> {
         let mut families = BTreeMap::new();
         for (id, runs) in view {
-            let (writer, memtable) = new_memtable(parts)?;
-            let active = active_memtable(&catalog.collections[&id], writer);
+            let collection = &catalog.collections[&id];
+            let kind = collection.memtable_kind();
+            let (writer, memtable) = new_memtable(&kind, parts)?;
+            let active = active_memtable(collection, writer, memtable);
             let flushed_through = state.collections[&id].flushed_through;
-            families.insert(id, Rebuilt { active, memtable, frozen: Vec::new(), runs, flushed_through });
+            families.insert(id, Rebuilt { kind, active, frozen: Vec::new(), runs, flushed_through });
         }
         let mut records = Some(Vec::new());
         let mut bytes = 0;
@@ -129,11 +143,7 @@ fn apply(
             && sequence > family.flushed_through
         {
             if family.active.is_full() {
-                let (writer, memtable) = new_memtable(parts)?;
-                family.active.writer = writer;
-                let full = std::mem::replace(&mut family.memtable, memtable);
-                full.freeze();
-                family.frozen.push(full);
+                family.seal(parts)?;
             }
             family.active.writer.reserve(1, operation.key.len() + operation.value.len())?;
             family.active.writer.insert(sequence, operation.kind, operation.key, operation.value);
@@ -225,7 +235,7 @@ fn finish(state: VersionState, catalog: Catalog, replayed: Replayed, last_sequen
         let frozen = family.frozen.into_iter().rev();
         view.push(CollectionView {
             collection: id,
-            active: family.memtable,
+            active: family.active.memtable.clone(),
             frozen: frozen
                 // Everything replayed is durable in the new log by now.
                 .map(|memtable| Frozen { memtable, reason: FlushReason::Recovery, batch_end: last_sequence })
@@ -247,15 +257,11 @@ fn flush_rebuilt(
     parts: &Parts,
     edit: &mut VersionEdit,
 ) -> Result<()> {
-    if family.memtable.is_empty() && family.frozen.is_empty() {
+    if family.active.memtable.is_empty() && family.frozen.is_empty() {
         return Ok(());
     }
-    let (writer, memtable) = new_memtable(parts)?;
-    family.active.writer = writer;
-    let last = std::mem::replace(&mut family.memtable, memtable);
-    last.freeze();
-    let mut memtables = std::mem::take(&mut family.frozen);
-    memtables.push(last);
+    family.seal(parts)?;
+    let memtables = std::mem::take(&mut family.frozen);
     let through = memtables.iter().filter_map(|memtable| memtable.last_sequence()).max();
     let Some(through) = through else { return Ok(()) };
     let collection = catalog

@@ -13,17 +13,17 @@ impl Core {
     /// Freezes a family's active memtable, puts an empty one in its place, and queues the flush.
     /// An error leaves everything as it was.
     pub(super) fn freeze(&self, state: &mut CommitState, id: CollectionId, reason: FlushReason) -> Result<()> {
-        let (writer, active) = self.new_memtable()?;
+        let Some(collection) = self.collection(id) else { return Ok(()) };
+        let (writer, active) = self.new_memtable(&collection.memtable_kind())?;
         let Some(slot) = state.find(id) else { return Ok(()) };
-        let full = std::mem::replace(&mut slot.writer, writer);
+        slot.writer = writer;
+        let memtable = std::mem::replace(&mut slot.memtable, active.clone());
         let batch_end = slot.batch_end;
-        let memtable = full.memtable().clone();
-        drop(full);
         memtable.freeze();
         if memtable.has_iterators() {
             active.expect_iterators();
         }
-        let name = {
+        {
             let catalog = self.catalog.lock();
             self.replace_view(&catalog, |view| match view.find(id) {
                 Ok(part) => {
@@ -34,12 +34,11 @@ impl Core {
                 }
                 Err(_) => view.clone(),
             });
-            catalog.collections.get(&id).map(|collection| collection.name.clone())
-        };
+        }
         self.jobs.lock().scheduler.schedule(id);
         self.work.ring();
         self.event(EventKind::MemtableSealed, |event| {
-            event.collection = name.unwrap_or_default();
+            event.collection.clone_from(&collection.name);
             event.number = memtable.id().0;
             event.entries = memtable.entry_count();
             event.bytes = memtable.memory_bytes() as u64;
@@ -51,7 +50,7 @@ impl Core {
     /// Begins a new log segment if no active memtable holds anything logged: once what is frozen is flushed, the old log goes
     /// at once. Must come before the flush's edit, whose log floor then names the new segment.
     pub(super) fn switch_log_if_idle(&self, state: &mut CommitState) -> Result<()> {
-        let idle = state.active.iter().all(|active| !active.logged || active.writer.memtable().is_empty());
+        let idle = state.active.iter().all(|active| !active.logged || active.memtable.is_empty());
         match &mut state.log {
             Some(log) if idle => log.switch_segment(),
             _ => Ok(()),

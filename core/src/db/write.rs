@@ -98,7 +98,7 @@ impl Core {
             for share in shares {
                 if let Some(active) = state.find(share.collection) {
                     active.writer.reserve(share.operations, share.bytes)?;
-                    feed |= active.writer.memtable().has_iterators();
+                    feed |= active.memtable.has_iterators();
                 }
             }
             match self.commit.apply(&mut state, payload, logged) {
@@ -215,7 +215,7 @@ impl Core {
         if !same {
             return Ok(false);
         }
-        let current = match guarded.view.active.get(guarded.key, MAX_SEQUENCE) {
+        let current = match guarded.view.active.bytes().and_then(|active| active.get(guarded.key, MAX_SEQUENCE)) {
             Some(found) => (found.kind == Kind::Put).then_some(found.sequence),
             None => guarded.below,
         };

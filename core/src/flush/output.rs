@@ -7,7 +7,7 @@ use crate::env::{Env, parent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::iter::Cursor;
 use crate::merge::{SurvivorCounts, Survivors};
-use crate::sst::{BlockCache, Expected, SstIdentity, SstOptions, SstReader, SstSummary, SstWriter};
+use crate::sst::{AnySstReader, BlockCache, Expected, SstIdentity, SstOptions, SstReader, SstSummary, SstWriter};
 use crate::version::FileMeta;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct RunTarget {
 /// A run as a job hands it out.
 pub struct RunOutput {
     /// The new file and its reader; `None` if nothing survived.
-    pub file: Option<(FileMeta, Arc<SstReader>)>,
+    pub file: Option<(FileMeta, AnySstReader)>,
     /// What became of the entries.
     pub counts: SurvivorCounts,
 }
@@ -74,7 +74,7 @@ pub fn write_run<C: Cursor>(
     let proven = writer.finish().and_then(|summary| {
         files.sync_dir(&dir)?;
         let reader = prove(&target, &summary, &counts, expected_in)?;
-        Ok((meta(&target, summary), reader))
+        Ok((meta(&target, summary), AnySstReader::Bytes(reader)))
     });
     match proven {
         Ok(file) => Ok(RunOutput { file: Some(file), counts }),

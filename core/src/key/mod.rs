@@ -56,6 +56,16 @@ number! {
     MemtableId(u64)
 }
 
+/// What a collection holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum CollectionKind {
+    /// Byte keys with byte values: a column family.
+    #[default]
+    Bytes,
+    /// Rows of an Arrow schema: a table.
+    Rows,
+}
+
 /// What an entry does to its key. The numbers are on disk (log, tables) and never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -70,20 +80,34 @@ pub enum Kind {
     Merge = 4,
     /// Reserved: the value lies in a value log.
     ValueRef = 5,
-    /// Reserved: a batch of rows of a table.
+    /// Rows of a table, many at once. Only in batches and the log.
     Rows = 6,
-    /// Reserved: removes a row of a table by its key.
+    /// Removes rows of a table by their keys, many at once. Only in batches and the log.
     RowDelete = 7,
 }
 
 impl Kind {
-    /// The kind with this number, if this version of the engine writes it; reserved kinds are refused.
+    /// The kind with this number, if this version of the engine writes it for single keys; reserved kinds are refused.
     pub const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             1 => Some(Self::Put),
             2 => Some(Self::Delete),
             _ => None,
         }
+    }
+
+    /// The same for operations of a batch, which may also be about rows.
+    pub const fn of_operation(byte: u8) -> Option<Self> {
+        match byte {
+            6 => Some(Self::Rows),
+            7 => Some(Self::RowDelete),
+            _ => Self::from_byte(byte),
+        }
+    }
+
+    /// Whether it is about rows of a table.
+    pub const fn is_rows(self) -> bool {
+        matches!(self, Self::Rows | Self::RowDelete)
     }
 }
 

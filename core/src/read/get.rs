@@ -29,8 +29,7 @@ pub enum Answer {
 /// Looks `key` up at `snapshot`. Each run that is looked into is counted.
 #[inline]
 pub fn get(view: &CollectionView, key: &[u8], snapshot: Sequence, io: Io, counters: &Counters) -> Result<Answer> {
-    let frozen = view.frozen.iter().map(|frozen| &frozen.memtable);
-    for memtable in std::iter::once(&view.active).chain(frozen) {
+    for memtable in view.memtables() {
         let mut version = (0, Kind::Delete);
         let found = PinnedBytes::find(memtable, |memtable| {
             let found = memtable.get(key, snapshot)?;
@@ -53,7 +52,8 @@ pub fn get(view: &CollectionView, key: &[u8], snapshot: Sequence, io: Io, counte
         if run.meta.smallest_sequence > snapshot || *key < *run.meta.smallest || *key > *run.meta.largest {
             continue;
         }
-        match run.reader.get(key, hash, snapshot, io)? {
+        let Some(reader) = run.reader.bytes() else { continue };
+        match reader.get(key, hash, snapshot, io)? {
             Lookup::Absent => {}
             Lookup::WouldBlock => return Ok(Answer::WouldBlock),
             Lookup::Found { sequence, kind, value } => {

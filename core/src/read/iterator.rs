@@ -41,8 +41,7 @@ impl VisibleCursor {
     /// A cursor over `view` at `snapshot` within `range`, standing nowhere. `access` says how files are read.
     pub fn new(view: &CollectionView, snapshot: Sequence, range: KeyRange, access: Access) -> Self {
         let mut sources = Vec::new();
-        let frozen = view.frozen.iter().map(|frozen| &frozen.memtable);
-        for memtable in std::iter::once(&view.active).chain(frozen) {
+        for memtable in view.memtables() {
             // What enters an empty memtable from now on is newer than the snapshot.
             if memtable.first_sequence().is_some_and(|first| first <= snapshot) {
                 sources.push(Source::Memtable(Box::new(memtable.cursor())));
@@ -56,7 +55,8 @@ impl VisibleCursor {
         for run in &view.runs {
             if run.meta.smallest_sequence <= snapshot && overlaps(&run.meta.smallest, &run.meta.largest) {
                 plain &= run.reader.is_plain() && run.meta.largest_sequence <= snapshot;
-                sources.push(Source::File(Box::new(run.reader.cursor(access))));
+                let cursor = run.reader.bytes().map(|reader| Source::File(Box::new(reader.cursor(access))));
+                sources.extend(cursor);
             }
         }
         plain &= sources.len() == 1;

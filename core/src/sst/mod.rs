@@ -4,8 +4,10 @@
 //! their own. Promises: what was added is what is read; every byte of a file is under a checksum that is checked before it is
 //! parsed; damage is an error that names file and offset.
 
+mod any;
 mod block_file;
 
+pub use any::AnySstReader;
 pub use block_file::{Block, Properties, SstCursor, SstReader, SstWriter};
 
 use crate::iter::PinnedBytes;

@@ -3,10 +3,10 @@
 //! Built by `db` from what jobs hand out; one edit is one record of the manifest. The encoding is in `FORMAT.md`. Whether a
 //! change makes sense is decided where it is applied, not here.
 
-use super::{CollectionState, Cut, FileMeta, VersionState};
+use super::{CollectionState, Cut, FileMeta, StoredSchema, VersionState};
 use crate::coding::{Reader, put_bytes, put_varint};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{CollectionId, FileNumber, Sequence};
+use crate::key::{CollectionId, CollectionKind, FileNumber, Sequence};
 use std::path::Path;
 
 /// One change of the state.
@@ -30,10 +30,19 @@ pub enum Change {
         id: CollectionId,
         /// A name that no live collection has.
         name: String,
+        /// What it holds.
+        kind: CollectionKind,
         /// Whether its writes go through the log.
         logged: bool,
         /// Its options as their owner encodes them.
         options: Vec<u8>,
+    },
+    /// A table's rows have this schema from now on; files and log records may still name the ones before.
+    AddSchema {
+        /// Which table.
+        collection: CollectionId,
+        /// The schema, its number greater than every one before.
+        schema: StoredSchema,
     },
     /// The collection and all its files are gone.
     DropCollection(CollectionId),
@@ -99,9 +108,11 @@ mod tag {
     pub const FLUSHED_THROUGH: u64 = 9;
     pub const ADD_FILE: u64 = 10;
     pub const REMOVE_FILE: u64 = 11;
+    pub const ADD_SCHEMA: u64 = 13;
 }
 
 const LOGGED: u64 = 1;
+const ROWS: u64 = 2;
 
 impl VersionEdit {
     /// An edit without changes.
@@ -127,13 +138,19 @@ impl VersionEdit {
         if state.epoch != 0 {
             edit.push(Change::Epoch(state.epoch));
         }
-        for CollectionState { id, name, logged, options, flushed_through, runs } in state.collections.values() {
+        for CollectionState { id, name, kind, logged, options, schemas, flushed_through, runs } in
+            state.collections.values()
+        {
             edit.push(Change::CreateCollection {
                 id: *id,
                 name: name.clone(),
+                kind: *kind,
                 logged: *logged,
                 options: options.clone(),
             });
+            for schema in schemas {
+                edit.push(Change::AddSchema { collection: *id, schema: schema.clone() });
+            }
             edit.push(Change::FlushedThrough { collection: *id, sequence: *flushed_through });
             edit.changes.extend(runs.iter().map(|file| Change::AddFile((**file).clone())));
         }
@@ -200,12 +217,19 @@ impl Change {
                 }
                 tag::CUT
             }
-            Self::CreateCollection { id, name, logged, options } => {
+            Self::CreateCollection { id, name, kind, logged, options } => {
                 put_varint(out, u64::from(id.0));
-                put_varint(out, if *logged { LOGGED } else { 0 });
+                let kind = if *kind == CollectionKind::Rows { ROWS } else { 0 };
+                put_varint(out, if *logged { LOGGED | kind } else { kind });
                 put_bytes(out, name.as_bytes());
                 put_bytes(out, options);
                 tag::CREATE_COLLECTION
+            }
+            Self::AddSchema { collection, schema } => {
+                put_varint(out, u64::from(collection.0));
+                put_varint(out, u64::from(schema.id));
+                put_bytes(out, &schema.bytes);
+                tag::ADD_SCHEMA
             }
             Self::DropCollection(id) => number(tag::DROP_COLLECTION, u64::from(id.0)),
             Self::FlushedThrough { collection, sequence } => {
@@ -249,13 +273,21 @@ impl Change {
             tag::CREATE_COLLECTION => {
                 let id = collection(body)?;
                 let flags = varint(body)?;
-                if flags & !LOGGED != 0 {
+                if flags & !(LOGGED | ROWS) != 0 {
                     return Err(Undecodable::Unknown("a collection with an unknown flag"));
                 }
                 let name = std::str::from_utf8(body.bytes().ok_or(SHORT)?)
                     .map_err(|_| Undecodable::Damaged("a collection whose name is no text"))?;
                 let options = body.bytes().ok_or(SHORT)?.to_vec();
-                Self::CreateCollection { id, name: name.to_string(), logged: flags & LOGGED != 0, options }
+                let kind = if flags & ROWS != 0 { CollectionKind::Rows } else { CollectionKind::Bytes };
+                Self::CreateCollection { id, name: name.to_string(), kind, logged: flags & LOGGED != 0, options }
+            }
+            tag::ADD_SCHEMA => {
+                let collection = collection(body)?;
+                let id =
+                    u32::try_from(varint(body)?).map_err(|_| Undecodable::Damaged("a schema number beyond 32 bits"))?;
+                let bytes = body.bytes().ok_or(SHORT)?.into();
+                Self::AddSchema { collection, schema: StoredSchema { id, bytes } }
             }
             tag::DROP_COLLECTION => Self::DropCollection(collection(body)?),
             tag::FLUSHED_THROUGH => Self::FlushedThrough { collection: collection(body)?, sequence: varint(body)? },

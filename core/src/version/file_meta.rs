@@ -44,6 +44,23 @@ pub struct FileMeta {
     pub footer_offset: u64,
     /// Range deletes in it.
     pub range_deletes: u64,
+    /// How it is encoded.
+    pub format: FileFormat,
+    /// For a file of format [`FileFormat::Ipc`]: the time that names its directory, in nanoseconds since 1970; else 0.
+    pub stamp_nanos: u64,
+}
+
+/// How a live file is encoded. The numbers are on disk and never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+pub enum FileFormat {
+    /// Sorted blocks of byte entries.
+    #[default]
+    Blocks = 0,
+    /// Rows in Parquet.
+    Parquet = 1,
+    /// Rows in an Arrow IPC file.
+    Ipc = 2,
 }
 
 const MULTI_VERSION: u64 = 1;
@@ -55,6 +72,8 @@ mod tag {
     pub const SEQUENCE_OVERRIDE: u64 = 3;
     pub const FOOTER_OFFSET: u64 = 4;
     pub const RANGE_DELETES: u64 = 5;
+    pub const FORMAT: u64 = 6;
+    pub const STAMP_NANOS: u64 = 7;
 }
 
 impl FileMeta {
@@ -120,6 +139,8 @@ impl FileMeta {
         optional(tag::SEQUENCE_OVERRIDE, self.sequence_override);
         optional(tag::FOOTER_OFFSET, unless_zero(self.footer_offset));
         optional(tag::RANGE_DELETES, unless_zero(self.range_deletes));
+        optional(tag::FORMAT, unless_zero(self.format as u64));
+        optional(tag::STAMP_NANOS, unless_zero(self.stamp_nanos));
     }
 
     /// The inverse of [`encode`](Self::encode); all of `reader` belongs to it.
@@ -160,6 +181,14 @@ impl FileMeta {
                 tag::SEQUENCE_OVERRIDE => meta.sequence_override = Some(varint(&mut body)?),
                 tag::FOOTER_OFFSET => meta.footer_offset = varint(&mut body)?,
                 tag::RANGE_DELETES => meta.range_deletes = varint(&mut body)?,
+                tag::FORMAT => {
+                    meta.format = match varint(&mut body)? {
+                        1 => FileFormat::Parquet,
+                        2 => FileFormat::Ipc,
+                        _ => return Err(Undecodable::Unknown("a file of an unknown format")),
+                    }
+                }
+                tag::STAMP_NANOS => meta.stamp_nanos = varint(&mut body)?,
                 SKIPPABLE_TAGS.. => continue,
                 _ => return Err(Undecodable::Unknown("a file with an unknown field")),
             }

@@ -22,6 +22,15 @@ pub const LOG_DIR: &str = "wal";
 /// The directory that holds one directory per column family.
 pub const FAMILIES_DIR: &str = "cf";
 
+/// The directory that holds one directory per table.
+pub const TABLES_DIR: &str = "table";
+
+/// The file of rows in the directory of an IPC flush.
+pub const IPC_DATA: &str = "data.arrow";
+
+/// What is appended to the name of an IPC directory until it is whole.
+pub const UNFINISHED_SUFFIX: &str = ".tmp";
+
 /// The longest name of a collection in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
 
@@ -38,6 +47,8 @@ pub enum FileKind {
     Manifest(FileNumber),
     /// `000005.sst`.
     Sst(FileNumber),
+    /// `000009.parquet`.
+    Parquet(FileNumber),
 }
 
 /// What the file called `name` is; `None` if it is not one of ours.
@@ -51,8 +62,20 @@ pub fn parse(name: &str) -> Option<FileKind> {
     if let Some(digits) = name.strip_prefix("MANIFEST-") {
         return number(digits).map(FileKind::Manifest);
     }
+    if let Some(digits) = name.strip_suffix(".parquet") {
+        return number(digits).map(FileKind::Parquet);
+    }
     number(name.strip_suffix(".sst")?).map(FileKind::Sst)
 }
+
+/// The time that the name of an IPC directory is: a canonical whole number above every level's.
+pub fn parse_stamp(name: &str) -> Option<u64> {
+    let stamp: u64 = name.parse().ok()?;
+    (stamp.to_string() == name && stamp >= STAMP_MIN_NANOS).then_some(stamp)
+}
+
+/// Smaller numbers are names of level directories. One second after 1970.
+pub const STAMP_MIN_NANOS: u64 = 1_000_000_000;
 
 /// The number that `digits` spell in the canonical way: at least six digits, no more zeros in front than that takes.
 fn number(digits: &str) -> Option<FileNumber> {
@@ -68,6 +91,25 @@ pub fn manifest(number: FileNumber) -> String {
 /// `000005.sst`.
 pub fn sst(number: FileNumber) -> String {
     format!("{:06}.sst", number.0)
+}
+
+/// The directory of the table `name`. Requires: the name was checked.
+pub fn table_dir(database: &Path, name: &str) -> PathBuf {
+    database.join(TABLES_DIR).join(name)
+}
+
+/// Where a live file lies below the directory of its collection. The level is that of the file's birth.
+pub fn file_path(directory: &Path, meta: &super::FileMeta) -> PathBuf {
+    match meta.format {
+        super::FileFormat::Blocks => directory.join(sst(meta.number)),
+        super::FileFormat::Parquet => directory.join(meta.level.to_string()).join(parquet(meta.number)),
+        super::FileFormat::Ipc => directory.join(meta.stamp_nanos.to_string()).join(IPC_DATA),
+    }
+}
+
+/// `000009.parquet`.
+pub fn parquet(number: FileNumber) -> String {
+    format!("{:06}.parquet", number.0)
 }
 
 /// The directory of the column family `name`. Requires: the name was checked.
@@ -101,6 +143,7 @@ mod tests {
             let number = FileNumber(number);
             assert_eq!(parse(&manifest(number)), Some(FileKind::Manifest(number)));
             assert_eq!(parse(&sst(number)), Some(FileKind::Sst(number)));
+            assert_eq!(parse(&parquet(number)), Some(FileKind::Parquet(number)));
         }
         assert_eq!(parse("CURRENT"), Some(FileKind::Current));
         for foreign in [

@@ -12,11 +12,11 @@ mod framing;
 mod manifest;
 
 pub use edit::{Change, VersionEdit};
-pub use file_meta::FileMeta;
+pub use file_meta::{FileFormat, FileMeta};
 pub use manifest::{MAX_MANIFEST_BYTES, Manifest};
 
 use crate::error::{Error, Result};
-use crate::key::{CollectionId, FileNumber, MAX_SEQUENCE, Sequence};
+use crate::key::{CollectionId, CollectionKind, FileNumber, MAX_SEQUENCE, Sequence};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -31,6 +31,15 @@ pub struct Cut {
     pub sequence: Sequence,
 }
 
+/// A schema of a table as its owner encodes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSchema {
+    /// Its number within the table.
+    pub id: u32,
+    /// Its encoding.
+    pub bytes: Arc<[u8]>,
+}
+
 /// One column family or table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectionState {
@@ -38,10 +47,14 @@ pub struct CollectionState {
     pub id: CollectionId,
     /// Its name, which is also its directory.
     pub name: String,
+    /// What it holds.
+    pub kind: CollectionKind,
     /// Whether its writes go through the log.
     pub logged: bool,
     /// Its options as their owner encodes them.
     pub options: Vec<u8>,
+    /// The schemas that a table has had, oldest first; the last one is in force. Empty for a family.
+    pub schemas: Vec<StoredSchema>,
     /// Its entries up to this sequence lie in files.
     pub flushed_through: Sequence,
     /// Its files, newest first: entries in an earlier one are newer than those of the same key in a later one.
@@ -152,8 +165,19 @@ impl VersionState {
                 self.cut = *cut;
                 Ok(())
             }
-            Change::CreateCollection { id, name, logged, options } => {
-                self.create_collection(*id, name, *logged, options)
+            Change::CreateCollection { id, name, kind, logged, options } => {
+                self.create_collection(*id, name, *kind, *logged, options)
+            }
+            Change::AddSchema { collection, schema } => {
+                let state = self.collection_mut(*collection)?;
+                if state.kind != CollectionKind::Rows {
+                    return Err(Error::invalid(format!("collection {collection} is no table and has no schema")));
+                }
+                if state.schemas.last().is_some_and(|last| last.id >= schema.id) {
+                    return Err(Error::invalid(format!("schema {} of table {collection} was used before", schema.id)));
+                }
+                state.schemas.push(schema.clone());
+                Ok(())
             }
             Change::DropCollection(id) => {
                 let Some(dropped) = self.collections.remove(id) else { return Err(unknown_collection(*id)) };
@@ -182,7 +206,14 @@ impl VersionState {
         }
     }
 
-    fn create_collection(&mut self, id: CollectionId, name: &str, logged: bool, options: &[u8]) -> Result<()> {
+    fn create_collection(
+        &mut self,
+        id: CollectionId,
+        name: &str,
+        kind: CollectionKind,
+        logged: bool,
+        options: &[u8],
+    ) -> Result<()> {
         file_name::check_collection_name(name)?;
         let after = id.0.checked_add(1).ok_or_else(|| Error::invalid("collection ids are used up"))?;
         if id < self.next_collection_id {
@@ -194,8 +225,10 @@ impl VersionState {
         let state = CollectionState {
             id,
             name: name.to_string(),
+            kind,
             logged,
             options: options.to_vec(),
+            schemas: Vec::new(),
             flushed_through: 0,
             runs: Vec::new(),
         };

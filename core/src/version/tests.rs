@@ -7,7 +7,13 @@ use crate::error::ErrorKind;
 use std::path::Path;
 
 fn create(id: u32, name: &str) -> Change {
-    Change::CreateCollection { id: CollectionId(id), name: name.into(), logged: true, options: vec![1, 2] }
+    Change::CreateCollection {
+        id: CollectionId(id),
+        name: name.into(),
+        kind: CollectionKind::Bytes,
+        logged: true,
+        options: vec![1, 2],
+    }
 }
 
 fn file(collection: u32, number: u64, keys: (&[u8], &[u8]), sequences: (Sequence, Sequence)) -> FileMeta {

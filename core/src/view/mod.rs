@@ -5,9 +5,9 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::key::{CollectionId, Sequence};
-use crate::memtable::Memtable;
+use crate::memtable::{AnyMemtable, Memtable};
 use crate::observe::FlushReason;
-use crate::sst::SstReader;
+use crate::sst::AnySstReader;
 use crate::version::FileMeta;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Frozen {
     /// The memtable; it takes no more writes.
-    pub memtable: Arc<Memtable>,
+    pub memtable: AnyMemtable,
     /// Why.
     pub reason: FlushReason,
     /// The last sequence of the newest batch that has an operation in it, be it here or in another memtable.
@@ -28,7 +28,7 @@ pub struct Run {
     /// What the manifest says of it.
     pub meta: Arc<FileMeta>,
     /// The open file.
-    pub reader: Arc<SstReader>,
+    pub reader: AnySstReader,
 }
 
 /// Everything that one collection consists of.
@@ -37,11 +37,20 @@ pub struct CollectionView {
     /// Whose view it is.
     pub collection: CollectionId,
     /// The memtable that takes writes.
-    pub active: Arc<Memtable>,
+    pub active: AnyMemtable,
     /// Frozen memtables, newest first.
     pub frozen: Vec<Frozen>,
     /// Runs, newest first.
     pub runs: Vec<Run>,
+}
+
+impl CollectionView {
+    /// A column family's memtables, newest first.
+    #[inline]
+    pub fn memtables(&self) -> impl Iterator<Item = &Arc<Memtable>> {
+        let frozen = self.frozen.iter().map(|frozen| &frozen.memtable);
+        std::iter::once(&self.active).chain(frozen).filter_map(AnyMemtable::bytes)
+    }
 }
 
 /// Everything that the database consists of.

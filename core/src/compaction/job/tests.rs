@@ -5,7 +5,7 @@ use crate::env::posix::posix;
 use crate::flush::{self, FlushInput};
 use crate::iter::Cursor;
 use crate::key::{CollectionId, FileNumber, Kind, MAX_SEQUENCE, MemtableId};
-use crate::memtable::{ArenaPool, Memtable, MemtableOptions};
+use crate::memtable::{AnyMemtable, ArenaPool, MemtableOptions};
 use crate::sst::{BlockCache, SstIdentity, SstOptions};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ impl Random {
     }
 }
 
-fn memtable(id: u64, versions: &[Version]) -> Arc<Memtable> {
+fn memtable(id: u64, versions: &[Version]) -> AnyMemtable {
     let options = MemtableOptions { hash_seed: 1, pool: ArenaPool::new(0) };
     let (mut writer, memtable) = crate::memtable::create(MemtableId(id), &options).unwrap();
     for (key, sequence, kind, value) in versions {
@@ -30,7 +30,7 @@ fn memtable(id: u64, versions: &[Version]) -> Arc<Memtable> {
     }
     drop(writer);
     memtable.freeze();
-    memtable
+    AnyMemtable::Bytes(memtable)
 }
 
 fn target(dir: &Path, number: u64) -> RunTarget {
@@ -50,8 +50,8 @@ fn target(dir: &Path, number: u64) -> RunTarget {
     }
 }
 
-fn entries(reader: &Arc<SstReader>) -> Vec<Version> {
-    let mut cursor = reader.cursor(Access::Cached);
+fn entries(reader: &AnySstReader) -> Vec<Version> {
+    let mut cursor = reader.bytes().unwrap().cursor(Access::Cached);
     let mut found = Vec::new();
     let mut standing = cursor.seek_to_first().unwrap();
     while standing {

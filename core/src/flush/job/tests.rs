@@ -4,14 +4,14 @@ use super::*;
 use crate::env::posix::posix;
 use crate::error::ErrorKind;
 use crate::key::{CollectionId, FileNumber, Kind, MemtableId};
-use crate::memtable::{ArenaPool, MemtableOptions};
+use crate::memtable::{AnyMemtable, ArenaPool, MemtableOptions};
 use crate::sst::{BlockCache, SstIdentity, SstOptions};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 type Version = (Vec<u8>, Sequence, Kind, Vec<u8>);
 
-fn memtable(id: u64, versions: &[Version]) -> Arc<Memtable> {
+fn memtable(id: u64, versions: &[Version]) -> AnyMemtable {
     let options = MemtableOptions { hash_seed: 1, pool: ArenaPool::new(0) };
     let (mut writer, memtable) = crate::memtable::create(MemtableId(id), &options).unwrap();
     for (key, sequence, kind, value) in versions {
@@ -20,7 +20,7 @@ fn memtable(id: u64, versions: &[Version]) -> Arc<Memtable> {
     }
     drop(writer);
     memtable.freeze();
-    memtable
+    AnyMemtable::Bytes(memtable)
 }
 
 fn target(dir: &Path, number: u64) -> RunTarget {
