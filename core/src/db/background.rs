@@ -3,7 +3,7 @@
 //! Flushes come before merges, and merges never take the last thread. A failed job leaves everything as it was, tells those who
 //! wait, and is tried again after a pause under a new file number.
 
-use super::column_family::Collection;
+use super::collection::Collection;
 use super::core::{CLOSED, Core};
 use super::jobs::ManualCompaction;
 use crate::compaction::{self, CompactionInput, PickOptions, RunInfo};

@@ -1,6 +1,6 @@
 //! The state of an open database, in parts, and the checks that every call begins with.
 
-use super::column_family::Collection;
+use super::collection::Collection;
 use super::health::Health;
 use super::jobs::Jobs;
 use super::options::Options;

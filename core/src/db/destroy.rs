@@ -1,7 +1,7 @@
 //! Destroying a database: every file of ours goes, and the directories that are empty then.
 
 use super::Db;
-use super::obsolete_files::list_files;
+use super::obsolete_files::{Found, list_files, remove_ipc_files};
 use crate::env::Env;
 use crate::env::posix::posix;
 use crate::error::{ErrorKind, Result};
@@ -32,9 +32,11 @@ impl Db {
             files.remove(&current)?;
             files.sync_dir(path)?;
         }
-        for (found, kind) in found {
-            if !matches!(kind, FileKind::Lock | FileKind::Current) {
-                files.remove(&found)?;
+        for (found, what) in found {
+            match what {
+                Found::File(FileKind::Lock | FileKind::Current) => {}
+                Found::File(_) => files.remove(&found)?,
+                Found::IpcDir(_) | Found::UnfinishedIpcDir => remove_ipc_files(files, &found),
             }
         }
         let wal = path.join(file_name::LOG_DIR);
@@ -43,12 +45,21 @@ impl Db {
                 files.remove(&wal.join(name))?;
             }
         }
+        // A directory that holds something foreign stays.
         let families = path.join(file_name::FAMILIES_DIR);
         for name in files.list(&families).unwrap_or_default() {
             let _ = files.remove_dir(&families.join(name));
         }
-        // A directory that holds something foreign stays.
         let _ = files.remove_dir(&families);
+        let tables = path.join(file_name::TABLES_DIR);
+        for name in files.list(&tables).unwrap_or_default() {
+            let table = tables.join(name);
+            for level in files.list(&table).unwrap_or_default() {
+                let _ = files.remove_dir(&table.join(level));
+            }
+            let _ = files.remove_dir(&table);
+        }
+        let _ = files.remove_dir(&tables);
         let _ = files.remove_dir(&wal);
         files.remove(&lock_path)?;
         drop(lock);

@@ -3,7 +3,7 @@
 //!
 //! Called by background jobs, DDL and closing, under the `install` lock. Nothing is deleted unless the edit that drops it is durable.
 
-use super::column_family::Collection;
+use super::collection::Collection;
 use super::core::{Core, Installer};
 use super::jobs::Flushed;
 use crate::error::{Error, ErrorKind, Result};
@@ -96,7 +96,7 @@ impl Core {
         let mut install = self.install.lock();
         if collection.dropped.load(Ordering::SeqCst) {
             if let Some((meta, _)) = &output.file {
-                self.delete_table(collection, meta.number, meta.size_bytes);
+                self.delete_file(collection, meta);
             }
             return Ok(());
         }
@@ -124,7 +124,7 @@ impl Core {
             if let Some((meta, _)) = &output.file
                 && !self.health.is_poisoned()
             {
-                self.delete_table(collection, meta.number, meta.size_bytes);
+                self.delete_file(collection, meta);
             }
             return Err(error);
         }
@@ -184,7 +184,7 @@ impl Core {
         let mut install = self.install.lock();
         if collection.dropped.load(Ordering::SeqCst) {
             if let Some((meta, _)) = &output.file {
-                self.delete_table(collection, meta.number, meta.size_bytes);
+                self.delete_file(collection, meta);
             }
             return Ok(());
         }
@@ -199,7 +199,7 @@ impl Core {
             if let Some((meta, _)) = &output.file
                 && !self.health.is_poisoned()
             {
-                self.delete_table(collection, meta.number, meta.size_bytes);
+                self.delete_file(collection, meta);
             }
             return Err(error);
         }
@@ -220,7 +220,7 @@ impl Core {
             });
         }
         for run in inputs {
-            self.delete_table(collection, run.meta.number, run.meta.size_bytes);
+            self.delete_file(collection, &run.meta);
         }
         let bytes = output.file.as_ref().map_or(0, |(meta, _)| meta.size_bytes);
         self.counters.add(Counter::Compactions, 1);

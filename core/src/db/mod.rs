@@ -12,6 +12,7 @@
 
 mod background;
 mod close;
+mod collection;
 mod column_family;
 mod compact;
 mod core;
@@ -26,6 +27,8 @@ mod obsolete_files;
 mod open;
 mod options;
 mod recovery;
+#[cfg(feature = "arrow")]
+mod schemas;
 mod snapshot;
 mod stats;
 mod switch;

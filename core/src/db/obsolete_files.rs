@@ -1,23 +1,34 @@
 //! Deleting what no edit names any more. Only files that are ours by name and number; never before the edit that drops them is
 //! durable. What cannot be deleted now is found again at the next opening.
 
-use super::column_family::Collection;
+use super::collection::Collection;
 use super::core::Core;
+use crate::env::{FileSystem, parent};
 use crate::error::Result;
 use crate::key::FileNumber;
 use crate::observe::EventKind;
-use crate::version::VersionState;
 use crate::version::file_name::{self, FileKind};
-use std::path::Path;
+use crate::version::{FileFormat, FileMeta, VersionState};
+use std::path::{Path, PathBuf};
 
 impl Core {
-    /// Deletes a table. Readers that have it open keep it until they are done.
-    pub(super) fn delete_table(&self, collection: &Collection, number: FileNumber, bytes: u64) {
-        if self.env.files.remove(&collection.directory.join(file_name::sst(number))).is_ok() {
+    /// Deletes a file. Readers that have it open keep it until they are done.
+    pub(super) fn delete_file(&self, collection: &Collection, meta: &FileMeta) {
+        let files = &*self.env.files;
+        let path = file_name::file_path(&collection.directory, meta);
+        let removed = match meta.format {
+            FileFormat::Ipc => remove_ipc_dir(files, &parent(&path)),
+            FileFormat::Blocks | FileFormat::Parquet => files.remove(&path),
+        };
+        if meta.format != FileFormat::Blocks {
+            // Best effort: the level may hold others.
+            let _ = files.remove_dir(&parent(&path));
+        }
+        if removed.is_ok() {
             self.event(EventKind::TableDeleted, |event| {
                 event.collection.clone_from(&collection.name);
-                event.number = number.0;
-                event.bytes = bytes;
+                event.number = meta.number.0;
+                event.bytes = meta.size_bytes;
             });
         }
     }
@@ -28,43 +39,94 @@ impl Core {
     }
 }
 
-/// Every file of ours in a database directory: its path, and what it is.
-pub(super) fn list_files(
-    files: &dyn crate::env::FileSystem,
-    path: &Path,
-) -> Result<Vec<(std::path::PathBuf, FileKind)>> {
+/// Removes the directory of an IPC file. It loses its name first, so that a crash in between does not leave half of one
+/// that looks whole.
+fn remove_ipc_dir(files: &dyn FileSystem, dir: &Path) -> Result<()> {
+    let unfinished = unfinished(dir);
+    files.rename(dir, &unfinished)?;
+    remove_ipc_files(files, &unfinished);
+    Ok(())
+}
+
+/// What the directory of an IPC file is called until it is whole.
+pub(super) fn unfinished(dir: &Path) -> PathBuf {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(file_name::UNFINISHED_SUFFIX);
+    PathBuf::from(name)
+}
+
+/// Removes the files of an IPC directory and the directory. Best effort.
+pub(super) fn remove_ipc_files(files: &dyn FileSystem, dir: &Path) {
+    for name in [file_name::IPC_DATA, file_name::IPC_INDEX] {
+        let _ = files.remove(&dir.join(name));
+    }
+    let _ = files.remove_dir(dir);
+}
+
+/// Something of ours in a database directory.
+pub(super) enum Found {
+    /// A file with a name of ours.
+    File(FileKind),
+    /// The directory of an IPC file that is whole, by the time that names it.
+    IpcDir(u64),
+    /// The directory of an IPC file that never became whole, or is being removed.
+    UnfinishedIpcDir,
+}
+
+/// Everything of ours in a database directory: its path, and what it is.
+pub(super) fn list_files(files: &dyn FileSystem, path: &Path) -> Result<Vec<(PathBuf, Found)>> {
     let mut found = Vec::new();
     for name in files.list(path)? {
         if let Some(kind) = file_name::parse(&name) {
-            found.push((path.join(name), kind));
+            found.push((path.join(name), Found::File(kind)));
         }
     }
-    let families = path.join(file_name::FAMILIES_DIR);
     // Whatever cannot be listed holds nothing of ours.
-    for family in files.list(&families).unwrap_or_default() {
+    let list = |dir: &Path| files.list(dir).unwrap_or_default();
+    let families = path.join(file_name::FAMILIES_DIR);
+    for family in list(&families) {
         let directory = families.join(family);
-        for name in files.list(&directory).unwrap_or_default() {
+        for name in list(&directory) {
             if let Some(kind @ FileKind::Sst(_)) = file_name::parse(&name) {
-                found.push((directory.join(name), kind));
+                found.push((directory.join(name), Found::File(kind)));
+            }
+        }
+    }
+    let tables = path.join(file_name::TABLES_DIR);
+    for table in list(&tables) {
+        let directory = tables.join(table);
+        for name in list(&directory) {
+            let inner = directory.join(&name);
+            let stem = name.strip_suffix(file_name::UNFINISHED_SUFFIX);
+            if stem.is_some_and(|stem| file_name::parse_stamp(stem).is_some()) {
+                found.push((inner, Found::UnfinishedIpcDir));
+            } else if let Some(stamp) = file_name::parse_stamp(&name) {
+                found.push((inner, Found::IpcDir(stamp)));
+            } else if name.parse::<u32>().is_ok_and(|level| level.to_string() == name) {
+                for name in list(&inner) {
+                    if let Some(kind @ FileKind::Parquet(_)) = file_name::parse(&name) {
+                        found.push((inner.join(name), Found::File(kind)));
+                    }
+                }
             }
         }
     }
     Ok(found)
 }
 
-/// Deletes what a crash left behind: tables and manifests that the state does not name. Best effort.
-pub(super) fn delete_orphans(
-    files: &dyn crate::env::FileSystem,
-    path: &Path,
-    state: &VersionState,
-    manifest: FileNumber,
-) {
-    for (found, kind) in list_files(files, path).unwrap_or_default() {
-        let orphan = match kind {
-            FileKind::Manifest(number) => number != manifest,
-            FileKind::Sst(number) | FileKind::Parquet(number) => state.owner_of(number).is_none(),
-            FileKind::CurrentTemporary => true,
-            FileKind::Lock | FileKind::Current => false,
+/// Deletes what a crash left behind: files and manifests that the state does not name. Best effort. A whole IPC directory that no
+/// edit names is left alone: somebody may have put it there, to be adopted.
+pub(super) fn delete_orphans(files: &dyn FileSystem, path: &Path, state: &VersionState, manifest: FileNumber) {
+    for (found, what) in list_files(files, path).unwrap_or_default() {
+        let orphan = match what {
+            Found::File(FileKind::Manifest(number)) => number != manifest,
+            Found::File(FileKind::Sst(number) | FileKind::Parquet(number)) => state.owner_of(number).is_none(),
+            Found::File(FileKind::CurrentTemporary) => true,
+            Found::File(FileKind::Lock | FileKind::Current) | Found::IpcDir(_) => false,
+            Found::UnfinishedIpcDir => {
+                remove_ipc_files(files, &found);
+                false
+            }
         };
         if orphan {
             let _ = files.remove(&found);

@@ -1,11 +1,12 @@
 //! Opening: lock, manifest, files, log, a new manifest, and only then deletes; at last the background threads.
 
 use super::background::Worker;
-use super::column_family::{Collection, DEFAULT_FAMILY};
+use super::collection::{Collection, Schemas, directory};
+use super::column_family::DEFAULT_FAMILY;
 use super::core::{Catalog, Core, Installer, OPEN, log_event};
 use super::health::Health;
 use super::jobs::Jobs;
-use super::obsolete_files::{delete_orphans, list_files};
+use super::obsolete_files::{Found, delete_orphans, list_files};
 use super::options::Options;
 use super::recovery::{self, Recovered};
 use super::snapshot::SnapshotList;
@@ -211,8 +212,8 @@ impl Opening {
     /// Numbers of new files begin above every number in the manifest and on disk: a file that a crash left behind is never met.
     fn first_free_number(&self, state: &VersionState) -> Result<u64> {
         let mut next = state.next_file_number.0;
-        for (_, kind) in list_files(&*self.env.files, &self.path)? {
-            if let FileKind::Manifest(number) | FileKind::Sst(number) = kind {
+        for (_, found) in list_files(&*self.env.files, &self.path)? {
+            if let Found::File(FileKind::Manifest(number) | FileKind::Sst(number) | FileKind::Parquet(number)) = found {
                 next = next.max(number.0 + 1);
             }
         }
@@ -230,8 +231,10 @@ impl Opening {
             let made = Collection {
                 id: collection.id,
                 name: collection.name.clone(),
+                kind: collection.kind,
                 options: self.options.for_stored_collection(&collection.options)?,
-                directory: file_name::family_dir(&self.path, &collection.name),
+                directory: directory(&self.path, collection.kind, &collection.name),
+                schemas: Schemas::decode(&collection.name, &collection.schemas)?,
                 dropped: AtomicBool::new(false),
             };
             catalog.collections.insert(collection.id, Arc::new(made));

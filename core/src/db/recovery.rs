@@ -7,7 +7,7 @@
 //! are named by no manifest, and are ignored. For the same reason records behind a damaged end never come back: the floor of
 //! the new manifest excludes their segment, and the cut is recorded with it.
 
-use super::column_family::active_memtable;
+use super::collection::active_memtable;
 use super::core::{Catalog, sst_options};
 use super::open::{Opening, Parts, log_events};
 use crate::batch::Operations;

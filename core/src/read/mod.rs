@@ -3,6 +3,8 @@
 //! Called by `db` with a pinned view. Order: the active memtable, frozen ones newest first, runs newest first; the first
 //! version at or below the snapshot decides, be it a value or a tombstone.
 
+#[cfg(feature = "arrow")]
+pub mod filter;
 mod get;
 mod iterator;
 mod source;

@@ -28,6 +28,9 @@ pub const TABLES_DIR: &str = "table";
 /// The file of rows in the directory of an IPC flush.
 pub const IPC_DATA: &str = "data.arrow";
 
+/// The file of checksums and indexes beside it.
+pub const IPC_INDEX: &str = "index.sst";
+
 /// What is appended to the name of an IPC directory until it is whole.
 pub const UNFINISHED_SUFFIX: &str = ".tmp";
 
