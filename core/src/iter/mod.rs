@@ -3,11 +3,15 @@
 //! A [`Cursor`] walks internal entries: every version of every key, keys ascending, within a key newest first. Hiding what a
 //! snapshot must not see is not its task.
 
+#[cfg(feature = "arrow")]
+mod gather;
 mod merge;
 mod pin;
 #[cfg(feature = "arrow")]
 mod rows;
 
+#[cfg(feature = "arrow")]
+pub use gather::{RowStretch, gather};
 pub use merge::Merge;
 pub use pin::{EntryBatch, Owner, PinnedBytes};
 #[cfg(feature = "arrow")]

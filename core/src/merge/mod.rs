@@ -3,6 +3,9 @@
 //! Called by flush and compaction over a merge of their inputs. Promises: what any given snapshot, or a read of the newest
 //! state, sees of the output is what it saw of the input.
 
+#[cfg(feature = "arrow")]
+pub mod rows;
+
 use crate::error::Result;
 use crate::iter::Cursor;
 use crate::key::{Entry, Kind, Sequence};
