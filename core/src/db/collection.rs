@@ -151,12 +151,8 @@ impl Core {
         self.append_edit(&mut install, edit)?;
         let mut state = self.commit.lock()?;
         let mut catalog = self.catalog.lock();
-        let part = CollectionView {
-            collection: id,
-            active: active.memtable.clone(),
-            frozen: Vec::new(),
-            runs: Vec::new(),
-        };
+        let part =
+            CollectionView { collection: id, active: active.memtable.clone(), frozen: Vec::new(), runs: Vec::new() };
         self.replace_view(&catalog, |view| view.with(part));
         catalog.collections.insert(id, collection.clone());
         state.add(active);

@@ -162,7 +162,11 @@ fn number(data_type: &DataType) -> Option<Number> {
     let decimal = |bytes, precision: u8, scale: i8| {
         let scale = u32::try_from(scale).ok()?;
         let whole = Whole { bytes, signed: true, limit: Some(10i128.checked_pow(u32::from(precision))? - 1) };
-        Some(Number { family: Family::Number, scale: Scale { per_unit: 10i128.checked_pow(scale)? }, whole: Some(whole) })
+        Some(Number {
+            family: Family::Number,
+            scale: Scale { per_unit: 10i128.checked_pow(scale)? },
+            whole: Some(whole),
+        })
     };
     Some(match data_type {
         T::Int8 => plain(whole(1, true)),

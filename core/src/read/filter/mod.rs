@@ -7,6 +7,7 @@
 
 mod evaluate;
 mod literal;
+mod parse;
 mod prune;
 
 pub use prune::{Decision, Zone, ZoneMaps};
@@ -200,11 +201,21 @@ enum Node {
     /// Neither true nor false, whatever the row: a comparison with null.
     Unknown,
     /// `truth` where the column is not null, else unknown: a comparison with what lies outside the column's type.
-    IfNotNull { column: Column, truth: bool },
+    IfNotNull {
+        column: Column,
+        truth: bool,
+    },
     /// The literal has the column's type, one row, not null.
-    Compare { column: Column, comparison: Comparison, literal: ArrayRef },
+    Compare {
+        column: Column,
+        comparison: Comparison,
+        literal: ArrayRef,
+    },
     IsNull(Column),
-    StartsWith { column: Column, prefix: Vec<u8> },
+    StartsWith {
+        column: Column,
+        prefix: Vec<u8>,
+    },
 }
 
 impl Node {
@@ -260,7 +271,10 @@ impl BoundFilter {
     /// The range of encoded keys outside of which it selects nothing. Everything in a table without a key.
     pub fn key_range(&self, schema: &TableSchema) -> Result<KeyRange> {
         let mut range = KeyRange::all();
-        let Some(codec) = schema.key_codec() else { return Ok(range) };
+        if !schema.is_keyed() {
+            return Ok(range);
+        }
+        let codec = schema.key_codec();
         let parts = self.conjuncts();
         let mut equal: Vec<ArrayRef> = Vec::new();
         for &index in schema.key() {

@@ -43,7 +43,6 @@ struct Possible {
     unknown: bool,
 }
 
-
 impl BoundFilter {
     /// What it selects of the rows that `zones` tells of. `None` and `All` are certain.
     pub fn prune(&self, zones: &dyn ZoneMaps) -> Decision {
