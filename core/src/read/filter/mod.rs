@@ -289,7 +289,7 @@ impl BoundFilter {
                 let mut columns = equal.clone();
                 columns.push(literal.clone());
                 let key = codec.encode_prefix(&columns)?;
-                range = range.intersect(match comparison {
+                let bounds = match comparison {
                     Comparison::Equal => {
                         pinned = Some(literal.clone());
                         KeyRange::prefix(&key)
@@ -298,7 +298,8 @@ impl BoundFilter {
                     Comparison::Less => KeyRange { lower: None, upper: Some(key) },
                     Comparison::LessOrEqual => KeyRange { lower: None, upper: prefix_end(&key) },
                     Comparison::NotEqual => continue,
-                });
+                };
+                range = range.intersect(bounds);
             }
             match pinned {
                 Some(literal) => equal.push(literal),

@@ -17,10 +17,9 @@
 use super::{Comparison, Filter};
 use crate::error::{Error, Result};
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, Date32Array, Float64Array, Int64Array, NullArray, StringArray,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Float64Array, Int64Array, NullArray, StringArray,
     TimestampNanosecondArray, UInt64Array,
 };
-use arrow_select::concat::concat;
 use std::sync::Arc;
 
 impl Filter {
@@ -130,7 +129,8 @@ impl<'a> Parser<'a> {
         }
         let negated = self.word("not");
         if self.word("in") {
-            return Ok(negate(Filter::In { column, literals: self.list()? }, negated));
+            let equal = |literal| Filter::compare(column.clone(), Comparison::Equal, literal);
+            return Ok(negate(Filter::Or(self.list()?.into_iter().map(equal).collect()), negated));
         }
         if self.word("between") {
             let low = self.literal()?;
@@ -211,7 +211,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn list(&mut self) -> Result<ArrayRef> {
+    fn list(&mut self) -> Result<Vec<ArrayRef>> {
         if !self.symbol("(") {
             return Err(self.expected("an opening parenthesis"));
         }
@@ -222,8 +222,7 @@ impl<'a> Parser<'a> {
         if !self.symbol(")") {
             return Err(self.expected("a comma or a closing parenthesis"));
         }
-        let parts: Vec<&dyn Array> = literals.iter().map(|literal| &**literal).collect();
-        concat(&parts).map_err(|_| Error::invalid("the literals of a list in the filter are of different types"))
+        Ok(literals)
     }
 
     fn literal(&mut self) -> Result<ArrayRef> {
