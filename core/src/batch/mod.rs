@@ -1,8 +1,14 @@
-//! A write batch: operations on several column families that become visible, and durable, together.
+//! A write batch: operations on several column families and tables that become visible, and durable, together.
 //!
 //! Filled by the application, logged as it is by `commit`, applied to memtables, and read back by recovery. Its bytes are the
 //! payload of a log record; the format is in `FORMAT.md`.
 #![doc = include_str!("FORMAT.md")]
+
+#[cfg(feature = "arrow")]
+mod rows;
+
+#[cfg(feature = "arrow")]
+pub use rows::{PreparedRows, RowsHeader};
 
 use crate::coding::{Reader, put_varint};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,11 +19,11 @@ use crate::key::{CollectionId, Kind, MAX_BATCH_BYTES, MAX_BATCH_COUNT, MAX_KEY_B
 pub struct Operation<'a> {
     /// What it does.
     pub kind: Kind,
-    /// The column family it goes to.
+    /// The column family or table it goes to.
     pub collection: CollectionId,
-    /// The key.
+    /// The key. Of rows: their schema and how many there are.
     pub key: &'a [u8],
-    /// The value; empty for a delete.
+    /// The value; empty for a delete. Of rows: the rows.
     pub value: &'a [u8],
 }
 
@@ -26,6 +32,9 @@ pub struct Operation<'a> {
 pub struct WriteBatch {
     bytes: Vec<u8>,
     count: u32,
+    /// The rows of each operation on a table, in order, ready for its memtable.
+    #[cfg(feature = "arrow")]
+    rows: Vec<std::sync::Arc<PreparedRows>>,
 }
 
 impl WriteBatch {
@@ -49,6 +58,8 @@ impl WriteBatch {
         self.check_room(other.bytes.len(), other.count as usize)?;
         self.bytes.extend_from_slice(&other.bytes);
         self.count += other.count;
+        #[cfg(feature = "arrow")]
+        self.rows.extend_from_slice(&other.rows);
         Ok(())
     }
 
@@ -56,6 +67,8 @@ impl WriteBatch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.count = 0;
+        #[cfg(feature = "arrow")]
+        self.rows.clear();
     }
 
     /// How many operations it holds.
@@ -145,7 +158,7 @@ impl<'a> Operations<'a> {
 
     fn decode(&mut self) -> std::result::Result<Operation<'a>, &'static str> {
         const SHORT: &str = "operation ends early";
-        let kind = Kind::from_byte(self.reader.u8().ok_or(SHORT)?).ok_or("operation of an unknown kind")?;
+        let kind = Kind::of_operation(self.reader.u8().ok_or(SHORT)?).ok_or("operation of an unknown kind")?;
         let collection =
             self.reader.varint().and_then(|id| u32::try_from(id).ok()).ok_or("collection id out of range")?;
         let key_len = self.reader.varint().ok_or(SHORT)? as usize;

@@ -156,6 +156,8 @@ impl Commit {
             }
         }
         let (mut sequence, mut bytes) = (first, 0);
+        #[cfg(feature = "arrow")]
+        let mut rows = payload.rows().iter();
         payload.for_each(|operation, ahead| {
             if let Some(ahead) = ahead
                 && let Some(active) = state.find(ahead.collection)
@@ -163,6 +165,15 @@ impl Commit {
                 active.writer.prefetch(ahead.key);
             }
             if let Some(active) = state.find(operation.collection) {
+                #[cfg(feature = "arrow")]
+                if operation.kind.is_rows() {
+                    if let Some(rows) = rows.next() {
+                        active.writer.insert_rows(sequence, rows);
+                    }
+                } else {
+                    active.writer.insert(sequence, operation.kind, operation.key, operation.value);
+                }
+                #[cfg(not(feature = "arrow"))]
                 active.writer.insert(sequence, operation.kind, operation.key, operation.value);
                 active.batch_end = last;
             }

@@ -17,6 +17,12 @@ pub trait Payload {
     /// Appends them to the log as one record that begins at `first`.
     fn append_to(&self, log: &mut LogWriter, first: Sequence) -> Result<()>;
 
+    /// The rows of its operations on tables, in order.
+    #[cfg(feature = "arrow")]
+    fn rows(&self) -> &[std::sync::Arc<crate::batch::PreparedRows>] {
+        &[]
+    }
+
     /// Calls `step` for each, in order, with the operation that is some way ahead, if there is one.
     fn for_each<'a>(&'a self, step: impl FnMut(Operation<'a>, Option<Operation<'a>>));
 }
@@ -94,6 +100,11 @@ impl Payload for Many<'_> {
 
     fn append_to(&self, log: &mut LogWriter, first: Sequence) -> Result<()> {
         log.append(first, self.count(), &[self.batch.as_bytes()], self.checksum)
+    }
+
+    #[cfg(feature = "arrow")]
+    fn rows(&self) -> &[std::sync::Arc<crate::batch::PreparedRows>] {
+        self.batch.rows()
     }
 
     fn for_each<'a>(&'a self, mut step: impl FnMut(Operation<'a>, Option<Operation<'a>>)) {

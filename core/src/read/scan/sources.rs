@@ -1,0 +1,179 @@
+//! The sources of a scan: memtables and files under the schema in force, files that follow each other in key order as one.
+
+use super::ScanPlan;
+use super::plan::{self, Verdict};
+use crate::error::Result;
+use crate::iter::{RowChunk, RowSource};
+use crate::merge::{RowMerge, RowMergeMode};
+use crate::schema::TableSchema;
+use crate::sst::{RowFileReader, RowFileScan};
+use std::sync::Arc;
+
+/// The rows that the plan needs, merged: each key at most once, deletes left out.
+pub(super) fn open(plan: &ScanPlan) -> Result<Box<dyn RowSource>> {
+    let mut sources: Vec<Box<dyn RowSource>> = Vec::new();
+    for memtable in plan::memtables(&plan.view, plan.snapshot) {
+        let adapt = Adapt::new(memtable.schema(), &plan.schema, &plan.columns);
+        for source in memtable.source(adapt.inner_columns(), &plan.range, plan.snapshot)? {
+            sources.push(adapt.around(source));
+        }
+    }
+    let files = files(plan);
+    if sources.is_empty()
+        && let [file] = &files[..]
+        && file.is_settled(plan)
+    {
+        // Nothing can hide or be hidden: no keys, no sequences, no merge.
+        return file.open();
+    }
+    if plan.schema.is_keyed() {
+        sources.extend(chains(files).into_iter().map(|files| Box::new(Chain::new(files)) as Box<dyn RowSource>));
+    } else {
+        sources.extend(files.into_iter().map(|file| Box::new(Chain::new(vec![file])) as Box<dyn RowSource>));
+    }
+    let merge = RowMerge::new(sources, RowMergeMode::Visible { snapshot: plan.snapshot });
+    Ok(Box::new(merge.with_batch_rows(plan.batch_rows)))
+}
+
+/// A file that has to be read, not opened for it yet.
+struct PlannedFile {
+    reader: Arc<RowFileReader>,
+    scan: RowFileScan,
+    adapt: Adapt,
+    smallest: Vec<u8>,
+    largest: Vec<u8>,
+    settled: bool,
+}
+
+impl PlannedFile {
+    fn open(&self) -> Result<Box<dyn RowSource>> {
+        Ok(self.adapt.around(self.reader.scan(self.scan.clone())?))
+    }
+
+    /// Whether every row of it is to be seen, alone as it is.
+    fn is_settled(&self, plan: &ScanPlan) -> bool {
+        self.settled && self.scan.sequences_at_most.is_none() && plan.memtables == 0
+    }
+}
+
+fn files(plan: &ScanPlan) -> Vec<PlannedFile> {
+    let mut files = Vec::new();
+    for (run, decided) in plan.view.runs.iter().zip(&plan.files) {
+        let (Some(reader), Verdict::Read { groups, .. }) = (run.reader.rows(), &decided.verdict) else { continue };
+        let adapt = Adapt::new(reader.schema(), &plan.schema, &plan.columns);
+        let all = groups.len() == decided.groups;
+        files.push(PlannedFile {
+            reader: reader.clone(),
+            scan: RowFileScan {
+                columns: adapt.inner_columns().to_vec(),
+                range: plan.range.clone(),
+                groups: (!all).then(|| groups.clone()),
+                sequences_at_most: (run.meta.largest_sequence > plan.snapshot).then_some(plan.snapshot),
+                access: plan.access,
+                batch_rows: plan.batch_rows,
+            },
+            adapt,
+            smallest: run.meta.smallest.clone(),
+            largest: run.meta.largest.clone(),
+            settled: !run.meta.multi_version && run.meta.tombstones == 0,
+        });
+    }
+    files
+}
+
+/// Puts files whose keys follow each other into one chain, so that a merge has as many sources as files overlap, not as many as
+/// there are files.
+fn chains(mut files: Vec<PlannedFile>) -> Vec<Vec<PlannedFile>> {
+    files.sort_by(|a, b| a.smallest.cmp(&b.smallest));
+    let mut chains: Vec<Vec<PlannedFile>> = Vec::new();
+    for file in files {
+        let free = chains.iter_mut().find(|chain| chain.last().is_some_and(|last| last.largest < file.smallest));
+        match free {
+            Some(chain) => chain.push(file),
+            None => chains.push(vec![file]),
+        }
+    }
+    chains
+}
+
+/// Files one after the other, each opened when its turn comes.
+struct Chain {
+    files: std::vec::IntoIter<PlannedFile>,
+    open: Option<Box<dyn RowSource>>,
+}
+
+impl Chain {
+    fn new(files: Vec<PlannedFile>) -> Self {
+        Self { files: files.into_iter(), open: None }
+    }
+}
+
+impl RowSource for Chain {
+    fn next_chunk(&mut self) -> Result<Option<RowChunk>> {
+        loop {
+            if let Some(source) = &mut self.open {
+                if let Some(chunk) = source.next_chunk()? {
+                    return Ok(Some(chunk));
+                }
+                self.open = None;
+            }
+            match self.files.next() {
+                Some(file) => self.open = Some(file.open()?),
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+/// Reads rows that were written under one schema as rows of another.
+#[derive(Clone)]
+pub(super) struct Adapt {
+    from: Arc<TableSchema>,
+    to: Arc<TableSchema>,
+    /// The columns wanted, by id.
+    columns: Vec<u32>,
+    /// Those of them that exist in `from`.
+    inner: Vec<u32>,
+}
+
+impl Adapt {
+    pub fn new(from: &Arc<TableSchema>, to: &Arc<TableSchema>, columns: &[u32]) -> Self {
+        let inner = columns.iter().copied().filter(|&id| from.index_of_id(id).is_some()).collect();
+        Self { from: from.clone(), to: to.clone(), columns: columns.to_vec(), inner }
+    }
+
+    /// The columns to ask the source for.
+    pub fn inner_columns(&self) -> &[u32] {
+        &self.inner
+    }
+
+    /// The source with its rows adapted.
+    pub fn around(&self, source: Box<dyn RowSource>) -> Box<dyn RowSource> {
+        if self.from.id() == self.to.id() {
+            return source;
+        }
+        Box::new(Adapted { source, adapt: self.clone() })
+    }
+
+    /// One chunk adapted.
+    pub fn chunk(&self, mut chunk: RowChunk) -> Result<RowChunk> {
+        if self.from.id() != self.to.id() {
+            chunk.batch = self.to.adapt(&self.from, chunk.batch, &self.columns)?;
+        }
+        Ok(chunk)
+    }
+}
+
+struct Adapted {
+    source: Box<dyn RowSource>,
+    adapt: Adapt,
+}
+
+impl RowSource for Adapted {
+    fn next_chunk(&mut self) -> Result<Option<RowChunk>> {
+        match self.source.next_chunk()? {
+            Some(chunk) => self.adapt.chunk(chunk).map(Some),
+            None => Ok(None),
+        }
+    }
+}
