@@ -19,7 +19,7 @@ pub struct sstore_event {
     pub unix_nanos: u64,
     /// The kind's name in lower case, such as "flush_done".
     pub kind_name: *const c_char,
-    /// The column family concerned.
+    /// The column family or table concerned.
     pub family: *const c_char,
     /// Reason, cause or error.
     pub detail: *const c_char,
@@ -58,8 +58,8 @@ pub enum sstore_event_kind {
     SSTORE_EVENT_LOG_CREATED = 6,
     /// A log segment that nobody needs any more was deleted.
     SSTORE_EVENT_LOG_DELETED = 7,
-    /// A table file that nobody needs any more was deleted.
-    SSTORE_EVENT_TABLE_DELETED = 8,
+    /// A file that nobody needs any more was deleted.
+    SSTORE_EVENT_FILE_DELETED = 8,
     /// Writers wait. `detail` is the cause.
     SSTORE_EVENT_STALL_BEGIN = 9,
     /// Writers go on. `micros` is how long they waited.

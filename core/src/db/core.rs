@@ -185,7 +185,7 @@ impl Core {
 pub(super) fn sst_options(options: &Options) -> SstOptions {
     SstOptions {
         block_bytes: options.block_bytes(),
-        compression: options.compression(),
+        compression: options.compression().unwrap_or_default(),
         bloom_bits_per_key: options.bloom_bits_per_key(),
     }
 }

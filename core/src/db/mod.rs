@@ -28,10 +28,14 @@ mod open;
 mod options;
 mod recovery;
 #[cfg(feature = "arrow")]
+mod scan;
+#[cfg(feature = "arrow")]
 mod schemas;
 mod snapshot;
 mod stats;
 mod switch;
+#[cfg(feature = "arrow")]
+mod table;
 mod write;
 
 pub use close::{CloseOptions, OpenObjects};
@@ -40,8 +44,12 @@ pub use flush::{FlushResult, FlushToken};
 pub use get::ReadOptions;
 pub use iterate::{DbIterator, IterOptions};
 pub use options::{Durability, OptionInfo, OptionScope, OptionType, Options};
+#[cfg(feature = "arrow")]
+pub use scan::{ScanOptions, TableScan};
 pub use snapshot::Snapshot;
 pub use stats::{Segment, Stats};
+#[cfg(feature = "arrow")]
+pub use table::Table;
 pub use write::{Condition, WriteOptions};
 
 use self::core::Core;

@@ -25,7 +25,7 @@ impl Core {
             let _ = files.remove_dir(&parent(&path));
         }
         if removed.is_ok() {
-            self.event(EventKind::TableDeleted, |event| {
+            self.event(EventKind::FileDeleted, |event| {
                 event.collection.clone_from(&collection.name);
                 event.number = meta.number.0;
                 event.bytes = meta.size_bytes;

@@ -117,10 +117,18 @@ options! {
         "Threads for flushes and merges. With two or more, one is kept free of merges.";
     BlockBytes "block_bytes" Collection Bytes, "8KiB", (512, 48 << 10),
         "Size of a data block before compression.";
-    Compression "compression" Collection Choice(&["none", "lz4", "zstd"]), "none", ANY,
-        "How values are compressed in tables.";
+    Compression "compression" Collection Choice(&["auto", "none", "lz4", "zstd"]), "auto", ANY,
+        "How files are compressed. auto: Parquet by zstd, all else not at all.";
     BloomBitsPerKey "bloom_bits_per_key" Collection Count, "10", (0, 32),
         "Bits of the filter for each key; 0: no filter.";
+    TableFormat "table_format" Collection Choice(&["parquet", "arrow"]), "parquet", ANY,
+        "Format of a table's files: Parquet, or Arrow IPC, which takes more room and is read without decoding.";
+    RowGroupRows "row_group_rows" Collection Count, "65536", (1024, 16 << 20),
+        "Rows of a row group in a table's Parquet files.";
+    PageRows "page_rows" Collection Count, "8192", (64, 1 << 20),
+        "Rows of a page in a table's Parquet files, and between two entries of the key index in all of a table's files.";
+    PageBytes "page_bytes" Collection Bytes, "1MiB", (4 << 10, 64 << 20),
+        "Size of a page in a table's Parquet files, about.";
     CompactionTriggerRuns "compaction_trigger_runs" Collection Count, "4", (2, 64),
         "Neighbouring runs of similar size that are merged into one.";
     AutoCompaction "auto_compaction" Collection Bool, "true", ANY,
@@ -366,11 +374,29 @@ impl Options {
         self.number(Id::BlockBytes) as usize
     }
 
-    pub(super) fn compression(&self) -> Compression {
+    /// `None`: as the format suggests.
+    pub(super) fn compression(&self) -> Option<Compression> {
         match self.number(Id::Compression) {
-            0 => Compression::None,
-            1 => Compression::Lz4,
-            _ => Compression::Zstd,
+            0 => None,
+            1 => Some(Compression::None),
+            2 => Some(Compression::Lz4),
+            _ => Some(Compression::Zstd),
+        }
+    }
+
+    /// How a table's files are written.
+    #[cfg(feature = "arrow")]
+    pub(super) fn row_file_options(&self) -> crate::sst::RowFileOptions {
+        use crate::sst::{RowFileOptions, RowFormat};
+        let format = if self.number(Id::TableFormat) == 0 { RowFormat::Parquet } else { RowFormat::Ipc };
+        let defaults = RowFileOptions::new(format);
+        RowFileOptions {
+            compression: self.compression().unwrap_or(defaults.compression),
+            row_group_rows: self.number(Id::RowGroupRows) as usize,
+            page_rows: self.number(Id::PageRows) as usize,
+            page_bytes: self.number(Id::PageBytes) as usize,
+            bloom: self.bloom_bits_per_key() != 0,
+            ..defaults
         }
     }
 

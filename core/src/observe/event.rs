@@ -19,8 +19,8 @@ pub enum EventKind {
     LogCreated = 6,
     /// A log segment that nobody needs any more was deleted.
     LogDeleted = 7,
-    /// A table file that nobody needs any more was deleted.
-    TableDeleted = 8,
+    /// A file that nobody needs any more was deleted.
+    FileDeleted = 8,
     /// Writers wait. `detail` is the cause.
     StallBegin = 9,
     /// Writers go on. `micros` is how long they waited.
@@ -37,6 +37,12 @@ pub enum EventKind {
     ColumnFamilyDropped = 15,
     /// A new manifest became current.
     ManifestCreated = 16,
+    /// A table was created.
+    TableCreated = 17,
+    /// A table was dropped.
+    TableDropped = 18,
+    /// A table's columns changed.
+    TableAltered = 19,
 }
 
 impl EventKind {
@@ -50,7 +56,7 @@ impl EventKind {
             Self::CompactionDone => "compaction_done",
             Self::LogCreated => "log_created",
             Self::LogDeleted => "log_deleted",
-            Self::TableDeleted => "table_deleted",
+            Self::FileDeleted => "file_deleted",
             Self::StallBegin => "stall_begin",
             Self::StallEnd => "stall_end",
             Self::BackgroundError => "background_error",
@@ -59,6 +65,9 @@ impl EventKind {
             Self::ColumnFamilyCreated => "column_family_created",
             Self::ColumnFamilyDropped => "column_family_dropped",
             Self::ManifestCreated => "manifest_created",
+            Self::TableCreated => "table_created",
+            Self::TableDropped => "table_dropped",
+            Self::TableAltered => "table_altered",
         }
     }
 }
@@ -80,6 +89,8 @@ pub enum FlushReason {
     LogFull = 5,
     /// All memtables together held more than the memory budget allows.
     MemoryBudget = 6,
+    /// The table's columns changed: a memtable holds rows of one schema.
+    SchemaChange = 7,
 }
 
 impl FlushReason {
@@ -92,6 +103,7 @@ impl FlushReason {
             Self::Recovery => "recovery",
             Self::LogFull => "log_full",
             Self::MemoryBudget => "memory_budget",
+            Self::SchemaChange => "schema_change",
         }
     }
 }
@@ -103,7 +115,7 @@ pub struct Event {
     pub kind: EventKind,
     /// When, in nanoseconds since 1970.
     pub unix_nanos: u64,
-    /// The column family concerned.
+    /// The column family or table concerned.
     pub collection: String,
     /// The file or memtable concerned.
     pub number: u64,
@@ -137,7 +149,7 @@ impl std::fmt::Display for Event {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.kind.name())?;
         if !self.collection.is_empty() {
-            write!(f, " family={}", self.collection)?;
+            write!(f, " collection={}", self.collection)?;
         }
         for (name, value) in
             [("number", self.number), ("entries", self.entries), ("bytes", self.bytes), ("micros", self.micros)]

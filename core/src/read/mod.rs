@@ -7,7 +7,13 @@
 pub mod filter;
 mod get;
 mod iterator;
+#[cfg(feature = "arrow")]
+mod rows;
+#[cfg(feature = "arrow")]
+pub mod scan;
 mod source;
 
 pub use get::{Answer, get};
 pub use iterator::VisibleCursor;
+#[cfg(feature = "arrow")]
+pub use rows::{RowProjection, get_row};

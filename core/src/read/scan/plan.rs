@@ -35,7 +35,7 @@ pub(super) const OUTSIDE: &str = "outside of the key range";
 pub(super) const RULED_OUT: &str = "ruled out by the filter";
 
 /// The memtables of a table that have anything to show, newest first.
-pub(super) fn memtables(view: &CollectionView, snapshot: Sequence) -> impl Iterator<Item = &Arc<RowMemtable>> {
+pub(in crate::read) fn memtables(view: &CollectionView, snapshot: Sequence) -> impl Iterator<Item = &Arc<RowMemtable>> {
     let frozen = view.frozen.iter().map(|frozen| &frozen.memtable);
     std::iter::once(&view.active)
         .chain(frozen)

@@ -127,7 +127,7 @@ impl RowSource for Chain {
 
 /// Reads rows that were written under one schema as rows of another.
 #[derive(Clone)]
-pub(super) struct Adapt {
+pub(in crate::read) struct Adapt {
     from: Arc<TableSchema>,
     to: Arc<TableSchema>,
     /// The columns wanted, by id.
