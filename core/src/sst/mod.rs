@@ -7,15 +7,21 @@
 mod any;
 mod block_file;
 #[cfg(feature = "arrow")]
+mod ipc_file;
+#[cfg(feature = "arrow")]
 mod row_file;
+#[cfg(feature = "arrow")]
+mod row_formats;
 
 pub use any::AnySstReader;
 pub use block_file::{Block, Properties, SstCursor, SstReader, SstWriter};
 #[cfg(feature = "arrow")]
 pub use row_file::{
-    ColumnBounds, ColumnOverride, GroupStats, RowFileExpected, RowFileOptions, RowFileScan, RowFileSummary, RowFormat,
-    RowLookup, StatsHook, StatsHookFactory,
+    ColumnBounds, ColumnOverride, GroupStats, RowBlock, RowCache, RowFileExpected, RowFileOptions, RowFileScan,
+    RowFileSummary, RowFormat, RowLookup, StatsHook, StatsHookFactory,
 };
+#[cfg(feature = "arrow")]
+pub use row_formats::{RowFileReader, RowFileWriter};
 
 use crate::iter::PinnedBytes;
 use crate::key::{CollectionId, FileNumber, Kind, Sequence};

@@ -12,6 +12,7 @@ mod index_builder;
 mod key_index;
 mod options;
 mod output;
+mod rows;
 mod scalar;
 mod strides;
 mod verified;
@@ -22,11 +23,13 @@ mod tests;
 pub use bounds::ColumnBounds;
 pub use groups::GroupStats;
 pub use options::{ColumnOverride, RowFileOptions, RowFormat, StatsHook, StatsHookFactory};
+pub use rows::{RowBlock, RowCache};
 
 pub(super) use index_blob::{RowIndex, read_blob};
 pub(super) use index_builder::IndexBuilder;
 pub(super) use output::StridedOutput;
-pub(super) use strides::{StrideBuilder, Strides};
+pub(super) use rows::{Projection, StoredRows, find, sequences};
+pub(super) use strides::Strides;
 pub(super) use verified::VerifiedFile;
 
 use super::{Access, Expected};
@@ -113,4 +116,11 @@ pub enum RowLookup {
     WouldBlock,
     /// The newest version that the snapshot sees: one row, in memory of its own. A delete ends the search in older files.
     Found(RowChunk),
+}
+
+/// The fingerprint of a schema, as an index names it.
+fn fingerprint(schema: &crate::schema::TableSchema) -> u64 {
+    let columns: Vec<String> =
+        schema.columns().iter().map(|column| format!("{} {}", column.id, column.field)).collect();
+    crate::filter::key_hash(format!("{columns:?} {:?}", schema.key()).as_bytes())
 }
