@@ -3,12 +3,18 @@
 //! Called by `db` in the background; returns what it made and never installs it. The input files stay as they are.
 
 use crate::error::Result;
-use crate::flush::{RunOutput, RunTarget, write_run};
+use crate::flush::{JobTarget, RunOutput, write_run};
 use crate::iter::Merge;
 use crate::key::Sequence;
 use crate::merge::Survivors;
 use crate::sst::{Access, AnySstReader};
 use std::sync::atomic::AtomicBool;
+#[cfg(feature = "arrow")]
+use {
+    crate::flush::write_row_run,
+    crate::merge::{Adapt, RowMerge, RowMergeMode},
+    crate::sst::RowFileScan,
+};
 
 /// What a compaction needs; it takes nothing else.
 pub struct CompactionInput<'a> {
@@ -19,7 +25,7 @@ pub struct CompactionInput<'a> {
     /// Whether the oldest run of the collection is among them: then deletes that every snapshot sees may go.
     pub bottom: bool,
     /// Where the file goes, and its level.
-    pub target: RunTarget,
+    pub target: JobTarget,
     /// Set by whoever wants the job to end soon.
     pub cancel: &'a AtomicBool,
 }
@@ -27,9 +33,26 @@ pub struct CompactionInput<'a> {
 /// Writes the file. On any error none is left. The inputs are read past the cache.
 pub fn run(input: CompactionInput<'_>) -> Result<RunOutput> {
     let expected_in = input.runs.iter().map(|run| run.entries()).sum();
-    let cursors = input.runs.iter().filter_map(AnySstReader::bytes).map(|run| run.cursor(Access::Scan)).collect();
-    let survivors = Survivors::new(Merge::new(cursors), input.snapshots, input.bottom);
-    write_run(input.target, survivors, expected_in, Some(input.cancel))
+    match input.target {
+        JobTarget::Blocks(target) => {
+            let runs = input.runs.iter().filter_map(AnySstReader::bytes);
+            let cursors = runs.map(|run| run.cursor(Access::Scan)).collect();
+            let survivors = Survivors::new(Merge::new(cursors), input.snapshots, input.bottom);
+            write_run(target, survivors, expected_in, Some(input.cancel))
+        }
+        #[cfg(feature = "arrow")]
+        JobTarget::Rows(target) => {
+            let mut sources = Vec::new();
+            for run in input.runs.iter().filter_map(AnySstReader::rows) {
+                let adapt = Adapt::all_columns(run.schema(), &target.schema);
+                let columns = adapt.inner_columns().to_vec();
+                let scan = RowFileScan { access: Access::Scan, ..RowFileScan::of(columns) };
+                sources.push(adapt.around(run.scan(scan)?));
+            }
+            let mode = RowMergeMode::Survivors { snapshots: input.snapshots, bottom: input.bottom };
+            write_row_run(target, RowMerge::new(sources, mode), expected_in, Some(input.cancel))
+        }
+    }
 }
 
 #[cfg(test)]

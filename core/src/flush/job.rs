@@ -2,12 +2,18 @@
 //!
 //! Called by `db` in the background; returns what it made and never installs it. The input memtables stay as they are.
 
-use super::output::{RunOutput, RunTarget, write_run};
+use super::output::{JobTarget, RunOutput, write_run};
 use crate::error::{Error, Result};
 use crate::iter::Merge;
 use crate::key::Sequence;
 use crate::memtable::AnyMemtable;
 use crate::merge::Survivors;
+#[cfg(feature = "arrow")]
+use {
+    super::row_output::write_row_run,
+    crate::key::{KeyRange, MAX_SEQUENCE},
+    crate::merge::{Adapt, RowMerge, RowMergeMode},
+};
 use std::sync::atomic::AtomicBool;
 
 /// What a flush needs; it takes nothing else.
@@ -19,7 +25,7 @@ pub struct FlushInput<'a> {
     /// Whether the collection has no files: then deletes that every snapshot sees may go.
     pub bottom: bool,
     /// Where the file goes; its level is 0.
-    pub target: RunTarget,
+    pub target: JobTarget,
     /// Set by whoever wants the job to end soon.
     pub cancel: Option<&'a AtomicBool>,
 }
@@ -30,10 +36,26 @@ pub fn run(input: FlushInput<'_>) -> Result<RunOutput> {
         return Err(Error::invalid(format!("memtable {} is not frozen and cannot be flushed", memtable.id())));
     }
     let expected_in = input.memtables.iter().map(|memtable| memtable.entry_count()).sum();
-    let newest_first = input.memtables.iter().rev().filter_map(AnyMemtable::bytes);
-    let newest_first = newest_first.map(|memtable| memtable.flush_cursor()).collect();
-    let survivors = Survivors::new(Merge::new(newest_first), input.snapshots, input.bottom);
-    write_run(input.target, survivors, expected_in, input.cancel)
+    let newest_first = input.memtables.iter().rev();
+    match input.target {
+        JobTarget::Blocks(target) => {
+            let cursors = newest_first.filter_map(AnyMemtable::bytes).map(|memtable| memtable.flush_cursor()).collect();
+            let survivors = Survivors::new(Merge::new(cursors), input.snapshots, input.bottom);
+            write_run(target, survivors, expected_in, input.cancel)
+        }
+        #[cfg(feature = "arrow")]
+        JobTarget::Rows(target) => {
+            let mut sources = Vec::new();
+            for memtable in newest_first.filter_map(AnyMemtable::rows) {
+                let adapt = Adapt::all_columns(memtable.schema(), &target.schema);
+                for source in memtable.source(adapt.inner_columns(), &KeyRange::all(), MAX_SEQUENCE)? {
+                    sources.push(adapt.around(source));
+                }
+            }
+            let mode = RowMergeMode::Survivors { snapshots: input.snapshots, bottom: input.bottom };
+            write_row_run(target, RowMerge::new(sources, mode), expected_in, input.cancel)
+        }
+    }
 }
 
 #[cfg(test)]

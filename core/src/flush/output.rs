@@ -3,13 +3,13 @@
 //! Promises: (1) the file handed out is durable with its name, was opened again, and holds exactly the entries that were not
 //! dropped; (2) without survivors, and after any error, no file is left.
 
-use crate::env::{Env, parent};
+use crate::env::{Env, FileSystem, parent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::iter::Cursor;
 use crate::merge::{SurvivorCounts, Survivors};
 use crate::sst::{AnySstReader, BlockCache, Expected, SstIdentity, SstOptions, SstReader, SstSummary, SstWriter};
 use crate::version::FileMeta;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,6 +32,15 @@ pub struct RunTarget {
     pub level: u32,
 }
 
+/// Where a job's file goes, and in which shape.
+pub enum JobTarget {
+    /// A file of byte entries.
+    Blocks(RunTarget),
+    /// A file of rows.
+    #[cfg(feature = "arrow")]
+    Rows(super::RowRunTarget),
+}
+
 /// A run as a job hands it out.
 pub struct RunOutput {
     /// The new file and its reader; `None` if nothing survived.
@@ -50,16 +59,7 @@ pub fn write_run<C: Cursor>(
 ) -> Result<RunOutput> {
     let files = target.env.files.clone();
     let dir = parent(&target.path);
-    if files.create_dir(&dir)? {
-        // The directory's own name, and that of its parent, which may be as new.
-        let above = parent(&dir);
-        let durable = files.sync_dir(&above).and_then(|()| files.sync_dir(&parent(&above)));
-        if let Err(error) = durable {
-            // The next attempt must make it again, or it would take the name for durable.
-            let _ = files.remove_dir(&dir);
-            return Err(error);
-        }
-    }
+    make_dir(&*files, &dir, 2)?;
     let mut writer = SstWriter::create(&target.env, &target.path, target.identity.clone(), target.options.clone())?;
     if let Err(error) = copy(&mut survivors, &mut writer, cancel) {
         writer.abandon();
@@ -86,15 +86,37 @@ pub fn write_run<C: Cursor>(
     }
 }
 
+/// Makes a directory, with its name durable and those of its parents, `depth` in all, which may be as new.
+pub(super) fn make_dir(files: &dyn FileSystem, dir: &Path, depth: u32) -> Result<()> {
+    if files.create_dir(dir)? {
+        let mut above = parent(dir);
+        for _ in 0..depth {
+            if let Err(error) = files.sync_dir(&above) {
+                // The next attempt must make it again, or it would take the name for durable.
+                let _ = files.remove_dir(dir);
+                return Err(error);
+            }
+            above = parent(&above);
+        }
+    }
+    Ok(())
+}
+
+/// The job's end is near if somebody wants it so.
+pub(super) fn check_cancel(cancel: Option<&AtomicBool>) -> Result<()> {
+    if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+        return Err(Error::new(ErrorKind::Cancelled, "the job was called off"));
+    }
+    Ok(())
+}
+
 fn copy<C: Cursor>(survivors: &mut Survivors<C>, writer: &mut SstWriter, cancel: Option<&AtomicBool>) -> Result<()> {
     let mut next_check = 0;
     loop {
         let seen = survivors.counts().entries_in;
         if seen >= next_check {
             next_check = seen + ENTRIES_PER_CHECK;
-            if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-                return Err(Error::new(ErrorKind::Cancelled, "the job was called off"));
-            }
+            check_cancel(cancel)?;
         }
         match survivors.next()? {
             Some(entry) => writer.add(entry)?,

@@ -4,7 +4,14 @@
 //! state, sees of the output is what it saw of the input.
 
 #[cfg(feature = "arrow")]
+mod adapt;
+#[cfg(feature = "arrow")]
 pub mod rows;
+
+#[cfg(feature = "arrow")]
+pub use adapt::Adapt;
+#[cfg(feature = "arrow")]
+pub use rows::{RowMerge, RowMergeMode};
 
 use crate::error::Result;
 use crate::iter::Cursor;

@@ -1,9 +1,9 @@
 //! One row of a table by its key.
 
-use super::scan::Adapt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::iter::RowChunk;
 use crate::key::Sequence;
+use crate::merge::Adapt;
 use crate::schema::TableSchema;
 use crate::sst::{Io, RowLookup};
 use crate::view::CollectionView;

@@ -10,6 +10,9 @@ use std::sync::Arc;
 pub enum AnySstReader {
     /// Of a column family.
     Bytes(Arc<SstReader>),
+    /// Of a table.
+    #[cfg(feature = "arrow")]
+    Rows(Arc<super::RowFileReader>),
 }
 
 impl AnySstReader {
@@ -17,6 +20,8 @@ impl AnySstReader {
     pub fn path(&self) -> &Path {
         match self {
             Self::Bytes(reader) => reader.path(),
+            #[cfg(feature = "arrow")]
+            Self::Rows(reader) => reader.path(),
         }
     }
 
@@ -24,6 +29,8 @@ impl AnySstReader {
     pub fn entries(&self) -> u64 {
         match self {
             Self::Bytes(reader) => reader.entries(),
+            #[cfg(feature = "arrow")]
+            Self::Rows(reader) => reader.rows(),
         }
     }
 
@@ -31,6 +38,8 @@ impl AnySstReader {
     pub fn is_plain(&self) -> bool {
         match self {
             Self::Bytes(reader) => reader.is_plain(),
+            #[cfg(feature = "arrow")]
+            Self::Rows(reader) => reader.is_plain(),
         }
     }
 
@@ -38,6 +47,8 @@ impl AnySstReader {
     pub fn resident_bytes(&self) -> usize {
         match self {
             Self::Bytes(reader) => reader.resident_bytes(),
+            #[cfg(feature = "arrow")]
+            Self::Rows(reader) => reader.resident_bytes(),
         }
     }
 
@@ -45,6 +56,8 @@ impl AnySstReader {
     pub fn verify(&self) -> Result<()> {
         match self {
             Self::Bytes(reader) => reader.verify(),
+            #[cfg(feature = "arrow")]
+            Self::Rows(reader) => reader.verify(),
         }
     }
 
@@ -53,6 +66,17 @@ impl AnySstReader {
     pub fn bytes(&self) -> Option<&Arc<SstReader>> {
         match self {
             Self::Bytes(reader) => Some(reader),
+            #[cfg(feature = "arrow")]
+            Self::Rows(_) => None,
+        }
+    }
+
+    /// The file of a table, if it is one.
+    #[cfg(feature = "arrow")]
+    pub fn rows(&self) -> Option<&Arc<super::RowFileReader>> {
+        match self {
+            Self::Rows(reader) => Some(reader),
+            Self::Bytes(_) => None,
         }
     }
 }

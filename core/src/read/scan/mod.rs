@@ -11,7 +11,6 @@ mod sources;
 
 pub use execute::RowScan;
 pub(super) use plan::memtables;
-pub(super) use sources::Adapt;
 pub use explain::{Explanation, FileExplanation};
 
 use super::filter::{BoundFilter, Filter};
