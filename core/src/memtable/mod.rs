@@ -7,6 +7,7 @@
 //! Promises: readers never wait for the writer nor the writer for them; whatever was inserted before a reader learned of
 //! its sequence is found by that reader; nothing moves or goes before the last reference to the memtable.
 
+mod any;
 mod arena;
 mod cursor;
 mod flush;
@@ -15,10 +16,13 @@ mod log;
 mod node;
 mod order;
 mod prepare;
+#[cfg(feature = "arrow")]
+pub mod rows;
 mod sort;
 mod tree;
 mod writer;
 
+pub use any::AnyMemtable;
 pub use arena::ArenaPool;
 pub use cursor::MemtableCursor;
 pub use flush::FlushCursor;
