@@ -42,17 +42,10 @@ impl Core {
 /// Removes the directory of an IPC file. It loses its name first, so that a crash in between does not leave half of one
 /// that looks whole.
 fn remove_ipc_dir(files: &dyn FileSystem, dir: &Path) -> Result<()> {
-    let unfinished = unfinished(dir);
+    let unfinished = file_name::unfinished(dir);
     files.rename(dir, &unfinished)?;
     remove_ipc_files(files, &unfinished);
     Ok(())
-}
-
-/// What the directory of an IPC file is called until it is whole.
-pub(super) fn unfinished(dir: &Path) -> PathBuf {
-    let mut name = dir.as_os_str().to_owned();
-    name.push(file_name::UNFINISHED_SUFFIX);
-    PathBuf::from(name)
 }
 
 /// Removes the files of an IPC directory and the directory. Best effort.

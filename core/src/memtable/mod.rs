@@ -16,6 +16,8 @@ mod log;
 mod node;
 mod order;
 mod prepare;
+#[cfg(feature = "arrow")]
+pub mod rows;
 mod sort;
 mod tree;
 mod writer;

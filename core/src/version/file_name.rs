@@ -110,6 +110,13 @@ pub fn file_path(directory: &Path, meta: &super::FileMeta) -> PathBuf {
     }
 }
 
+/// What the directory of an IPC file is called until it is whole.
+pub fn unfinished(dir: &Path) -> PathBuf {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(UNFINISHED_SUFFIX);
+    PathBuf::from(name)
+}
+
 /// `000009.parquet`.
 pub fn parquet(number: FileNumber) -> String {
     format!("{:06}.parquet", number.0)

@@ -33,21 +33,21 @@ fn memtable(id: u64, versions: &[Version]) -> AnyMemtable {
     AnyMemtable::Bytes(memtable)
 }
 
-fn target(dir: &Path, number: u64) -> RunTarget {
+fn target(dir: &Path, number: u64) -> JobTarget {
     let identity = SstIdentity {
         database_id: 1,
         number: FileNumber(number),
         collection: CollectionId(3),
         ..SstIdentity::default()
     };
-    RunTarget {
+    JobTarget::Blocks(RunTarget {
         env: posix(),
         path: dir.join("cf/x").join(format!("{number:06}.sst")),
         identity,
         options: SstOptions::default(),
         cache: BlockCache::new(1 << 20),
         level: 0,
-    }
+    })
 }
 
 fn entries(reader: &AnySstReader) -> Vec<Version> {

@@ -1,6 +1,7 @@
 //! What a job leaves behind when nothing survives, and after errors.
 
 use super::*;
+use crate::flush::RunTarget;
 use crate::env::posix::posix;
 use crate::error::ErrorKind;
 use crate::key::{CollectionId, FileNumber, Kind, MemtableId};
@@ -23,21 +24,21 @@ fn memtable(id: u64, versions: &[Version]) -> AnyMemtable {
     AnyMemtable::Bytes(memtable)
 }
 
-fn target(dir: &Path, number: u64) -> RunTarget {
+fn target(dir: &Path, number: u64) -> JobTarget {
     let identity = SstIdentity {
         database_id: 1,
         number: FileNumber(number),
         collection: CollectionId(3),
         ..SstIdentity::default()
     };
-    RunTarget {
+    JobTarget::Blocks(RunTarget {
         env: posix(),
         path: dir.join("cf/x").join(format!("{number:06}.sst")),
         identity,
         options: SstOptions::default(),
         cache: BlockCache::new(1 << 20),
         level: 0,
-    }
+    })
 }
 
 #[test]

@@ -1,0 +1,229 @@
+//! The newest rows of one table, in memory: batches are kept as they came, sorted by key, and never copied row by row.
+//!
+//! Written by `commit` through the one [`RowMemtableWriter`], read by scans and flush. Each batch is a part. The rows of
+//! small batches are also entered into a memtable of bytes (key to part and row), so that gets and order stay cheap however
+//! many there are; large batches are searched in place, and those that do not overlap make one source.
+//!
+//! Promises: readers never wait for the writer nor the writer for them; a reader that learned of a sequence finds everything
+//! inserted up to it; memory is counted to the byte, allocations that batches share once in each.
+
+mod parts;
+mod source;
+mod writer;
+
+pub use writer::RowMemtableWriter;
+
+use super::{Memtable, MemtableOptions};
+use crate::batch::PreparedRows;
+use crate::error::{Error, Result};
+use crate::iter::{RowChunk, RowSource};
+use crate::key::{KeyRange, MemtableId, Sequence};
+use crate::schema::TableSchema;
+use parts::Published;
+use source::Projection;
+use std::cmp::Ordering as KeyOrder;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+/// Batches with fewer rows are indexed row by row.
+pub(crate) const INDEXED_ROWS_MAX: usize = 1_024;
+
+/// Makes an empty memtable for rows of `schema`. Errors: none today; callers must expect NO_MEMORY.
+pub fn create(
+    id: MemtableId,
+    schema: Arc<TableSchema>,
+    options: &MemtableOptions,
+) -> Result<(RowMemtableWriter, Arc<RowMemtable>)> {
+    let index = if schema.is_keyed() { Some(super::create(id, options)?) } else { None };
+    let (index_writer, index) = index.unzip();
+    let memtable = Arc::new(RowMemtable {
+        id,
+        schema,
+        parts: Published::new(),
+        large: Published::new(),
+        index,
+        totals: Totals::default(),
+        frozen: AtomicBool::new(false),
+    });
+    Ok((RowMemtableWriter::new(memtable.clone(), index_writer), memtable))
+}
+
+/// One batch of rows.
+struct Part {
+    sequence: Sequence,
+    rows: Arc<PreparedRows>,
+}
+
+/// What anybody may do with a memtable of rows: read. Thread safety: shared freely.
+pub struct RowMemtable {
+    id: MemtableId,
+    schema: Arc<TableSchema>,
+    /// All batches, by rising sequence.
+    parts: Published<Part>,
+    /// The numbers of those that are not indexed, rising.
+    large: Published<u32>,
+    /// Rows of the others: from key to part and row. Only in keyed tables.
+    index: Option<Arc<Memtable>>,
+    totals: Totals,
+    frozen: AtomicBool,
+}
+
+/// Written by the one writer alone, so plain loads and stores are exact.
+#[derive(Default)]
+struct Totals {
+    rows: AtomicU64,
+    payload_bytes: AtomicU64,
+    tombstones: AtomicU64,
+    rows_bytes: AtomicUsize,
+    list_bytes: AtomicUsize,
+    first_sequence: AtomicU64,
+    last_sequence: AtomicU64,
+}
+
+/// What the index holds for a key: where its row is.
+fn reference(part: usize, row: usize) -> [u8; 8] {
+    ((part as u64) << 32 | row as u64).to_le_bytes()
+}
+
+/// Part and row of what the index holds.
+fn referred(value: &[u8]) -> Option<(usize, usize)> {
+    let number = u64::from_le_bytes(value.try_into().ok()?);
+    Some(((number >> 32) as usize, (number & u64::from(u32::MAX)) as usize))
+}
+
+impl RowMemtable {
+    /// Its number.
+    pub fn id(&self) -> MemtableId {
+        self.id
+    }
+
+    /// The schema of all its rows. A change of the table's schema begins a new memtable.
+    pub fn schema(&self) -> &Arc<TableSchema> {
+        &self.schema
+    }
+
+    /// Bytes of memory really held, used or not.
+    pub fn memory_bytes(&self) -> usize {
+        let index = self.index.as_ref().map_or(0, |index| index.memory_bytes());
+        let totals = &self.totals;
+        size_of::<Self>()
+            + index
+            + totals.list_bytes.load(Ordering::Relaxed)
+            + totals.rows_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many rows it holds, deletes among them.
+    pub fn entry_count(&self) -> u64 {
+        self.totals.rows.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the values of all rows.
+    pub fn payload_bytes(&self) -> u64 {
+        self.totals.payload_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many of the rows are deletes.
+    pub fn tombstone_count(&self) -> u64 {
+        self.totals.tombstones.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing was inserted yet.
+    pub fn is_empty(&self) -> bool {
+        self.parts.len() == 0
+    }
+
+    /// The least sequence in it.
+    pub fn first_sequence(&self) -> Option<Sequence> {
+        Some(self.totals.first_sequence.load(Ordering::Acquire)).filter(|&sequence| sequence != 0)
+    }
+
+    /// The greatest sequence in it.
+    pub fn last_sequence(&self) -> Option<Sequence> {
+        Some(self.totals.last_sequence.load(Ordering::Acquire)).filter(|&sequence| sequence != 0)
+    }
+
+    /// Ends writing: no insert follows. Called when the writer gives it up.
+    pub fn freeze(&self) {
+        self.frozen.store(true, Ordering::Release);
+        self.index.iter().for_each(|index| index.freeze());
+    }
+
+    /// Whether it was frozen.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen.load(Ordering::Acquire)
+    }
+
+    /// As [`Memtable::feed_lag`], for the rows of small batches.
+    pub fn feed_lag(&self) {
+        self.index.iter().for_each(|index| index.feed_lag());
+    }
+
+    /// Says that scans are to be expected, as if there had been one.
+    pub fn expect_iterators(&self) {
+        self.index.iter().for_each(|index| index.expect_iterators());
+    }
+
+    /// Whether somebody scanned, or was expected to.
+    pub fn has_iterators(&self) -> bool {
+        self.index.as_ref().is_some_and(|index| index.has_iterators())
+    }
+
+    /// The newest version of the row with the encoded `key` at or below `snapshot`, as a chunk of one row with `columns`
+    /// (ids of the schema): it may be a delete. Errors: INVALID_ARGUMENT for an unknown column, or in an append-only table.
+    pub fn get(&self, key: &[u8], snapshot: Sequence, columns: &[u32]) -> Result<Option<RowChunk>> {
+        let Some(index) = &self.index else {
+            return Err(Error::invalid("an append-only table has no keys to get rows by"));
+        };
+        let mut found = index
+            .get(key, snapshot)
+            .and_then(|found| Some((found.sequence, referred(found.value)?)))
+            .map(|(sequence, (part, row))| (sequence, part, row));
+        for at in (0..self.large.len()).rev() {
+            let Some((number, part)) = self.large_part(at) else { continue };
+            if part.sequence > snapshot {
+                continue;
+            }
+            if found.is_some_and(|(sequence, ..)| sequence > part.sequence) {
+                break;
+            }
+            let Some(keys) = part.rows.keys() else { continue };
+            let row = keys.lower_bound(key);
+            if row < keys.len() && keys.compare_to(row, key) == KeyOrder::Equal {
+                found = Some((part.sequence, number, row));
+                break;
+            }
+        }
+        let projection = Projection::new(&self.schema, columns)?;
+        let Some((_, number, row)) = found else { return Ok(None) };
+        let Some(part) = self.parts.get(number) else { return Ok(None) };
+        projection.chunk(part, row, 1).map(Some)
+    }
+
+    fn large_part(&self, at: usize) -> Option<(usize, &Part)> {
+        let number = *self.large.get(at)? as usize;
+        Some((number, self.parts.get(number)?))
+    }
+
+    /// Sources that together have every row at or below `snapshot` and within `range` (of encoded keys; of no meaning in an
+    /// append-only table), all versions and deletes, with `columns` (ids of the schema). Newest first, as far as their
+    /// rows' ages do not overlap: a merge tells by sequence. Rows inserted later with a sequence above the snapshot do not
+    /// appear. Errors: INVALID_ARGUMENT for an unknown column.
+    pub fn source(
+        self: &Arc<Self>,
+        columns: &[u32],
+        range: &KeyRange,
+        snapshot: Sequence,
+    ) -> Result<Vec<Box<dyn RowSource>>> {
+        let projection = Arc::new(Projection::new(&self.schema, columns)?);
+        Ok(source::sources(self, &projection, range, snapshot))
+    }
+}
+
+impl std::fmt::Debug for RowMemtable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RowMemtable({}, {} rows, {} bytes)", self.id, self.entry_count(), self.memory_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! The one writer of a row memtable. Owned by the commit lock; its type proves that there is no second.
+
+use super::{INDEXED_ROWS_MAX, Part, RowMemtable, reference};
+use crate::batch::PreparedRows;
+use crate::error::Result;
+use crate::key::{Kind, Sequence};
+use crate::memtable::MemtableWriter;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// The right to write one row memtable.
+pub struct RowMemtableWriter {
+    memtable: Arc<RowMemtable>,
+    index: Option<MemtableWriter>,
+}
+
+impl RowMemtableWriter {
+    pub(super) fn new(memtable: Arc<RowMemtable>, index: Option<MemtableWriter>) -> Self {
+        Self { memtable, index }
+    }
+
+    /// The memtable that it writes.
+    pub fn memtable(&self) -> &Arc<RowMemtable> {
+        &self.memtable
+    }
+
+    /// Makes sure that inserting `batches` cannot fail. Replaces the reservation before it. Errors: NO_MEMORY; the memtable
+    /// is as it was.
+    pub fn reserve<'b>(&mut self, batches: impl IntoIterator<Item = &'b PreparedRows>) -> Result<()> {
+        let (mut count, mut large, mut rows, mut bytes) = (0, 0, 0, 0);
+        for batch in batches {
+            count += 1;
+            match batch.keys() {
+                Some(keys) if is_indexed(batch) => {
+                    rows += keys.len();
+                    bytes += keys_bytes(keys) + keys.len() * size_of::<u64>();
+                }
+                _ => large += 1,
+            }
+        }
+        let taken = self.memtable.parts.reserve(count)? + self.memtable.large.reserve(large)?;
+        add(&self.memtable.totals.list_bytes, taken);
+        match &mut self.index {
+            Some(index) if rows > 0 => index.reserve(rows, bytes),
+            _ => Ok(()),
+        }
+    }
+
+    /// Inserts the rows as the newest of their keys. Readers with a snapshot at or above `sequence` see all of them once
+    /// this returned. Requires: reserved; `sequence` above every one before; rows of the memtable's schema. Panics if not
+    /// reserved, or if the rows are of another schema, before anything is visible.
+    pub fn insert(&mut self, sequence: Sequence, rows: Arc<PreparedRows>) {
+        let memtable = &*self.memtable;
+        debug_assert!(!memtable.is_frozen());
+        assert_eq!(rows.schema().id(), memtable.schema.id(), "rows of another schema");
+        if rows.rows() == 0 {
+            return;
+        }
+        let part = memtable.parts.len();
+        let totals = &memtable.totals;
+        add64(&totals.rows, rows.rows() as u64);
+        add64(&totals.payload_bytes, rows.payload_bytes() as u64);
+        add64(&totals.tombstones, if rows.is_deletes() { rows.rows() as u64 } else { 0 });
+        add(&totals.rows_bytes, rows.memory_bytes());
+        memtable.parts.push(Part { sequence, rows: rows.clone() });
+        match (rows.keys(), &mut self.index) {
+            (Some(keys), Some(index)) if is_indexed(&rows) => {
+                let mut scratch = [0; 8];
+                for row in 0..keys.len() {
+                    index.insert(sequence, Kind::Put, keys.bytes(row, &mut scratch), &reference(part, row));
+                }
+            }
+            _ => memtable.large.push(part as u32),
+        }
+        if totals.first_sequence.load(Ordering::Relaxed) == 0 {
+            totals.first_sequence.store(sequence, Ordering::Release);
+        }
+        totals.last_sequence.store(sequence, Ordering::Release);
+    }
+}
+
+/// Whether the rows go to the index one by one.
+fn is_indexed(rows: &PreparedRows) -> bool {
+    rows.rows() < INDEXED_ROWS_MAX && rows.keys().is_some()
+}
+
+fn keys_bytes(keys: &crate::key::KeyRows) -> usize {
+    match keys {
+        crate::key::KeyRows::Fixed { width, heads } => width * heads.len(),
+        crate::key::KeyRows::Bytes { offsets, .. } => (offsets[offsets.len() - 1] - offsets[0]) as usize,
+    }
+}
+
+/// One writer alone: a plain load and store are exact.
+fn add(total: &AtomicUsize, count: usize) {
+    total.store(total.load(Ordering::Relaxed) + count, Ordering::Relaxed);
+}
+
+fn add64(total: &AtomicU64, count: u64) {
+    total.store(total.load(Ordering::Relaxed) + count, Ordering::Relaxed);
+}
