@@ -34,7 +34,7 @@ pub struct WriteBatch {
     count: u32,
     /// The rows of each operation on a table, in order, ready for its memtable.
     #[cfg(feature = "arrow")]
-    rows: Vec<std::sync::Arc<PreparedRows>>,
+    rows: Vec<(CollectionId, std::sync::Arc<PreparedRows>)>,
 }
 
 impl WriteBatch {

@@ -167,7 +167,7 @@ impl Commit {
             if let Some(active) = state.find(operation.collection) {
                 #[cfg(feature = "arrow")]
                 if operation.kind.is_rows() {
-                    if let Some(rows) = rows.next() {
+                    if let Some((_, rows)) = rows.next() {
                         active.writer.insert_rows(sequence, rows);
                     }
                 } else {

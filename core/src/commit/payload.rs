@@ -8,6 +8,8 @@ use crate::error::Result;
 use crate::key::Sequence;
 use crate::record::payload_checksum;
 use crate::wal::LogWriter;
+#[cfg(feature = "arrow")]
+use {crate::batch::PreparedRows, crate::key::CollectionId, std::sync::Arc};
 
 /// Operations ready to be committed.
 pub trait Payload {
@@ -17,9 +19,9 @@ pub trait Payload {
     /// Appends them to the log as one record that begins at `first`.
     fn append_to(&self, log: &mut LogWriter, first: Sequence) -> Result<()>;
 
-    /// The rows of its operations on tables, in order.
+    /// The rows of its operations on tables, in order, and whose they are.
     #[cfg(feature = "arrow")]
-    fn rows(&self) -> &[std::sync::Arc<crate::batch::PreparedRows>] {
+    fn rows(&self) -> &[(CollectionId, Arc<PreparedRows>)] {
         &[]
     }
 
@@ -103,7 +105,7 @@ impl Payload for Many<'_> {
     }
 
     #[cfg(feature = "arrow")]
-    fn rows(&self) -> &[std::sync::Arc<crate::batch::PreparedRows>] {
+    fn rows(&self) -> &[(CollectionId, Arc<PreparedRows>)] {
         self.batch.rows()
     }
 

@@ -3,17 +3,16 @@
 //! Flushes come before merges, and merges never take the last thread. A failed job leaves everything as it was, tells those who
 //! wait, and is tried again after a pause under a new file number.
 
-use super::collection::Collection;
 use super::core::{CLOSED, Core};
 use super::jobs::ManualCompaction;
+use super::target::FileMaker;
 use crate::compaction::{self, CompactionInput, PickOptions, RunInfo};
 use crate::env::{Next, Task};
 use crate::error::{Error, ErrorKind, Result};
-use crate::flush::{FlushInput, RunTarget};
-use crate::key::{CollectionId, FileNumber};
+use crate::flush::FlushInput;
+use crate::key::CollectionId;
 use crate::observe::{Counter, EventKind, FlushReason};
-use crate::sst::SstIdentity;
-use crate::version::{FileMeta, file_name};
+use crate::version::FileMeta;
 use crate::view::{Frozen, Run};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -112,23 +111,13 @@ impl Core {
         self.event(EventKind::BackgroundError, |event| event.detail = error.to_string());
     }
 
-    /// Where a job's file goes.
-    fn run_target(&self, collection: &Collection, number: FileNumber, level: u32, inputs: &[Run]) -> RunTarget {
-        RunTarget {
-            env: self.env.clone(),
-            path: collection.directory.join(file_name::sst(number)),
-            identity: SstIdentity {
-                database_id: self.database_id,
-                epoch: self.epoch,
-                number,
-                collection: collection.id,
-                job: number.0,
-                inputs: inputs.iter().map(|run| run.meta.number).collect(),
-                outputs: vec![number],
-            },
-            options: super::core::sst_options(&collection.options),
-            cache: self.cache.clone(),
-            level,
+    fn file_maker(&self) -> FileMaker<'_> {
+        FileMaker {
+            env: &self.env,
+            caches: &self.caches,
+            stamps: &self.stamps,
+            database_id: self.database_id,
+            epoch: self.epoch,
         }
     }
 
@@ -150,7 +139,7 @@ impl Core {
             // Read after the memtables were taken: see `SnapshotList`.
             snapshots: self.snapshots.sequences(),
             bottom: false,
-            target: self.run_target(&collection, number, 0, &[]),
+            target: self.file_maker().target(&collection, number, 0, Vec::new()),
             cancel: None,
         };
         let output = crate::flush::run(input)?;
@@ -238,11 +227,12 @@ impl Core {
         // Nothing older lies below the oldest run: tombstones that no snapshot needs may go.
         let (view, _) = self.pin(id)?;
         let oldest = view.runs.last().map(|run| run.meta.number);
+        let input_numbers = inputs.iter().map(|run| run.meta.number).collect();
         let input = CompactionInput {
             runs: inputs.iter().map(|run| run.reader.clone()).collect(),
             snapshots: self.snapshots.sequences(),
             bottom: oldest == inputs.last().map(|run| run.meta.number),
-            target: self.run_target(&collection, number, level, inputs),
+            target: self.file_maker().target(&collection, number, level, input_numbers),
             cancel: &self.stop,
         };
         let output = compaction::run(input)?;

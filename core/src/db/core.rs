@@ -5,6 +5,7 @@ use super::health::Health;
 use super::jobs::Jobs;
 use super::options::Options;
 use super::snapshot::SnapshotList;
+use super::target::{Caches, Stamps};
 use crate::commit::Commit;
 use crate::env::{Bell, Env, FileLock, TaskHandle};
 use crate::epoch::{Domain, Shared};
@@ -13,7 +14,7 @@ use crate::key::{CollectionId, FileNumber, MemtableId, Sequence};
 use crate::lock::Mutex;
 use crate::memtable::{AnyMemtable, AnyMemtableWriter, ArenaPool, MemtableKind, MemtableOptions, create_any};
 use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram};
-use crate::sst::{BlockCache, SstOptions};
+use crate::sst::SstOptions;
 use crate::version::{Manifest, VersionState};
 use crate::view::{CollectionView, View};
 use crate::wal::{Log, LogEvent};
@@ -50,7 +51,8 @@ pub(crate) struct Core {
     pub epoch: u64,
     pub read_only: bool,
     pub log: Option<Arc<Log>>,
-    pub cache: Arc<BlockCache>,
+    pub caches: Caches,
+    pub stamps: Arc<Stamps>,
     pub pool: Arc<ArenaPool>,
     pub hash_seed: u64,
 

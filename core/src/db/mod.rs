@@ -36,6 +36,7 @@ mod stats;
 mod switch;
 #[cfg(feature = "arrow")]
 mod table;
+mod target;
 mod write;
 
 pub use close::{CloseOptions, OpenObjects};

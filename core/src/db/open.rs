@@ -10,6 +10,7 @@ use super::obsolete_files::{Found, delete_orphans, list_files};
 use super::options::Options;
 use super::recovery::{self, Recovered};
 use super::snapshot::SnapshotList;
+use super::target::{Caches, Stamps, open_file};
 use super::{Db, Handle};
 use crate::commit::Commit;
 use crate::env::posix::posix;
@@ -22,7 +23,6 @@ use crate::key::{CollectionId, CollectionKind, FileNumber};
 use crate::lock::Mutex;
 use crate::memtable::ArenaPool;
 use crate::observe::{Counters, EventQueue, Histogram};
-use crate::sst::{AnySstReader, BlockCache, Expected, SstReader};
 use crate::version::file_name::{self, FileKind};
 use crate::version::{Change, Manifest, VersionEdit, VersionState};
 use crate::view::{Run, View};
@@ -71,7 +71,8 @@ pub(super) struct Opening {
 
 /// What both ways of opening have found out before the database is put together.
 pub(super) struct Parts {
-    pub cache: Arc<BlockCache>,
+    pub caches: Caches,
+    pub stamps: Arc<Stamps>,
     pub pool: Arc<ArenaPool>,
     pub events: Arc<EventQueue>,
     pub hash_seed: u64,
@@ -82,12 +83,14 @@ pub(super) struct Parts {
 }
 
 impl Opening {
-    pub(super) fn parts(&self) -> Parts {
+    pub(super) fn parts(&self, state: &VersionState) -> Parts {
         let budget = self.options.memory_budget_bytes();
         let memtables = self.options.write_buffer_bytes().saturating_mul(2);
         let cache = budget.saturating_sub(memtables).max(budget / 8);
+        let has_tables = state.collections.values().any(|collection| collection.kind == CollectionKind::Rows);
         Parts {
-            cache: BlockCache::new(cache),
+            caches: Caches::new(cache, has_tables),
+            stamps: Arc::new(Stamps::default()),
             pool: ArenaPool::new(memtables.min(budget / 2)),
             events: EventQueue::new(self.env.clone(), self.options.listener()),
             hash_seed: self.env.runtime.random(),
@@ -129,7 +132,7 @@ impl Opening {
                 state
             }
         };
-        let parts = self.parts();
+        let parts = self.parts(&state);
         parts.next_file.store(self.first_free_number(&state)?, Ordering::Relaxed);
         let collections = self.collections(&state)?;
         let view = self.open_files(&state, &collections, &parts)?;
@@ -179,7 +182,7 @@ impl Opening {
         let Some((state, number)) = Manifest::read(&self.env, &self.path)? else {
             return Err(Error::new(ErrorKind::NotFound, "there is no database here").in_file(&self.path));
         };
-        let parts = self.parts();
+        let parts = self.parts(&state);
         let collections = self.collections(&state)?;
         let view = self.open_files(&state, &collections, &parts)?;
         let recovered = recovery::replay_for_reading(self, state.clone(), collections, view, &parts)?;
@@ -250,25 +253,13 @@ impl Opening {
         parts: &Parts,
     ) -> Result<Vec<(CollectionId, Vec<Run>)>> {
         let mut view = Vec::new();
-        for (id, collection) in &state.collections {
-            let directory = &catalog.collections[id].directory;
-            let mut runs = Vec::with_capacity(collection.runs.len());
-            for meta in &collection.runs {
-                let path = directory.join(file_name::sst(meta.number));
-                let expected = Expected {
-                    database_id: state.database_id,
-                    number: meta.number,
-                    collection: *id,
-                    size_bytes: Some(meta.size_bytes),
-                };
-                let reader = SstReader::open(&self.env, &path, &expected, parts.cache.clone()).map_err(|error| {
-                    // The manifest names it, so its absence is damage.
-                    match error.kind() {
-                        ErrorKind::NotFound => error.with_kind(ErrorKind::Corruption).context("a live file is missing"),
-                        _ => error,
-                    }
-                })?;
-                runs.push(Run { meta: meta.clone(), reader: AnySstReader::Bytes(reader) });
+        for (id, stored) in &state.collections {
+            let collection = &catalog.collections[id];
+            let mut runs = Vec::with_capacity(stored.runs.len());
+            for meta in &stored.runs {
+                let reader = open_file(&self.env, state.database_id, collection, meta, &parts.caches)?;
+                parts.stamps.raise(meta.stamp_nanos);
+                runs.push(Run { meta: meta.clone(), reader });
             }
             view.push((*id, runs));
         }
@@ -297,7 +288,8 @@ impl Opening {
             database_id: state.database_id,
             epoch: state.epoch,
             log,
-            cache: parts.cache,
+            caches: parts.caches,
+            stamps: parts.stamps,
             pool: parts.pool,
             hash_seed: parts.hash_seed,
             install: Mutex::new(Installer { manifest, state }),

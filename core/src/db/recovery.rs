@@ -7,19 +7,19 @@
 //! are named by no manifest, and are ignored. For the same reason records behind a damaged end never come back: the floor of
 //! the new manifest excludes their segment, and the cut is recorded with it.
 
-use super::collection::active_memtable;
-use super::core::{Catalog, sst_options};
+use super::collection::{Collection, active_memtable};
+use super::core::Catalog;
 use super::open::{Opening, Parts, log_events};
-use crate::batch::Operations;
+use super::target::FileMaker;
+use crate::batch::{Operation, Operations};
 use crate::commit::ActiveMemtable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::flush::{FlushInput, RunTarget};
-use crate::key::{CollectionId, FileNumber, MemtableId, Sequence};
+use crate::flush::FlushInput;
+use crate::key::{CollectionId, CollectionKind, FileNumber, MemtableId, Sequence};
 use crate::memtable::{AnyMemtable, AnyMemtableWriter, MemtableKind, MemtableOptions, create_any};
 use crate::observe::{Event, EventKind, FlushReason};
 use crate::record::payload_checksum;
-use crate::sst::SstIdentity;
-use crate::version::{Change, Cut, VersionEdit, VersionState, file_name};
+use crate::version::{Change, Cut, VersionEdit, VersionState};
 use crate::view::{CollectionView, Frozen, Run};
 use crate::wal::{self, Log, LogIdentity, LogOptions, LogWriter, LoggedRecord, ReplayOutcome};
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub(super) struct Recovered {
 
 /// One family while its log is replayed.
 struct Rebuilt {
-    kind: MemtableKind,
+    collection: Arc<Collection>,
     active: ActiveMemtable,
     /// Full memtables, oldest first.
     frozen: Vec<AnyMemtable>,
@@ -55,11 +55,33 @@ struct Rebuilt {
 impl Rebuilt {
     /// Freezes the active memtable and goes on with an empty one.
     fn seal(&mut self, parts: &Parts) -> Result<()> {
-        let (writer, memtable) = new_memtable(&self.kind, parts)?;
+        let (writer, memtable) = new_memtable(&self.collection.memtable_kind(), parts)?;
         self.active.writer = writer;
         let full = std::mem::replace(&mut self.active.memtable, memtable);
         full.freeze();
         self.frozen.push(full);
+        Ok(())
+    }
+
+    /// Inserts what a logged operation did. `damaged` makes an error that names the record.
+    fn insert(
+        &mut self,
+        sequence: Sequence,
+        operation: &Operation<'_>,
+        damaged: &dyn Fn(&str) -> Error,
+    ) -> Result<()> {
+        if operation.kind.is_rows() != (self.collection.kind == CollectionKind::Rows) {
+            return Err(damaged("an operation on another kind of collection"));
+        }
+        #[cfg(feature = "arrow")]
+        if operation.kind.is_rows() {
+            let rows = self.collection.schemas.decode_rows(operation, damaged)?;
+            self.active.writer.reserve_rows([&*rows])?;
+            self.active.writer.insert_rows(sequence, &rows);
+            return Ok(());
+        }
+        self.active.writer.reserve(1, operation.key.len() + operation.value.len())?;
+        self.active.writer.insert(sequence, operation.kind, operation.key, operation.value);
         Ok(())
     }
 }
@@ -87,12 +109,11 @@ impl Replayed {
     ) -> Result<Self> {
         let mut families = BTreeMap::new();
         for (id, runs) in view {
-            let collection = &catalog.collections[&id];
-            let kind = collection.memtable_kind();
-            let (writer, memtable) = new_memtable(&kind, parts)?;
-            let active = active_memtable(collection, writer, memtable);
+            let collection = catalog.collections[&id].clone();
+            let (writer, memtable) = new_memtable(&collection.memtable_kind(), parts)?;
+            let active = active_memtable(&collection, writer, memtable);
             let flushed_through = state.collections[&id].flushed_through;
-            families.insert(id, Rebuilt { kind, active, frozen: Vec::new(), runs, flushed_through });
+            families.insert(id, Rebuilt { collection, active, frozen: Vec::new(), runs, flushed_through });
         }
         let mut records = Some(Vec::new());
         let mut bytes = 0;
@@ -145,8 +166,7 @@ fn apply(
             if family.active.is_full() {
                 family.seal(parts)?;
             }
-            family.active.writer.reserve(1, operation.key.len() + operation.value.len())?;
-            family.active.writer.insert(sequence, operation.kind, operation.key, operation.value);
+            family.insert(sequence, &operation, &damaged)?;
         }
         sequence += 1;
     }
@@ -273,22 +293,14 @@ fn flush_rebuilt(
         memtables,
         snapshots: Vec::new(),
         bottom: false,
-        target: RunTarget {
-            env: opening.env.clone(),
-            path: collection.directory.join(file_name::sst(number)),
-            identity: SstIdentity {
-                database_id: identity.database_id,
-                epoch: identity.epoch,
-                number,
-                collection: id,
-                job: number.0,
-                inputs: Vec::new(),
-                outputs: vec![number],
-            },
-            options: sst_options(&collection.options),
-            cache: parts.cache.clone(),
-            level: 0,
-        },
+        target: FileMaker {
+            env: &opening.env,
+            caches: &parts.caches,
+            stamps: &parts.stamps,
+            database_id: identity.database_id,
+            epoch: identity.epoch,
+        }
+        .target(collection, number, 0, Vec::new()),
         cancel: None,
     })?;
     if let Some((meta, reader)) = output.file {

@@ -2,13 +2,12 @@
 
 use super::get::ReadOptions;
 use super::{Db, Handle, Table};
-use crate::error::{Error, ErrorKind, Result};
-use crate::iter::RowChunk;
-use crate::key::{KeyRange, Kind, Sequence, prefix_end};
+use crate::error::{Error, Result};
+use crate::key::{KeyRange, Sequence, prefix_end};
 use crate::read::filter::Filter;
 use crate::read::scan::{Explanation, RowScan, ScanPlan, ScanRequest};
 use crate::schema::TableSchema;
-use crate::sst::{Access, Io};
+use crate::sst::Access;
 use crate::view::CollectionView;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;

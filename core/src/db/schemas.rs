@@ -1,10 +1,12 @@
 //! The schemas that a table has had: the newest in force, the older ones for what was written under them.
 
+use crate::batch::{Operation, PreparedRows, RowsHeader};
 use crate::error::{Error, Result};
 use crate::lock::Mutex;
 use crate::memtable::MemtableKind;
 use crate::schema::{SchemaId, TableSchema};
 use crate::version::StoredSchema;
+use arrow_buffer::Buffer;
 use std::sync::Arc;
 
 /// A table's schemas, oldest first; none in a column family. Any thread may use it.
@@ -47,6 +49,25 @@ impl Schemas {
     /// Puts a schema in force.
     pub fn push(&self, schema: Arc<TableSchema>) {
         self.all.lock().push(schema);
+    }
+
+    /// The rows of a logged operation, under the schema in force. `damaged` makes an error that names the record.
+    pub fn decode_rows(
+        &self,
+        operation: &Operation<'_>,
+        damaged: &dyn Fn(&str) -> Error,
+    ) -> Result<Arc<PreparedRows>> {
+        let header = RowsHeader::decode(operation.key).ok_or_else(|| damaged("rows without a header"))?;
+        let written = self.find(header.schema).ok_or_else(|| damaged("rows of a schema that the table never had"))?;
+        let rows = PreparedRows::decode_ipc(&written, &Buffer::from(operation.value), operation.kind)
+            .map_err(|error| damaged(error.message()))?;
+        if rows.rows() != header.rows as usize {
+            return Err(damaged("rows that are counted other than they are"));
+        }
+        match self.current() {
+            Some(current) if current.id() != written.id() => Ok(Arc::new(rows.adapt(&current)?)),
+            _ => Ok(Arc::new(rows)),
+        }
     }
 
     /// What memtables hold rows of the schema in force.

@@ -113,9 +113,9 @@ impl Db {
             ],
             families: view.collections().len() as u64,
             spare_bytes: core.pool.held_bytes() as u64,
-            cache_bytes: core.cache.used_bytes() as u64,
-            cache_hits: core.cache.hits(),
-            cache_misses: core.cache.misses(),
+            cache_bytes: core.caches.used_bytes() as u64,
+            cache_hits: core.caches.hits(),
+            cache_misses: core.caches.misses(),
             events_dropped: core.events.dropped(),
             ..Stats::default()
         };

@@ -11,7 +11,7 @@ use crate::view::Frozen;
 
 impl Core {
     /// Freezes a family's active memtable, puts an empty one in its place, and queues the flush.
-    /// An error leaves everything as it was.
+    /// An empty one is just replaced. An error leaves everything as it was.
     pub(super) fn freeze(&self, state: &mut CommitState, id: CollectionId, reason: FlushReason) -> Result<()> {
         let Some(collection) = self.collection(id) else { return Ok(()) };
         let (writer, active) = self.new_memtable(&collection.memtable_kind())?;
@@ -19,6 +19,8 @@ impl Core {
         slot.writer = writer;
         let memtable = std::mem::replace(&mut slot.memtable, active.clone());
         let batch_end = slot.batch_end;
+        // Nothing to flush: the new one, perhaps of another schema, just takes its place.
+        let is_empty = memtable.is_empty();
         memtable.freeze();
         if memtable.has_iterators() {
             active.expect_iterators();
@@ -28,12 +30,17 @@ impl Core {
             self.replace_view(&catalog, |view| match view.find(id) {
                 Ok(part) => {
                     let mut part = (**part).clone();
-                    part.frozen.insert(0, Frozen { memtable: memtable.clone(), reason, batch_end });
+                    if !is_empty {
+                        part.frozen.insert(0, Frozen { memtable: memtable.clone(), reason, batch_end });
+                    }
                     part.active = active;
                     view.with(part)
                 }
                 Err(_) => view.clone(),
             });
+        }
+        if is_empty {
+            return Ok(());
         }
         self.jobs.lock().scheduler.schedule(id);
         self.work.ring();

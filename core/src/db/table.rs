@@ -1,12 +1,12 @@
 //! Tables: handles to them, and how they are created, looked up, changed, written and dropped.
 
 use super::collection::Collection;
-use super::core::Core;
 use super::options::Options;
 use super::schemas::{Schemas, stored};
 use super::write::WriteOptions;
 use super::{Db, Handle};
 use crate::batch::{PreparedRows, WriteBatch};
+use crate::commit::ActiveMemtable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, Kind, Sequence};
 use crate::observe::{EventKind, FlushReason};
@@ -195,16 +195,21 @@ impl Db {
     }
 }
 
-impl Core {
-    /// Refuses rows whose schema is not in force any more.
-    pub(super) fn check_rows(&self, active: &crate::commit::ActiveMemtable, rows: &PreparedRows) -> Result<()> {
-        let current = active.memtable.rows().map(|memtable| memtable.schema().id());
+/// Makes room for the rows of a batch that go to one table. Refuses rows for a column family, and rows whose schema is not in
+/// force any more.
+pub(super) fn reserve_rows(active: &mut ActiveMemtable, rows: &[(CollectionId, Arc<PreparedRows>)]) -> Result<()> {
+    let id = active.collection;
+    let mine = rows.iter().filter(|(collection, _)| *collection == id).map(|(_, rows)| &**rows);
+    let current = active.memtable.rows().map(|memtable| memtable.schema().id());
+    for rows in mine.clone() {
         match current {
-            Some(id) if id == rows.schema().id() => Ok(()),
+            Some(schema) if schema == rows.schema().id() => {}
             Some(_) => {
-                Err(Error::new(ErrorKind::Conflict, "the table's schema changed since the rows were added to the batch"))
+                let message = "the table's schema changed since the rows were added to the batch";
+                return Err(Error::new(ErrorKind::Conflict, message));
             }
-            None => Err(Error::invalid("rows cannot be written to a column family")),
+            None => return Err(Error::invalid("rows cannot be written to a column family")),
         }
     }
+    active.writer.reserve_rows(mine)
 }

@@ -32,12 +32,14 @@ pub enum Condition {
     Sequence(Sequence),
 }
 
-/// What a payload needs of one family's memtable.
+/// What a payload needs of one collection's memtable.
 #[derive(Clone, Copy)]
 struct Share {
     collection: CollectionId,
     operations: usize,
     bytes: usize,
+    /// Whether it is about entries of a family.
+    has_entries: bool,
 }
 
 /// A condition, with what was known of its key before the lock.
@@ -53,17 +55,20 @@ fn shares(batch: &WriteBatch) -> Result<Vec<Share>> {
     let mut shares: Vec<Share> = Vec::new();
     let mut last = 0;
     for operation in batch.iter() {
-        let Operation { collection, key, value, .. } =
+        let Operation { kind, collection, key, value } =
             operation.map_err(|why| Error::invalid(format!("write batch: {why}")))?;
         let bytes = key.len() + value.len();
         if shares.get(last).is_none_or(|share| share.collection != collection) {
             last = shares.iter().position(|share| share.collection == collection).unwrap_or(shares.len());
             if last == shares.len() {
-                shares.push(Share { collection, operations: 0, bytes: 0 });
+                shares.push(Share { collection, operations: 0, bytes: 0, has_entries: false });
             }
         }
-        shares[last].operations += 1;
-        shares[last].bytes += bytes;
+        if !kind.is_rows() {
+            shares[last].operations += 1;
+            shares[last].bytes += bytes;
+            shares[last].has_entries = true;
+        }
     }
     Ok(shares)
 }
@@ -97,7 +102,12 @@ impl Core {
             let mut feed = false;
             for share in shares {
                 if let Some(active) = state.find(share.collection) {
+                    if share.has_entries && active.memtable.bytes().is_none() {
+                        return Err(Error::invalid("keys and values cannot be written to a table"));
+                    }
                     active.writer.reserve(share.operations, share.bytes)?;
+                    #[cfg(feature = "arrow")]
+                    super::table::reserve_rows(active, payload.rows())?;
                     feed |= active.memtable.has_iterators();
                 }
             }
@@ -150,7 +160,7 @@ impl Core {
     fn make_room(&self, state: &mut CommitState, shares: &[Share]) -> Result<Option<CollectionId>> {
         for share in shares {
             let Some(active) = state.find(share.collection) else {
-                let message = format!("column family {} does not exist or was dropped", share.collection);
+                let message = format!("collection {} does not exist or was dropped", share.collection);
                 return Err(Error::new(ErrorKind::Dropped, message));
             };
             if active.is_full() {
@@ -276,7 +286,7 @@ impl Db {
         check_sizes(key, value)?;
         let collection = family.id();
         let payload = One::new(Operation { kind, collection, key, value });
-        let share = Share { collection, operations: 1, bytes: key.len() + value.len() };
+        let share = Share { collection, operations: 1, bytes: key.len() + value.len(), has_entries: true };
         let written = self.handle.core.commit_payload(&[share], &payload, options, None)?;
         written.ok_or_else(|| unreachable!("a write without a condition is never asked again"))
     }

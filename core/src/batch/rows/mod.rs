@@ -61,12 +61,12 @@ impl WriteBatch {
         self.bytes.extend_from_slice(&header);
         self.bytes.extend_from_slice(&encoded);
         self.count += 1;
-        self.rows.push(rows);
+        self.rows.push((collection, rows));
         Ok(())
     }
 
-    /// The rows of its operations on tables, in order.
-    pub fn rows(&self) -> &[Arc<PreparedRows>] {
+    /// The rows of its operations on tables, in order, and whose they are.
+    pub fn rows(&self) -> &[(CollectionId, Arc<PreparedRows>)] {
         &self.rows
     }
 }

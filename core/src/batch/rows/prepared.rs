@@ -76,6 +76,19 @@ impl PreparedRows {
         Self { schema, batch, keys, kind, memory_bytes, payload_bytes }
     }
 
+    /// The same rows under a later schema of their table.
+    pub fn adapt(&self, to: &Arc<TableSchema>) -> Result<Self> {
+        let batch = if self.is_deletes() {
+            // The key's columns may have got other names, nothing else.
+            RecordBatch::try_new(to.keys_schema(), self.batch.columns().to_vec())
+                .map_err(|cause| Error::invalid(format!("the keys do not fit the table's new schema: {cause}")))?
+        } else {
+            let columns: Vec<u32> = to.columns().iter().map(|column| column.id).collect();
+            to.adapt(&self.schema, self.batch.clone(), &columns)?
+        };
+        Ok(Self::assemble(to.clone(), batch, self.keys.clone(), self.kind))
+    }
+
     /// The schema that they were checked against.
     pub fn schema(&self) -> &Arc<TableSchema> {
         &self.schema

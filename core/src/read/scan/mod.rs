@@ -92,7 +92,9 @@ impl ScanPlan {
         let filter = request.filter.as_ref().map(|filter| filter.bind(&schema)).transpose()?;
         let mut range = request.range;
         if let Some(filter) = &filter {
-            columns.extend(filter.columns().into_iter().filter(|id| !columns[..output].contains(id)));
+            let mut others = filter.columns();
+            others.retain(|id| !columns.contains(id));
+            columns.extend(others);
             range = range.intersect(filter.key_range(&schema)?);
         }
         let memtables = plan::memtables(&view, snapshot).count();

@@ -6,7 +6,8 @@
 //! out there is either refused or hidden anyway. Conditions on the key are the same for all versions and rule out anywhere.
 
 use crate::key::{FileNumber, KeyRange, Sequence};
-use crate::memtable::{AnyMemtable, RowMemtable};
+use crate::memtable::AnyMemtable;
+use crate::memtable::rows::RowMemtable;
 use crate::read::filter::{BoundFilter, Decision, Zone, ZoneMaps};
 use crate::schema::TableSchema;
 use crate::sst::{GroupStats, RowFileReader};
