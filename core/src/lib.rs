@@ -74,3 +74,10 @@ pub use error::{Error, ErrorKind, Result};
 pub use iter::{EntryBatch, PinnedBytes};
 pub use key::{CollectionId, FileNumber, KeyRange, Sequence};
 pub use observe::{Event, EventKind, FlushReason, HistogramSummary};
+#[cfg(feature = "arrow")]
+pub use {
+    db::{ScanOptions, Table, TableScan},
+    read::filter::{Comparison, Filter},
+    read::scan::{Explanation, FileExplanation},
+    schema::{KeyOptions, SchemaChange},
+};

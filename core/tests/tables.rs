@@ -1,0 +1,186 @@
+//! Tables end to end: written, flushed, merged, reopened, changed, scanned and looked up, in both formats.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
+use sstore::{
+    CloseOptions, Db, ErrorKind, Filter, KeyOptions, Options, ReadOptions, ScanOptions, SchemaChange, Table,
+    WriteBatch, WriteOptions,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+const FORMATS: [&str; 1] = ["arrow"];
+
+fn schema() -> Schema {
+    Schema::new(vec![
+        Field::new("id", DataType::Int64, false),
+        Field::new("name", DataType::Utf8, true),
+        Field::new("value", DataType::Float64, true),
+    ])
+}
+
+type Row = (i64, Option<&'static str>, Option<f64>);
+
+fn rows(rows: &[Row]) -> RecordBatch {
+    let ids: Int64Array = rows.iter().map(|row| Some(row.0)).collect();
+    let names: StringArray = rows.iter().map(|row| row.1).collect();
+    let values: Float64Array = rows.iter().map(|row| row.2).collect();
+    let columns: Vec<ArrayRef> = vec![Arc::new(ids), Arc::new(names), Arc::new(values)];
+    RecordBatch::try_new(Arc::new(schema()), columns).unwrap()
+}
+
+fn ids(ids: &[i64]) -> RecordBatch {
+    let schema = Schema::new(vec![Field::new("id", DataType::Int64, false)]);
+    RecordBatch::try_new(Arc::new(schema), vec![Arc::new(Int64Array::from(ids.to_vec()))]).unwrap()
+}
+
+fn options(format: &str) -> Options {
+    Options::new().with("table_format", format).unwrap().with("auto_compaction", "false").unwrap()
+}
+
+fn flush(db: &Db) {
+    db.flush(&[]).unwrap().wait(Some(Duration::from_secs(60))).unwrap();
+}
+
+/// What a scan finds, as rows.
+fn found(db: &Db, table: &Table, scan: &ScanOptions, read: &ReadOptions<'_>) -> Vec<(i64, Option<String>, Option<f64>)> {
+    let mut found = Vec::new();
+    for batch in db.scan(table, scan, read).unwrap() {
+        let batch = batch.unwrap();
+        let ids = batch.column_by_name("id").unwrap().as_primitive::<Int64Type>();
+        let names = batch.column_by_name("name").unwrap().as_string::<i32>();
+        let values = batch.column_by_name("value").unwrap().as_primitive::<Float64Type>();
+        for row in 0..batch.num_rows() {
+            let name = names.is_valid(row).then(|| names.value(row).to_owned());
+            let value = values.is_valid(row).then(|| values.value(row));
+            found.push((ids.value(row), name, value));
+        }
+    }
+    found
+}
+
+fn all(db: &Db, table: &Table) -> Vec<(i64, Option<String>, Option<f64>)> {
+    found(db, table, &ScanOptions::default(), &ReadOptions::default())
+}
+
+fn row(id: i64, name: &str, value: f64) -> (i64, Option<String>, Option<f64>) {
+    (id, Some(name.to_owned()), Some(value))
+}
+
+#[test]
+fn rows_are_found_by_key_and_scan_whatever_holds_them() {
+    for format in FORMATS {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let db = Db::open(&path, &options(format)).unwrap();
+        let table = db.create_table("t", &schema(), &["id"], &KeyOptions::default(), &options(format)).unwrap();
+        let write = WriteOptions::default();
+        db.append(&table, &rows(&[(3, Some("c"), Some(3.0)), (1, Some("a"), Some(1.0)), (1, Some("a2"), None)]), &write)
+            .unwrap();
+        let first = [(1, Some("a2".to_owned()), None), row(3, "c", 3.0)];
+        assert_eq!(all(&db, &table), first, "{format}: of rows with one key the last one counts");
+        let snapshot = db.snapshot().unwrap();
+        flush(&db);
+        assert_eq!(all(&db, &table), first, "{format}");
+        db.append(&table, &rows(&[(2, Some("b"), Some(2.0)), (3, Some("c2"), Some(9.0))]), &write).unwrap();
+        db.delete_from(&table, &ids(&[1, 77]), &write).unwrap();
+        let second = [row(2, "b", 2.0), row(3, "c2", 9.0)];
+        for step in ["in memory", "flushed", "reopened"] {
+            assert_eq!(all(&db, &table), second, "{format} {step}");
+            let at = ReadOptions { snapshot: Some(&snapshot) };
+            assert_eq!(found(&db, &table, &ScanOptions::default(), &at), first, "{format} {step}");
+            let got = db.get_rows(&table, &ids(&[3, 1, 2]), None, &ReadOptions::default()).unwrap();
+            assert!(got[1].is_none(), "{format} {step}: deleted");
+            assert_eq!(got[0].as_ref().unwrap().column(1).as_string::<i32>().value(0), "c2");
+            assert_eq!(got[2].as_ref().unwrap().column(2).as_primitive::<Float64Type>().value(0), 2.0);
+            let names = [String::from("name")];
+            let old = db.get_row(&table, &ids(&[1]), Some(&names), &at).unwrap().unwrap();
+            assert_eq!((old.num_columns(), old.column(0).as_string::<i32>().value(0)), (1, "a2"), "{format} {step}");
+            flush(&db);
+        }
+        drop(snapshot);
+        db.compact(&db.default_family()).ok();
+        db.close(&CloseOptions::default()).unwrap();
+        let db = Db::open(&path, &options(format)).unwrap();
+        assert_eq!(db.tables().unwrap(), ["t"]);
+        let table = db.table("t").unwrap();
+        assert_eq!(all(&db, &table), second, "{format} reopened");
+        db.verify().unwrap();
+    }
+}
+
+#[test]
+fn what_the_log_holds_comes_back_also_with_entries_of_families_in_one_batch() {
+    for format in FORMATS {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let crash = dir.path().join("crashed");
+        let db = Db::open(&path, &options(format)).unwrap();
+        let table = db.create_table("t", &schema(), &["id"], &KeyOptions::default(), &options(format)).unwrap();
+        let family = db.default_family();
+        let mut batch = WriteBatch::new();
+        batch.put(family.id(), b"before", b"1").unwrap();
+        table.put_rows(&mut batch, &rows(&[(1, Some("a"), Some(1.0)), (2, None, None)])).unwrap();
+        batch.put(family.id(), b"after", b"2").unwrap();
+        table.delete_rows(&mut batch, &ids(&[2])).unwrap();
+        let last = db.write(&batch, &WriteOptions::default()).unwrap();
+        assert_eq!((batch.len(), last), (4, 4), "a row batch takes one sequence");
+        // As after a kill: what the files hold now.
+        copy_dir(&path, &crash);
+        db.close(&CloseOptions::default()).unwrap();
+        let db = Db::open(&crash, &options(format)).unwrap();
+        let table = db.table("t").unwrap();
+        assert_eq!(all(&db, &table), [row(1, "a", 1.0)]);
+        let family = db.default_family();
+        for (key, value) in [(b"before".as_slice(), b"1"), (b"after", b"2")] {
+            assert_eq!(db.get(&family, key, &ReadOptions::default()).unwrap().as_deref(), Some(&value[..]));
+        }
+    }
+}
+
+fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_changed_schema_reads_what_was_written_before() {
+    for format in FORMATS {
+        for flushed in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let db = Db::open(dir.path().join("db"), &options(format)).unwrap();
+            let table = db.create_table("t", &schema(), &["id"], &KeyOptions::default(), &options(format)).unwrap();
+            db.append(&table, &rows(&[(1, Some("a"), Some(1.0))]), &WriteOptions::default()).unwrap();
+            if flushed {
+                flush(&db);
+            }
+            let mut stale = WriteBatch::new();
+            table.put_rows(&mut stale, &rows(&[(9, None, None)])).unwrap();
+            db.alter_table(&table, &SchemaChange::Rename { name: "name".into(), to: "title".into() }).unwrap();
+            db.alter_table(&table, &SchemaChange::Drop { name: "value".into() }).unwrap();
+            let field = Field::new("value", DataType::Int64, true);
+            db.alter_table(&table, &SchemaChange::Add { field, position: None }).unwrap();
+            let refused = db.write(&stale, &WriteOptions::default()).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
+            let batch = db.scan(&table, &ScanOptions::default(), &ReadOptions::default()).unwrap().next().unwrap().unwrap();
+            assert_eq!(batch.column_by_name("title").unwrap().as_string::<i32>().value(0), "a");
+            assert!(batch.column_by_name("value").unwrap().is_null(0), "a new column of an old name is another one");
+            let filter = Some(Filter::parse("value IS NULL AND title = 'a'").unwrap());
+            let scan = ScanOptions { filter, ..ScanOptions::default() };
+            flush(&db);
+            let count: usize =
+                db.scan(&table, &scan, &ReadOptions::default()).unwrap().map(|batch| batch.unwrap().num_rows()).sum();
+            assert_eq!(count, 1, "{format}");
+        }
+    }
+}
