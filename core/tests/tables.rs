@@ -45,7 +45,12 @@ fn flush(db: &Db) {
 }
 
 /// What a scan finds, as rows.
-fn found(db: &Db, table: &Table, scan: &ScanOptions, read: &ReadOptions<'_>) -> Vec<(i64, Option<String>, Option<f64>)> {
+fn found(
+    db: &Db,
+    table: &Table,
+    scan: &ScanOptions,
+    read: &ReadOptions<'_>,
+) -> Vec<(i64, Option<String>, Option<f64>)> {
     let mut found = Vec::new();
     for batch in db.scan(table, scan, read).unwrap() {
         let batch = batch.unwrap();
@@ -77,8 +82,12 @@ fn rows_are_found_by_key_and_scan_whatever_holds_them() {
         let db = Db::open(&path, &options(format)).unwrap();
         let table = db.create_table("t", &schema(), &["id"], &KeyOptions::default(), &options(format)).unwrap();
         let write = WriteOptions::default();
-        db.append(&table, &rows(&[(3, Some("c"), Some(3.0)), (1, Some("a"), Some(1.0)), (1, Some("a2"), None)]), &write)
-            .unwrap();
+        db.append(
+            &table,
+            &rows(&[(3, Some("c"), Some(3.0)), (1, Some("a"), Some(1.0)), (1, Some("a2"), None)]),
+            &write,
+        )
+        .unwrap();
         let first = [(1, Some("a2".to_owned()), None), row(3, "c", 3.0)];
         assert_eq!(all(&db, &table), first, "{format}: of rows with one key the last one counts");
         let snapshot = db.snapshot().unwrap();
@@ -172,7 +181,8 @@ fn a_changed_schema_reads_what_was_written_before() {
             db.alter_table(&table, &SchemaChange::Add { field, position: None }).unwrap();
             let refused = db.write(&stale, &WriteOptions::default()).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::Conflict, "{refused}");
-            let batch = db.scan(&table, &ScanOptions::default(), &ReadOptions::default()).unwrap().next().unwrap().unwrap();
+            let batch =
+                db.scan(&table, &ScanOptions::default(), &ReadOptions::default()).unwrap().next().unwrap().unwrap();
             assert_eq!(batch.column_by_name("title").unwrap().as_string::<i32>().value(0), "a");
             assert!(batch.column_by_name("value").unwrap().is_null(0), "a new column of an old name is another one");
             let filter = Some(Filter::parse("value IS NULL AND title = 'a'").unwrap());

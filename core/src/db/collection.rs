@@ -16,12 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(feature = "arrow")]
-pub(super) use super::schemas::Schemas;
+pub(crate) use super::schemas::Schemas;
 
 /// Without Arrow there are no tables.
 #[cfg(not(feature = "arrow"))]
 #[derive(Default)]
-pub(super) struct Schemas;
+pub(crate) struct Schemas;
 
 #[cfg(not(feature = "arrow"))]
 impl Schemas {

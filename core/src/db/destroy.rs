@@ -36,7 +36,7 @@ impl Db {
             match what {
                 Found::File(FileKind::Lock | FileKind::Current) => {}
                 Found::File(_) => files.remove(&found)?,
-                Found::IpcDir(_) | Found::UnfinishedIpcDir => remove_ipc_files(files, &found),
+                Found::IpcDir | Found::UnfinishedIpcDir => remove_ipc_files(files, &found),
             }
         }
         let wal = path.join(file_name::LOG_DIR);

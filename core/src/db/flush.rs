@@ -167,16 +167,31 @@ impl Core {
 }
 
 impl Db {
-    /// Freezes what these families (all, if none is named) hold in memory and flushes it in the background. Never waits
+    /// Freezes what these families (all, tables too, if none is named) hold in memory and flushes it in the background. Never waits
     /// for the flush: wait with the token. With nothing to flush the token is done at once.
     pub fn flush(&self, families: &[&ColumnFamily]) -> Result<FlushToken> {
-        let core = &self.handle.core;
-        core.check_writable()?;
         let mut ids = Vec::with_capacity(families.len());
         for family in families {
             self.check_family(family)?;
             ids.push(family.id());
         }
+        self.flush_collections(ids)
+    }
+
+    /// The same for these tables (all collections, if none is named).
+    #[cfg(feature = "arrow")]
+    pub fn flush_tables(&self, tables: &[&super::Table]) -> Result<FlushToken> {
+        let mut ids = Vec::with_capacity(tables.len());
+        for table in tables {
+            self.check_table(table)?;
+            ids.push(table.id());
+        }
+        self.flush_collections(ids)
+    }
+
+    fn flush_collections(&self, mut ids: Vec<CollectionId>) -> Result<FlushToken> {
+        let core = &self.handle.core;
+        core.check_writable()?;
         let mut state = core.commit.lock()?;
         if ids.is_empty() {
             ids = state.active.iter().map(|active| active.collection).collect();

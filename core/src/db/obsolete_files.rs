@@ -60,8 +60,8 @@ pub(super) fn remove_ipc_files(files: &dyn FileSystem, dir: &Path) {
 pub(super) enum Found {
     /// A file with a name of ours.
     File(FileKind),
-    /// The directory of an IPC file that is whole, by the time that names it.
-    IpcDir(u64),
+    /// The directory of an IPC file that is whole.
+    IpcDir,
     /// The directory of an IPC file that never became whole, or is being removed.
     UnfinishedIpcDir,
 }
@@ -93,8 +93,8 @@ pub(super) fn list_files(files: &dyn FileSystem, path: &Path) -> Result<Vec<(Pat
             let stem = name.strip_suffix(file_name::UNFINISHED_SUFFIX);
             if stem.is_some_and(|stem| file_name::parse_stamp(stem).is_some()) {
                 found.push((inner, Found::UnfinishedIpcDir));
-            } else if let Some(stamp) = file_name::parse_stamp(&name) {
-                found.push((inner, Found::IpcDir(stamp)));
+            } else if file_name::parse_stamp(&name).is_some() {
+                found.push((inner, Found::IpcDir));
             } else if name.parse::<u32>().is_ok_and(|level| level.to_string() == name) {
                 for name in list(&inner) {
                     if let Some(kind @ FileKind::Parquet(_)) = file_name::parse(&name) {
@@ -115,7 +115,7 @@ pub(super) fn delete_orphans(files: &dyn FileSystem, path: &Path, state: &Versio
             Found::File(FileKind::Manifest(number)) => number != manifest,
             Found::File(FileKind::Sst(number) | FileKind::Parquet(number)) => state.owner_of(number).is_none(),
             Found::File(FileKind::CurrentTemporary) => true,
-            Found::File(FileKind::Lock | FileKind::Current) | Found::IpcDir(_) => false,
+            Found::File(FileKind::Lock | FileKind::Current) | Found::IpcDir => false,
             Found::UnfinishedIpcDir => {
                 remove_ipc_files(files, &found);
                 false

@@ -69,6 +69,7 @@ macro_rules! options {
     ($($variant:ident $name:literal $scope:ident $kind:expr, $default:literal, $range:expr, $help:literal;)*) => {
         #[derive(Clone, Copy)]
         #[repr(usize)]
+        #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "nobody asks for the options of tables"))]
         enum Id { $($variant,)* }
 
         impl OptionInfo {

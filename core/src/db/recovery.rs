@@ -64,12 +64,7 @@ impl Rebuilt {
     }
 
     /// Inserts what a logged operation did. `damaged` makes an error that names the record.
-    fn insert(
-        &mut self,
-        sequence: Sequence,
-        operation: &Operation<'_>,
-        damaged: &dyn Fn(&str) -> Error,
-    ) -> Result<()> {
+    fn insert(&mut self, sequence: Sequence, operation: &Operation<'_>, damaged: &dyn Fn(&str) -> Error) -> Result<()> {
         if operation.kind.is_rows() != (self.collection.kind == CollectionKind::Rows) {
             return Err(damaged("an operation on another kind of collection"));
         }

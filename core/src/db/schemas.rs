@@ -52,11 +52,7 @@ impl Schemas {
     }
 
     /// The rows of a logged operation, under the schema in force. `damaged` makes an error that names the record.
-    pub fn decode_rows(
-        &self,
-        operation: &Operation<'_>,
-        damaged: &dyn Fn(&str) -> Error,
-    ) -> Result<Arc<PreparedRows>> {
+    pub fn decode_rows(&self, operation: &Operation<'_>, damaged: &dyn Fn(&str) -> Error) -> Result<Arc<PreparedRows>> {
         let header = RowsHeader::decode(operation.key).ok_or_else(|| damaged("rows without a header"))?;
         let written = self.find(header.schema).ok_or_else(|| damaged("rows of a schema that the table never had"))?;
         let rows = PreparedRows::decode_ipc(&written, &Buffer::from(operation.value), operation.kind)

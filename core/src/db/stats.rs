@@ -2,11 +2,11 @@
 
 use super::{ColumnFamily, Db};
 use crate::error::{Error, Result};
-use crate::key::{FileNumber, Sequence};
+use crate::key::{CollectionId, FileNumber, Sequence};
 use crate::observe::{Counter, HistogramSummary};
 use std::path::PathBuf;
 
-/// One live file of a family: a sorted, immutable run.
+/// One live file of a family or table: a sorted, immutable run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
     /// Its number.
@@ -75,10 +75,21 @@ pub struct Stats {
 impl Db {
     /// The live files of a family, newest last.
     pub fn segments(&self, family: &ColumnFamily) -> Result<Vec<Segment>> {
-        let core = &self.handle.core;
-        core.check()?;
+        self.handle.core.check()?;
         self.check_family(family)?;
-        let (view, _) = core.pin(family.id())?;
+        self.segments_of(family.id())
+    }
+
+    /// The live files of a table, newest last. Their keys are encoded; entries are rows.
+    #[cfg(feature = "arrow")]
+    pub fn table_segments(&self, table: &super::Table) -> Result<Vec<Segment>> {
+        self.handle.core.check()?;
+        self.check_table(table)?;
+        self.segments_of(table.id())
+    }
+
+    fn segments_of(&self, id: CollectionId) -> Result<Vec<Segment>> {
+        let (view, _) = self.handle.core.pin(id)?;
         let segment = |run: &crate::view::Run| Segment {
             number: run.meta.number,
             path: run.reader.path().to_path_buf(),

@@ -75,6 +75,7 @@ pub(crate) struct Stamps {
     last: AtomicU64,
 }
 
+#[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "only files of tables have such names"))]
 impl Stamps {
     /// None at or below this one is given out.
     pub fn raise(&self, stamp: u64) {
@@ -99,6 +100,7 @@ impl Stamps {
 pub(super) struct FileMaker<'a> {
     pub env: &'a Env,
     pub caches: &'a Caches,
+    #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "only files of tables have such names"))]
     pub stamps: &'a Stamps,
     pub database_id: u64,
     pub epoch: u64,
@@ -155,16 +157,10 @@ pub(super) fn open_file(
     caches: &Caches,
 ) -> Result<AnySstReader> {
     let path = file_name::file_path(&collection.directory, meta);
-    let expected = Expected {
-        database_id,
-        number: meta.number,
-        collection: collection.id,
-        size_bytes: Some(meta.size_bytes),
-    };
+    let expected =
+        Expected { database_id, number: meta.number, collection: collection.id, size_bytes: Some(meta.size_bytes) };
     let opened = match meta.format {
-        FileFormat::Blocks => {
-            SstReader::open(env, &path, &expected, caches.blocks.clone()).map(AnySstReader::Bytes)
-        }
+        FileFormat::Blocks => SstReader::open(env, &path, &expected, caches.blocks.clone()).map(AnySstReader::Bytes),
         #[cfg(feature = "arrow")]
         FileFormat::Parquet | FileFormat::Ipc => {
             let expected = RowFileExpected {

@@ -8,13 +8,13 @@ use crate::iter::Merge;
 use crate::key::Sequence;
 use crate::memtable::AnyMemtable;
 use crate::merge::Survivors;
+use std::sync::atomic::AtomicBool;
 #[cfg(feature = "arrow")]
 use {
     super::row_output::write_row_run,
     crate::key::{KeyRange, MAX_SEQUENCE},
     crate::merge::{Adapt, RowMerge, RowMergeMode},
 };
-use std::sync::atomic::AtomicBool;
 
 /// What a flush needs; it takes nothing else.
 pub struct FlushInput<'a> {

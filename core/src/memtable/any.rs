@@ -142,8 +142,10 @@ impl AnyMemtableWriter {
     /// Asks for the hash slot of `key` ahead of its insert.
     #[inline]
     pub fn prefetch(&self, key: &[u8]) {
-        if let Self::Bytes(writer) = self {
-            writer.prefetch(key);
+        match self {
+            Self::Bytes(writer) => writer.prefetch(key),
+            #[cfg(feature = "arrow")]
+            Self::Rows(_) => {}
         }
     }
 

@@ -54,9 +54,7 @@ impl WriteBatch {
         check_sizes(&header, &encoded)?;
         let bytes = MAX_PREFIX_BYTES + header.len() + encoded.len();
         self.check_room(bytes, 1)?;
-        self.bytes
-            .try_reserve(bytes)
-            .map_err(|_| Error::new(ErrorKind::NoMemory, "no memory for the write batch"))?;
+        self.bytes.try_reserve(bytes).map_err(|_| Error::new(ErrorKind::NoMemory, "no memory for the write batch"))?;
         put_prefix(&mut self.bytes, rows.kind(), collection, header.len(), encoded.len());
         self.bytes.extend_from_slice(&header);
         self.bytes.extend_from_slice(&encoded);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::env::posix::posix;
-use crate::flush::{self, FlushInput};
+use crate::flush::{self, FlushInput, RunTarget};
 use crate::iter::Cursor;
 use crate::key::{CollectionId, FileNumber, Kind, MAX_SEQUENCE, MemtableId};
 use crate::memtable::{AnyMemtable, ArenaPool, MemtableOptions};

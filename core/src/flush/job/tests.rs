@@ -1,9 +1,9 @@
 //! What a job leaves behind when nothing survives, and after errors.
 
 use super::*;
-use crate::flush::RunTarget;
 use crate::env::posix::posix;
 use crate::error::ErrorKind;
+use crate::flush::RunTarget;
 use crate::key::{CollectionId, FileNumber, Kind, MemtableId};
 use crate::memtable::{AnyMemtable, ArenaPool, MemtableOptions};
 use crate::sst::{BlockCache, SstIdentity, SstOptions};

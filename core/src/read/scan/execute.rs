@@ -69,7 +69,10 @@ impl RowScan {
         let rows = chunk.len();
         let mut columns = chunk.batch.columns().to_vec();
         if columns.len() != plan.columns.len() {
-            return Err(Error::new(ErrorKind::Corruption, "a source of the scan has other columns than were asked for"));
+            return Err(Error::new(
+                ErrorKind::Corruption,
+                "a source of the scan has other columns than were asked for",
+            ));
         }
         let selected = match &plan.filter {
             None => None,

@@ -10,8 +10,8 @@ mod plan;
 mod sources;
 
 pub use execute::RowScan;
-pub(super) use plan::memtables;
 pub use explain::{Explanation, FileExplanation};
+pub(super) use plan::memtables;
 
 use super::filter::{BoundFilter, Filter};
 use crate::error::{Error, Result};
@@ -41,7 +41,14 @@ pub struct ScanRequest {
 
 impl Default for ScanRequest {
     fn default() -> Self {
-        Self { columns: None, range: KeyRange::all(), filter: None, limit: None, batch_rows: 8192, access: Access::Scan }
+        Self {
+            columns: None,
+            range: KeyRange::all(),
+            filter: None,
+            limit: None,
+            batch_rows: 8192,
+            access: Access::Scan,
+        }
     }
 }
 
