@@ -1,30 +1,36 @@
 //! Batches that callers write, made into batches of the table or refused with the column and the row.
 
 use super::conform::{Misfit, conform};
-use super::{TableColumn, TableSchema};
+use super::{TableColumn, TableSchema, types};
 use crate::error::{Error, Result};
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UnionArray, new_null_array};
-use arrow_schema::{DataType, Schema, SchemaRef};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UnionArray, make_array, new_null_array};
+use arrow_data::ArrayData;
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use std::sync::Arc;
 
 /// The most rows of one batch: row numbers fit the types that sorts and merges use.
 pub const MAX_BATCH_ROWS: usize = i32::MAX as usize;
 
-/// Checks arrays that come from outside of Rust (the C interface, files) as Arrow defines validity: lengths, offsets, UTF-8,
-/// dictionary keys, null counts, at every depth. The error names the column. Must come before anything that reads values.
+/// An array that comes from outside of Rust (the C interface), of the column `name`: its type and nesting are checked first,
+/// since Arrow's code panics on types that cannot be, then its lengths, offsets, UTF-8, dictionary keys, null counts and
+/// unions, at every depth. Misaligned buffers are copied. The error names the column.
+pub fn import_foreign(name: &str, mut data: ArrayData) -> Result<ArrayRef> {
+    let invalid = |what: String| Error::invalid(format!("column {:?} is not valid Arrow: {what}", shown(name)));
+    types::accept(&Field::new(name, data.data_type().clone(), true))?;
+    data.align_buffers();
+    data.validate_full().map_err(|error| invalid(error.to_string()))?;
+    let array = make_array(data);
+    validate_unions(&array).map_err(invalid)?;
+    Ok(array)
+}
+
+/// Checks the arrays of a batch that was read from a foreign file or stream, as [`import_foreign`] does. Must come before
+/// anything that reads values.
 pub fn validate_foreign(batch: &RecordBatch) -> Result<()> {
-    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        let invalid =
-            |what: String| Error::invalid(format!("column {:?} is not valid Arrow: {what}", shown(field.name())));
-        if column.len() != batch.num_rows() {
-            return Err(invalid(format!("it has {} rows of {}", column.len(), batch.num_rows())));
-        }
-        column.to_data().validate_full().map_err(|error| invalid(error.to_string()))?;
-        validate_unions(column).map_err(invalid)?;
-    }
-    Ok(())
+    let columns = batch.schema_ref().fields().iter().zip(batch.columns());
+    columns.map(|(field, column)| import_foreign(field.name(), column.to_data()).map(drop)).collect()
 }
 
 /// What Arrow's own validation leaves out: the type ids and offsets of unions.

@@ -221,12 +221,15 @@ fn viewed_binaries(array: &ArrayRef) -> Result<&BinaryViewArray, Misfit> {
 fn list<F: OffsetSizeTrait, O: OffsetSizeTrait>(array: &ArrayRef, field: &FieldRef) -> Fitted {
     let list = array.as_list::<F>();
     let offsets = list.offsets();
-    let values = conform(list.values(), field.data_type())?;
-    let narrowed = offsets.iter().map(|offset| O::from_usize(offset.as_usize())).collect::<Option<Vec<O>>>();
-    let Some(narrowed) = narrowed else {
+    // Of a slice only its own values: others may be too many, or null.
+    let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
+    let values = list.values().slice(first.as_usize(), (last - first).as_usize());
+    let values = conform(&values, field.data_type())?;
+    let moved = offsets.iter().map(|offset| O::from_usize((*offset - first).as_usize()));
+    let Some(moved) = moved.collect::<Option<Vec<O>>>() else {
         return Err(Misfit::Values("its lists have more than 2^31 - 1 values".to_owned()));
     };
-    let offsets = OffsetBuffer::new(narrowed.into());
+    let offsets = OffsetBuffer::new(moved.into());
     Ok(Arc::new(GenericListArray::<O>::try_new(field.clone(), offsets, values, list.nulls().cloned())?))
 }
 

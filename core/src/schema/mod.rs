@@ -11,7 +11,7 @@ mod evolve;
 mod types;
 mod widen;
 
-pub use batch::{MAX_BATCH_ROWS, validate_foreign};
+pub use batch::{MAX_BATCH_ROWS, import_foreign, validate_foreign};
 pub use evolve::SchemaChange;
 pub use widen::{can_widen, widen};
 
@@ -72,7 +72,7 @@ pub struct KeyOptions {
 }
 
 /// The schema of a table. Immutable, shared by all who hold its rows.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TableSchema {
     id: SchemaId,
     columns: Vec<TableColumn>,

@@ -7,12 +7,10 @@ use super::*;
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow_data::ArrayData;
 
-/// An array of malformed parts: what a foreign producer may hand over.
-fn malformed(data_type: T, rows: usize, buffers: Vec<Buffer>, children: Vec<ArrayData>) -> ArrayRef {
+fn malformed(data_type: T, rows: usize, buffers: Vec<Buffer>, children: Vec<ArrayData>) -> ArrayData {
     let data = ArrayData::builder(data_type).len(rows).buffers(buffers).child_data(children);
-    // SAFETY: not upheld, which is the point: nothing reads the values before `validate_foreign` refuses them.
-    let data = unsafe { data.build_unchecked() };
-    make_array(data)
+    // SAFETY: not upheld, which is the point: nothing reads the values before `import_foreign` refuses them.
+    unsafe { data.build_unchecked() }
 }
 
 #[test]
@@ -32,9 +30,9 @@ fn malformed_arrays_are_refused_before_they_are_read() {
         malformed(T::Union(union.clone(), UnionMode::Dense), 2, vec![text(&[0, 0]), offsets(&[0, 9])], vec![numbers()]),
         malformed(T::Union(union, UnionMode::Sparse), 2, vec![text(&[0, 4])], vec![numbers()]),
     ] {
-        let error =
-            validate_foreign(&batch(vec![("good", array(Int8Array::from(vec![0; wrong.len()]))), ("bad", wrong)]));
-        let message = error.unwrap_err().message().to_owned();
+        let error = import_foreign("bad", wrong).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        let message = error.message();
         assert!(message.starts_with("column \"bad\" is not valid Arrow"), "{message}");
     }
     let good: Vec<ArrayRef> = all_types().iter().map(|data_type| new_null_array(data_type, 3)).collect();
@@ -48,4 +46,28 @@ fn malformed_arrays_are_refused_before_they_are_read() {
         Some(NullBuffer::from(vec![true, false])),
     );
     validate_foreign(&batch(vec![("good", array(lists))])).unwrap();
+}
+
+#[test]
+fn a_bad_array_in_a_batch_is_named() {
+    let strings = malformed(T::Utf8, 1, vec![Buffer::from_slice_ref([0, 1]), Buffer::from_slice_ref([0xff])], vec![]);
+    let rows = batch(vec![("good", array(Int8Array::from(vec![0]))), ("bad", make_array(strings))]);
+    assert!(validate_foreign(&rows).unwrap_err().message().starts_with("column \"bad\" is not valid Arrow"));
+}
+
+#[test]
+fn types_that_cannot_be_are_refused_before_arrow_sees_them() {
+    let mut deep = T::Int8;
+    (0..1000).for_each(|_| deep = T::List(item(deep.clone())));
+    for data_type in [deep, T::Time32(TimeUnit::Nanosecond), T::Decimal128(200, 0), T::FixedSizeBinary(-1)] {
+        let data = malformed(data_type, 1, vec![Buffer::from_slice_ref([0u128; 4])], vec![]);
+        assert!(import_foreign("bad", data).unwrap_err().message().starts_with("column \"bad\": "));
+    }
+}
+
+#[test]
+fn misaligned_buffers_are_copied() {
+    let bytes: Vec<u8> = std::iter::once(9).chain(7i64.to_le_bytes()).chain(8i64.to_le_bytes()).collect();
+    let data = malformed(T::Int64, 2, vec![Buffer::from_vec(bytes).slice(1)], vec![]);
+    assert_eq!(&import_foreign("c", data).unwrap(), &array(Int64Array::from(vec![7, 8])));
 }
