@@ -29,8 +29,8 @@ pub fn import_foreign(name: &str, mut data: ArrayData) -> Result<ArrayRef> {
 /// Checks the arrays of a batch that was read from a foreign file or stream, as [`import_foreign`] does. Must come before
 /// anything that reads values.
 pub fn validate_foreign(batch: &RecordBatch) -> Result<()> {
-    let columns = batch.schema_ref().fields().iter().zip(batch.columns());
-    columns.map(|(field, column)| import_foreign(field.name(), column.to_data()).map(drop)).collect()
+    let mut columns = batch.schema_ref().fields().iter().zip(batch.columns());
+    columns.try_for_each(|(field, column)| import_foreign(field.name(), column.to_data()).map(drop))
 }
 
 /// What Arrow's own validation leaves out: the type ids and offsets of unions.

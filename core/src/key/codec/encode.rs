@@ -116,7 +116,11 @@ pub(super) fn shared(column: &ArrayRef) -> Result<KeyRows> {
 
 /// The keys of all rows.
 pub(super) fn rows(parts: &[Part], columns: &[ArrayRef]) -> Result<KeyRows> {
-    let (offsets, data) = encode(parts, columns, false)?;
+    let widths = parts.iter().map(|part| part.layout.width().filter(|_| !part.field.nullable));
+    let (offsets, data) = match widths.sum::<Option<usize>>() {
+        Some(width) => encode_fixed(parts, columns, width)?,
+        None => encode(parts, columns, false)?,
+    };
     check_lengths(&offsets)?;
     Ok(KeyRows::Bytes { offsets, data: Buffer::from_vec(data) })
 }
@@ -129,6 +133,34 @@ pub(super) fn prefix(parts: &[Part], columns: &[ArrayRef]) -> Result<Vec<u8>> {
 /// As [`prefix`], without the end of the last value.
 pub(super) fn starting_with(parts: &[Part], columns: &[ArrayRef]) -> Result<Vec<u8>> {
     Ok(encode(&parts[..columns.len()], columns, true)?.1)
+}
+
+fn too_long() -> Error {
+    Error::invalid("the keys of one batch are longer than 2 GiB: write fewer rows at a time")
+}
+
+/// Keys that all have `width` bytes: nothing to measure, every place is known.
+fn encode_fixed(parts: &[Part], columns: &[ArrayRef], width: usize) -> Result<(OffsetBuffer<i32>, Vec<u8>)> {
+    let rows = columns.first().map_or(0, |column| column.len());
+    let total = rows.checked_mul(width).filter(|total| *total <= i32::MAX as usize).ok_or_else(too_long)?;
+    let mut data = vec![0u8; total];
+    let mut at = 0;
+    for (part, column) in parts.iter().zip(columns) {
+        let keys = data.chunks_exact_mut(width).enumerate();
+        if let Layout::FixedBinary(len) = part.layout {
+            let values = column.as_fixed_size_binary();
+            keys.for_each(|(row, key)| key[at..at + len].copy_from_slice(values.value(row)));
+            at += len;
+        } else {
+            with_fixed!(part.layout, column, |value| keys.for_each(|(row, key)| {
+                let value = value(row);
+                key[at..at + value.len()].copy_from_slice(&value);
+            }));
+            at += part.layout.width().unwrap_or(0);
+        }
+    }
+    let offsets: Vec<i32> = (0..=rows).map(|row| (row * width) as i32).collect();
+    Ok((OffsetBuffer::new(offsets.into()), data))
 }
 
 fn check_lengths(offsets: &OffsetBuffer<i32>) -> Result<()> {
@@ -169,7 +201,7 @@ fn encode(parts: &[Part], columns: &[ArrayRef], is_open: bool) -> Result<(Offset
         cursors.push(total as i32);
         total += len;
         if total > i32::MAX as usize {
-            return Err(Error::invalid("the keys of one batch are longer than 2 GiB: write fewer rows at a time"));
+            return Err(too_long());
         }
     }
     let mut data = vec![0u8; total];
