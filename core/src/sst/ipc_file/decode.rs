@@ -8,7 +8,7 @@ use super::super::block_file::Decoder;
 use super::layout::{BodyCodec, ColumnLayout, Node, buffer_count, children};
 use arrow_array::{Array, ArrayRef, UnionArray, make_array};
 use arrow_buffer::{Buffer, ScalarBuffer};
-use arrow_data::ArrayData;
+use arrow_data::{ArrayData, BufferSpec};
 use arrow_schema::{ArrowError, DataType, UnionMode};
 use std::borrow::Cow;
 use std::io::Read;
@@ -79,8 +79,16 @@ impl Source<'_> {
                 data = data.null_bit_buffer(Some(validity));
             }
         }
-        for _ in 1..own {
-            data = data.add_buffer(self.buffer()?);
+        let layout = arrow_data::layout(data_type);
+        for index in 1..own {
+            let buffer = self.buffer()?;
+            // Arrow looks at such buffers as slices of numbers before it checks them, and panics if they end inside of one.
+            data = data.add_buffer(match layout.buffers.get(index - 1) {
+                Some(BufferSpec::FixedWidth { byte_width, .. }) if *byte_width > 0 => {
+                    buffer.slice_with_length(0, buffer.len() - buffer.len() % byte_width)
+                }
+                _ => buffer,
+            });
         }
         for child in children(data_type) {
             data = data.add_child_data(self.array(child.data_type())?.to_data());

@@ -20,11 +20,16 @@ use crate::key::{KeyRange, KeyRows, Sequence};
 use crate::schema::{SchemaId, TableSchema};
 use arrow_array::ArrayRef;
 use arrow_buffer::Buffer;
+use std::cell::RefCell;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// A longer index is refused: it would belong to more rows than a file can hold.
 const INDEX_BYTES_MAX: u64 = 2 << 30;
+
+/// The most that a scan past the cache reads at once, unless a single column is longer.
+const READ_BYTES_MAX: u64 = 8 << 20;
 
 /// The footer's length and the magic after it.
 const TRAILER_BYTES: u64 = 10;
@@ -53,11 +58,24 @@ struct Batch {
     layout: OnceLock<BatchLayout>,
 }
 
-/// What a caller wants of a batch besides its columns.
+/// What a caller wants of batches, and what was decoded for it so far: a key column that is also asked for is read once.
 pub struct Wanted<'a> {
-    pub projection: &'a Projection,
-    pub access: Access,
-    pub io: Io,
+    projection: &'a Projection,
+    access: Access,
+    io: Io,
+    decoded: RefCell<Vec<((usize, usize), ArrayRef)>>,
+}
+
+impl<'a> Wanted<'a> {
+    /// These columns, with nothing decoded yet.
+    pub fn new(projection: &'a Projection, access: Access, io: Io) -> Self {
+        Self { projection, access, io, decoded: RefCell::default() }
+    }
+
+    fn find(&self, group: usize, column: usize) -> Option<ArrayRef> {
+        let decoded = self.decoded.borrow();
+        decoded.iter().find(|(place, _)| *place == (group, column)).map(|(_, array)| array.clone())
+    }
 }
 
 impl IpcFileReader {
@@ -171,7 +189,7 @@ impl IpcFileReader {
             return Ok(RowLookup::Absent);
         }
         let projection = Projection::new(self.schema(), columns)?;
-        let wanted = Wanted { projection: &projection, access: Access::Cached, io };
+        let wanted = Wanted::new(&projection, Access::Cached, io);
         for (group, rows) in pages {
             let stats = &self.index.groups[group];
             if stats.smallest_sequence > snapshot || stats.last_key.as_slice() < key || stats.first_key.as_slice() > key
@@ -191,6 +209,9 @@ impl IpcFileReader {
 
     /// The decoded rows of a batch; `None` if they are not cached and must not be read.
     pub fn group(&self, group: usize, wanted: &Wanted<'_>) -> Result<Option<StoredRows>> {
+        if wanted.access == Access::Scan && wanted.io == Io::Allowed {
+            self.read_ahead(group, wanted)?;
+        }
         let keys = match self.schema().is_keyed() {
             true => match self.keys(group, wanted)? {
                 Some(keys) => Some(keys),
@@ -227,7 +248,7 @@ impl IpcFileReader {
 
     /// The encoded keys of a batch.
     fn keys(&self, group: usize, wanted: &Wanted<'_>) -> Result<Option<KeyRows>> {
-        let place = (group as u64) << 32 | KEYS_BLOCK;
+        let place = block_place(group, KEYS_BLOCK);
         if let Some(block) = self.cache.get(self.index.properties.number, place)
             && let RowBlock::Keys(keys) = &*block
         {
@@ -256,32 +277,80 @@ impl IpcFileReader {
 
     /// Column `column` of the stored schema, from the cache or from disk.
     fn column(&self, group: usize, column: usize, wanted: &Wanted<'_>) -> Result<Option<ArrayRef>> {
-        let place = (group as u64) << 32 | column as u64;
-        if let Some(block) = self.cache.get(self.index.properties.number, place)
-            && let RowBlock::Column(array) = &*block
-        {
-            return Ok(Some(array.clone()));
+        if let Some(array) = wanted.find(group, column) {
+            return Ok(Some(array));
         }
-        if wanted.io == Io::CacheOnly {
-            return Ok(None);
-        }
-        let array = self.read_column(group, column)?;
-        if wanted.access == Access::Cached {
-            self.cache.insert(self.index.properties.number, place, Arc::new(RowBlock::Column(array.clone())));
-        }
+        let array = match self.cached(group, column) {
+            Some(array) => array,
+            None if wanted.io == Io::CacheOnly => return Ok(None),
+            None => {
+                let place = self.layout(group)?.columns[column].place.clone();
+                let array = self.decode(group, column, &self.read(group, place)?)?;
+                if wanted.access == Access::Cached {
+                    let block = Arc::new(RowBlock::Column(array.clone()));
+                    self.cache.insert(self.index.properties.number, block_place(group, column as u64), block);
+                }
+                array
+            }
+        };
+        wanted.decoded.borrow_mut().push(((group, column), array.clone()));
         Ok(Some(array))
     }
 
-    fn read_column(&self, group: usize, column: usize) -> Result<ArrayRef> {
-        let layout = self.layout(group)?;
+    fn cached(&self, group: usize, column: usize) -> Option<ArrayRef> {
+        match &*self.cache.get(self.index.properties.number, block_place(group, column as u64))? {
+            RowBlock::Column(array) => Some(array.clone()),
+            RowBlock::Keys(_) => None,
+        }
+    }
+
+    /// Decodes what a scan past the cache needs of a batch, columns that lie side by side from one read.
+    fn read_ahead(&self, group: usize, wanted: &Wanted<'_>) -> Result<()> {
+        let stats = &self.index.groups[group];
+        let user_columns = self.schema().columns().len();
+        let mut needed = wanted.projection.columns.clone();
+        needed.extend(self.schema().key());
+        needed.extend((stats.smallest_sequence != stats.largest_sequence).then_some(user_columns));
+        needed.extend((stats.tombstones > 0).then_some(user_columns + 1));
+        needed.sort_unstable();
+        needed.dedup();
+        needed.retain(|&column| self.cached(group, column).is_none());
+        let columns = &self.layout(group)?.columns;
+        let mut from = 0;
+        while from < needed.len() {
+            let start = columns[needed[from]].place.start;
+            let mut to = from + 1;
+            while to < needed.len()
+                && columns[needed[to]].place.start == columns[needed[to - 1]].place.end
+                && columns[needed[to]].place.end - start <= READ_BYTES_MAX
+            {
+                to += 1;
+            }
+            let bytes = self.read(group, start..columns[needed[to - 1]].place.end)?;
+            for &column in &needed[from..to] {
+                let place = &columns[column].place;
+                let own = bytes.slice_with_length((place.start - start) as usize, (place.end - place.start) as usize);
+                let array = self.decode(group, column, &own)?;
+                wanted.decoded.borrow_mut().push(((group, column), array));
+            }
+            from = to;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the body of a batch.
+    fn read(&self, group: usize, place: Range<u64>) -> Result<Buffer> {
         let batch = &self.batches[group];
-        let place = &layout.columns[column].place;
         let body = batch.offset + batch.metadata_bytes;
-        let bytes: Buffer = self.data.read(body + place.start..body + place.end)?;
+        self.data.read(body + place.start..body + place.end)
+    }
+
+    fn decode(&self, group: usize, column: usize, bytes: &Buffer) -> Result<ArrayRef> {
+        let layout = self.layout(group)?;
         let stats = &self.index.groups[group];
         let buffers = decode::Buffers { codec: layout.codec, limit_bytes: stats.payload_bytes, zstd: &self.zstd };
         let field = &self.schema().stored().fields()[column];
-        let array = decode::decode(field.data_type(), &layout.columns[column], &bytes, buffers)
+        let array = decode::decode(field.data_type(), &layout.columns[column], bytes, buffers)
             .map_err(|problem| self.damaged(group, &problem))?;
         if array.len() != stats.rows {
             return Err(self.damaged(group, "column with another number of rows than the index says"));
@@ -340,8 +409,8 @@ impl IpcFileReader {
         let mut builder = IndexBuilder::new(self.identity(), self.schema().clone(), self.index.level, &options);
         let ids: Vec<u32> = self.schema().columns().iter().map(|column| column.id).collect();
         let projection = Projection::new(self.schema(), &ids)?;
-        let wanted = Wanted { projection: &projection, access: Access::Scan, io: Io::Allowed };
         for (group, stats) in self.index.groups.iter().enumerate() {
+            let wanted = Wanted::new(&projection, Access::Scan, Io::Allowed);
             let Some(rows) = self.group(group, &wanted)? else { continue };
             let Some(chunk) = rows.chunk(0..rows.len(), None, self.path())? else { continue };
             builder.add(&chunk).map_err(|error| self.damaged(group, error.message()))?;
@@ -375,10 +444,15 @@ impl Drop for IpcFileReader {
     /// A reader goes when its file does, or its database: its blocks are of no use any more.
     fn drop(&mut self) {
         let columns = self.schema().stored().fields().len() as u64;
-        let blocks = (0..self.batches.len() as u64)
-            .flat_map(|group| (0..columns).chain([KEYS_BLOCK]).map(move |block| group << 32 | block));
+        let blocks = (0..self.batches.len())
+            .flat_map(|group| (0..columns).chain([KEYS_BLOCK]).map(move |block| block_place(group, block)));
         self.cache.remove_file(self.index.properties.number, blocks);
     }
+}
+
+/// The place of a decoded column, or of the keys, in the cache.
+fn block_place(group: usize, block: u64) -> u64 {
+    (group as u64) << 32 | block
 }
 
 /// Where the batches lie, from the verified footer.

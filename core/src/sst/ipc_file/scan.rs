@@ -73,7 +73,7 @@ impl IpcScan {
                 self.current = None;
             }
             let Some((group, pages)) = self.groups.pop() else { return Ok(None) };
-            let wanted = Wanted { projection: &self.projection, access: self.access, io: Io::Allowed };
+            let wanted = Wanted::new(&self.projection, self.access, Io::Allowed);
             let Some(rows) = self.reader.group(group, &wanted)? else { return Ok(None) };
             let left = match rows.keys() {
                 None => 0..rows.len(),

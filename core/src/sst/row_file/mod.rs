@@ -29,6 +29,8 @@ pub(super) use index_blob::{RowIndex, read_blob};
 pub(super) use index_builder::IndexBuilder;
 pub(super) use output::StridedOutput;
 pub(super) use rows::{Projection, StoredRows, find, sequences};
+#[cfg(test)]
+pub(super) use strides::StrideBuilder;
 pub(super) use strides::Strides;
 pub(super) use verified::VerifiedFile;
 
