@@ -110,3 +110,29 @@ impl AnyMemtable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Kind;
+    use crate::memtable::{ArenaPool, MemtableOptions, create};
+
+    #[test]
+    fn it_answers_as_the_memtable_does() {
+        let options = MemtableOptions { hash_seed: 1, pool: ArenaPool::new(0) };
+        let (mut writer, memtable) = create(MemtableId(3), &options).unwrap();
+        let any = AnyMemtable::Bytes(memtable.clone());
+        assert!(any.is_empty() && any.first_sequence().is_none() && !any.is_frozen());
+        writer.reserve(2, 4).unwrap();
+        writer.insert(5, Kind::Put, b"a", b"b");
+        writer.insert(6, Kind::Delete, b"c", b"");
+        assert_eq!((any.id(), any.entry_count(), any.tombstone_count(), any.payload_bytes()), (MemtableId(3), 2, 1, 3));
+        assert_eq!((any.first_sequence(), any.last_sequence()), (Some(5), Some(6)));
+        assert_eq!(any.memory_bytes(), memtable.memory_bytes());
+        any.expect_iterators();
+        any.feed_lag();
+        any.freeze();
+        assert!(memtable.is_frozen() && memtable.has_iterators() && any.has_iterators() && any.is_frozen());
+        assert!(any.bytes().is_some_and(|bytes| Arc::ptr_eq(bytes, &memtable)));
+    }
+}
