@@ -74,7 +74,7 @@ impl Memory {
 
 /// Bytes of a batch's values, validity and offsets: what a copy of just these rows would take.
 pub(super) fn used_bytes(batch: &RecordBatch) -> usize {
-    batch.columns().iter().map(|column| used_bytes_of(column)).sum()
+    batch.columns().iter().map(used_bytes_of).sum()
 }
 
 fn used_bytes_of(column: &ArrayRef) -> usize {

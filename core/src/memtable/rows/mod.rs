@@ -2,7 +2,8 @@
 //!
 //! Written by `commit` through the one [`RowMemtableWriter`], read by scans and flush. Each batch is a part. The rows of
 //! small batches are also entered into a memtable of bytes (key to part and row), so that gets and order stay cheap however
-//! many there are; large batches are searched in place, and those that do not overlap make one source.
+//! many there are; large batches are searched in place (behind filters, once there are several and somebody gets), and those
+//! that do not overlap make one source.
 //!
 //! Promises: readers never wait for the writer nor the writer for them; a reader that learned of a sequence finds everything
 //! inserted up to it; memory is counted to the byte, allocations that batches share once in each.
@@ -16,17 +17,24 @@ pub use writer::RowMemtableWriter;
 use super::{Memtable, MemtableOptions};
 use crate::batch::PreparedRows;
 use crate::error::{Error, Result};
+use crate::filter::{Filter, key_hash};
 use crate::iter::{RowChunk, RowSource};
 use crate::key::{KeyRange, MemtableId, Sequence};
 use crate::schema::TableSchema;
 use parts::Published;
 use source::Projection;
 use std::cmp::Ordering as KeyOrder;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Batches with fewer rows are indexed row by row.
 pub(crate) const INDEXED_ROWS_MAX: usize = 1_024;
+
+/// With this many large batches, a get asks a filter before it searches one.
+const FILTERED_PARTS_MIN: usize = 4;
+
+/// Bits per key of these filters: a batch is searched in vain one time in eighty.
+const FILTER_BITS_PER_KEY: u32 = 10;
 
 /// Makes an empty memtable for rows of `schema`. Errors: none today; callers must expect NO_MEMORY.
 pub fn create(
@@ -52,6 +60,34 @@ pub fn create(
 struct Part {
     sequence: Sequence,
     rows: Arc<PreparedRows>,
+    /// Of a large one, made by the first get that wants it; `None` if there was no memory for it.
+    filter: OnceLock<Option<Filter>>,
+}
+
+impl Part {
+    fn new(sequence: Sequence, rows: Arc<PreparedRows>) -> Self {
+        Self { sequence, rows, filter: OnceLock::new() }
+    }
+
+    /// The row with `key`, whose hash is `hash` if a filter is worth asking.
+    fn find(&self, key: &[u8], hash: Option<u64>, filter_bytes: &AtomicUsize) -> Option<usize> {
+        let keys = self.rows.keys()?;
+        if keys.compare_to(0, key) == KeyOrder::Greater || keys.compare_to(keys.len() - 1, key) == KeyOrder::Less {
+            return None;
+        }
+        let may_contain = hash.is_none_or(|hash| {
+            let filter = self.filter.get_or_init(|| {
+                let mut scratch = [0; 8];
+                let hashes: Vec<u64> = (0..keys.len()).map(|row| key_hash(keys.bytes(row, &mut scratch))).collect();
+                let filter = Filter::build(&hashes, FILTER_BITS_PER_KEY).ok()?;
+                filter_bytes.fetch_add(filter.resident_bytes(), Ordering::Relaxed);
+                Some(filter)
+            });
+            filter.as_ref().is_none_or(|filter| filter.may_contain(hash))
+        });
+        let row = if may_contain { keys.lower_bound(key) } else { return None };
+        (row < keys.len() && keys.compare_to(row, key) == KeyOrder::Equal).then_some(row)
+    }
 }
 
 /// What anybody may do with a memtable of rows: read. Thread safety: shared freely.
@@ -68,7 +104,7 @@ pub struct RowMemtable {
     frozen: AtomicBool,
 }
 
-/// Written by the one writer alone, so plain loads and stores are exact.
+/// Written by the one writer alone, so plain loads and stores are exact, but for the filters.
 #[derive(Default)]
 struct Totals {
     rows: AtomicU64,
@@ -76,6 +112,8 @@ struct Totals {
     tombstones: AtomicU64,
     rows_bytes: AtomicUsize,
     list_bytes: AtomicUsize,
+    /// Of filters: the one that readers add to.
+    filter_bytes: AtomicUsize,
     first_sequence: AtomicU64,
     last_sequence: AtomicU64,
 }
@@ -110,6 +148,7 @@ impl RowMemtable {
             + index
             + totals.list_bytes.load(Ordering::Relaxed)
             + totals.rows_bytes.load(Ordering::Relaxed)
+            + totals.filter_bytes.load(Ordering::Relaxed)
     }
 
     /// How many rows it holds, deletes among them.
@@ -178,7 +217,9 @@ impl RowMemtable {
             .get(key, snapshot)
             .and_then(|found| Some((found.sequence, referred(found.value)?)))
             .map(|(sequence, (part, row))| (sequence, part, row));
-        for at in (0..self.large.len()).rev() {
+        let large = self.large.len();
+        let hash = (large >= FILTERED_PARTS_MIN).then(|| key_hash(key));
+        for at in (0..large).rev() {
             let Some((number, part)) = self.large_part(at) else { continue };
             if part.sequence > snapshot {
                 continue;
@@ -186,9 +227,7 @@ impl RowMemtable {
             if found.is_some_and(|(sequence, ..)| sequence > part.sequence) {
                 break;
             }
-            let Some(keys) = part.rows.keys() else { continue };
-            let row = keys.lower_bound(key);
-            if row < keys.len() && keys.compare_to(row, key) == KeyOrder::Equal {
+            if let Some(row) = part.find(key, hash, &self.totals.filter_bytes) {
                 found = Some((part.sequence, number, row));
                 break;
             }

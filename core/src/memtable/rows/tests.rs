@@ -345,6 +345,14 @@ fn memory_is_counted_in_full_and_once() {
         memtable.memory_bytes(),
         size_of::<RowMemtable>() + index + lists + whole.memory_bytes() + ten.memory_bytes()
     );
+    let before = memtable.memory_bytes();
+    for sequence in 3..6 {
+        insert(&mut writer, sequence, whole.clone());
+    }
+    assert_eq!(memtable.memory_bytes(), before + 3 * whole.memory_bytes(), "the lists have room");
+    memtable.get(&key_of(Table::Text, 50_000), 9, &[ID]).unwrap().unwrap();
+    let filters = memtable.memory_bytes() - before - 3 * whole.memory_bytes();
+    assert!((100_000..300_000).contains(&filters), "{filters} bytes for one filter of 100,000 keys");
     drop((writer, memtable));
     assert_eq!(Arc::strong_count(&whole), 1, "the rows go with the memtable");
 }

@@ -62,7 +62,7 @@ impl RowMemtableWriter {
         add64(&totals.payload_bytes, rows.payload_bytes() as u64);
         add64(&totals.tombstones, if rows.is_deletes() { rows.rows() as u64 } else { 0 });
         add(&totals.rows_bytes, rows.memory_bytes());
-        memtable.parts.push(Part { sequence, rows: rows.clone() });
+        memtable.parts.push(Part::new(sequence, rows.clone()));
         match (rows.keys(), &mut self.index) {
             (Some(keys), Some(index)) if is_indexed(&rows) => {
                 let mut scratch = [0; 8];

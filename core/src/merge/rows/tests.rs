@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// A row of the oracle: its key, when it was written, its value (`None`: a delete).
 type Row = (u64, Sequence, Option<u64>);
 
+/// What one source has, in its order.
+type Lane = BTreeMap<(u64, std::cmp::Reverse<Sequence>), Option<u64>>;
+
 struct Random(u64);
 
 impl Random {
@@ -125,7 +128,7 @@ fn random_case(random: &mut Random) -> Case {
     let lanes = 1 + random.below(count as u64) as usize;
     let disjoint = random.below(3) == 0;
     let delete_share = [0, 10, 40][random.below(3) as usize];
-    let mut lanes: Vec<BTreeMap<(u64, std::cmp::Reverse<Sequence>), Option<u64>>> = vec![BTreeMap::new(); lanes];
+    let mut lanes: Vec<Lane> = vec![BTreeMap::new(); lanes];
     let mut all: BTreeMap<u64, Vec<_>> = BTreeMap::new();
     let mut sequence = 0;
     for batch in 0..count {
