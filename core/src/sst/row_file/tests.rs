@@ -2,7 +2,7 @@
 
 use super::super::{Expected, SstIdentity};
 use super::*;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Result};
 use crate::iter::Sequences;
 use crate::key::{CollectionId, FileNumber};
 use crate::schema::{KeyOptions, SchemaId, TableSchema};
@@ -52,7 +52,7 @@ fn options() -> RowFileOptions {
     RowFileOptions { page_rows: 2, ..RowFileOptions::new(RowFormat::Ipc) }
 }
 
-fn read(bytes: &[u8], expected: &Expected) -> crate::Result<(RowIndex, usize)> {
+fn read(bytes: &[u8], expected: &Expected) -> Result<(RowIndex, usize)> {
     let find = |id| (id == SchemaId(1)).then(keyed);
     read_blob(bytes, (Path::new("index.sst"), 0), expected, &find)
 }
