@@ -119,10 +119,3 @@ pub enum RowLookup {
     /// The newest version that the snapshot sees: one row, in memory of its own. A delete ends the search in older files.
     Found(RowChunk),
 }
-
-/// The fingerprint of a schema, as an index names it.
-fn fingerprint(schema: &crate::schema::TableSchema) -> u64 {
-    let columns: Vec<String> =
-        schema.columns().iter().map(|column| format!("{} {}", column.id, column.field)).collect();
-    crate::filter::key_hash(format!("{columns:?} {:?}", schema.key()).as_bytes())
-}

@@ -46,7 +46,9 @@ fn every_flipped_byte_is_found() {
         read_all(&place, &all).unwrap();
         for path in [place.path(), place.index_path()] {
             let bytes = bytes_of(&place, &path);
-            for (offset, &byte) in bytes.iter().enumerate() {
+            // The files of the codecs differ in little: every byte of one of them, and a part of the others'.
+            let step = if compression == Compression::Lz4 { 1 } else { 11 };
+            for (offset, &byte) in bytes.iter().enumerate().step_by(step) {
                 place.disk.damage(&path, offset as u64, &[byte ^ (1 << (offset % 8))]).unwrap();
                 let error = read_all(&place, &all).unwrap_err();
                 assert_eq!((error.kind(), error.path()), (ErrorKind::Corruption, Some(&*path)), "byte {offset}");
