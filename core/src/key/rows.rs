@@ -98,9 +98,7 @@ impl KeyRows {
     pub fn slice(&self, offset: usize, len: usize) -> Self {
         match self {
             Self::Fixed { width, heads } => Self::Fixed { width: *width, heads: heads.slice(offset, len) },
-            Self::Bytes { offsets, data } => {
-                Self::Bytes { offsets: offsets.slice(offset, len), data: data.clone() }
-            }
+            Self::Bytes { offsets, data } => Self::Bytes { offsets: offsets.slice(offset, len), data: data.clone() },
         }
     }
 

@@ -5,8 +5,15 @@
 //! parsed; damage is an error that names file and offset.
 
 mod block_file;
+#[cfg(feature = "arrow")]
+mod row_file;
 
 pub use block_file::{Block, Properties, SstCursor, SstReader, SstWriter};
+#[cfg(feature = "arrow")]
+pub use row_file::{
+    ColumnBounds, ColumnOverride, GroupStats, RowFileExpected, RowFileOptions, RowFileScan, RowFileSummary, RowFormat,
+    RowLookup, StatsHook, StatsHookFactory,
+};
 
 use crate::iter::PinnedBytes;
 use crate::key::{CollectionId, FileNumber, Kind, Sequence};

@@ -21,5 +21,12 @@ pub use properties::Properties;
 pub use reader::SstReader;
 pub use writer::SstWriter;
 
+#[cfg(feature = "arrow")]
+pub(super) use block::checksum_at;
+#[cfg(feature = "arrow")]
+pub(super) use output::Output;
+#[cfg(feature = "arrow")]
+pub(super) use properties::HASH_VERSION;
+
 /// The bits of `features_incompatible` that this version understands: none yet.
 const FEATURES_UNDERSTOOD: u64 = 0;

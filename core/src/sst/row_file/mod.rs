@@ -1,0 +1,116 @@
+//! What the files of tables share, whatever their format: options, counts, index, checksums, statistics.
+//!
+//! A file of rows is the user's columns, then `_seq`, then (in keyed tables) `_op`, in a format that the Arrow world reads; beside
+//! them lies an index of our own, whose format is in `FORMAT.md`. Called by the writers and readers of each format. Promises:
+//! every byte of a file is under a checksum that is checked before any parser sees it; what was added is what is read.
+#![doc = include_str!("FORMAT.md")]
+
+mod bounds;
+mod groups;
+mod index_blob;
+mod index_builder;
+mod key_index;
+mod options;
+mod output;
+mod scalar;
+mod strides;
+mod verified;
+
+#[cfg(test)]
+mod tests;
+
+pub use bounds::ColumnBounds;
+pub use groups::GroupStats;
+pub use options::{ColumnOverride, RowFileOptions, RowFormat, StatsHook, StatsHookFactory};
+
+pub(super) use index_blob::{RowIndex, read_blob};
+pub(super) use index_builder::IndexBuilder;
+pub(super) use output::StridedOutput;
+pub(super) use strides::{StrideBuilder, Strides};
+pub(super) use verified::VerifiedFile;
+
+use super::{Access, Expected};
+use crate::iter::RowChunk;
+use crate::key::{KeyRange, Sequence};
+
+/// What was written.
+#[derive(Debug, Clone, Default)]
+pub struct RowFileSummary {
+    /// Bytes on disk: the file, and what lies beside it.
+    pub size_bytes: u64,
+    /// The checksum of the file's bytes from `index_offset` to the end; of the index beside the file, if it lies there.
+    pub checksum: u32,
+    /// Where the index begins in the file that holds it.
+    pub index_offset: u64,
+    /// How many rows the file holds: versions and deletes, not keys.
+    pub rows: u64,
+    /// How many of them are deletes.
+    pub tombstones: u64,
+    /// Bytes of the columns in memory, about.
+    pub payload_bytes: u64,
+    /// The least key; empty in an append-only table and in an empty file.
+    pub smallest: Vec<u8>,
+    /// The greatest key; empty as `smallest`.
+    pub largest: Vec<u8>,
+    /// The least sequence; 0 in an empty file.
+    pub smallest_sequence: Sequence,
+    /// The greatest sequence; 0 in an empty file.
+    pub largest_sequence: Sequence,
+    /// Whether some key has more than one version.
+    pub multi_version: bool,
+    /// Bounds of each column, in the order of the schema.
+    pub columns: Vec<ColumnBounds>,
+}
+
+/// What a reader must find in a file, from the manifest; anything else is the wrong file.
+#[derive(Debug, Clone, Default)]
+pub struct RowFileExpected {
+    /// Which file it is. Its size is that of the summary.
+    pub file: Expected,
+    /// The summary's checksum, if it is known.
+    pub checksum: Option<u32>,
+    /// The summary's index offset, if it is known.
+    pub index_offset: Option<u64>,
+}
+
+/// Which rows and columns of a file a scan hands out.
+#[derive(Debug, Clone)]
+pub struct RowFileScan {
+    /// The ids of the columns, in the order of the chunks' columns; each at most once.
+    pub columns: Vec<u32>,
+    /// The encoded keys; of no effect in an append-only table.
+    pub range: KeyRange,
+    /// The groups to read, rising; `None`: all that the range touches.
+    pub groups: Option<Vec<usize>>,
+    /// Rows with a greater sequence are left out.
+    pub sequences_at_most: Option<Sequence>,
+    /// Whether through the cache.
+    pub access: Access,
+    /// The most rows of a chunk; taken as at least 1.
+    pub batch_rows: usize,
+}
+
+impl RowFileScan {
+    /// All rows of these columns, through the cache.
+    pub fn of(columns: Vec<u32>) -> Self {
+        Self {
+            columns,
+            range: KeyRange::all(),
+            groups: None,
+            sequences_at_most: None,
+            access: Access::Cached,
+            batch_rows: 8192,
+        }
+    }
+}
+
+/// What a lookup of a row found.
+#[derive(Debug, Clone)]
+pub enum RowLookup {
+    /// No version of the key that the snapshot sees.
+    Absent,
+    /// The answer is on disk, and the caller asked not to read.
+    WouldBlock,
+    /// The newest version that the snapshot sees: one row, in memory of its own. A delete ends the search in older files.
+    Found(RowChunk),
+}
