@@ -3,10 +3,14 @@
 //! Used by every other module; knows no I/O and no threads. Keys are ordered bytewise, for ever: hashes, heads and common
 //! prefixes rely on it. Within one key, entries are ordered newest first, by falling sequence.
 
+#[cfg(feature = "arrow")]
+pub mod codec;
 mod range;
 #[cfg(feature = "arrow")]
 mod rows;
 
+#[cfg(feature = "arrow")]
+pub use codec::{KEY_CODEC_VERSION, KeyCodec, KeyField};
 pub use range::{KeyRange, prefix_end};
 #[cfg(feature = "arrow")]
 pub use rows::KeyRows;
