@@ -5,6 +5,7 @@
 use super::super::row_file::VerifiedFile;
 use crate::error::{Error, Result};
 use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
 use bytes::Bytes;
 use parquet::DecodeResult;
 use parquet::arrow::ProjectionMask;
@@ -71,6 +72,15 @@ pub fn undecodable(file: &VerifiedFile, why: &ParquetError) -> Error {
     Error::corruption(file.path(), 0, format!("Parquet cannot be decoded: {why}"))
 }
 
+/// Verified bytes, as the decoder holds them.
+struct Verified(Buffer);
+
+impl AsRef<[u8]> for Verified {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// The verified bytes of each range, read in as few pieces as make sense.
 fn read_ranges(file: &VerifiedFile, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
     let mut order: Vec<usize> = (0..ranges.len()).collect();
@@ -89,7 +99,7 @@ fn read_ranges(file: &VerifiedFile, ranges: &[Range<u64>]) -> Result<Vec<Bytes>>
             end = joined;
             count += 1;
         }
-        let bytes = Bytes::from(file.read(start..end)?);
+        let bytes = Bytes::from_owner(Verified(file.read(start..end)?));
         for &index in &rest[..count] {
             let range = &ranges[index];
             found[index] = bytes.slice((range.start - start) as usize..(range.end - start) as usize);

@@ -3,10 +3,9 @@
 //! Called by scans and lookups. What the index already knows is not decoded: `_seq` where all rows of a group have one sequence,
 //! `_op` where none is a delete.
 
-use super::super::row_file::GroupStats;
-use crate::error::Result;
-use crate::iter::{RowChunk, Sequences};
-use crate::key::KeyRows;
+use super::super::row_file::{GroupStats, RowMarks};
+use crate::error::{Error, ErrorKind, Result};
+use crate::iter::Sequences;
 use crate::schema::TableSchema;
 use arrow_array::types::{Int8Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, cast::AsArray};
@@ -30,17 +29,6 @@ struct Marks {
     operation: Option<usize>,
 }
 
-/// What makes rows of columns: the engine's side of a chunk.
-#[derive(Clone)]
-pub struct RowMarks {
-    /// See [`RowChunk`].
-    pub keys: Option<KeyRows>,
-    /// See [`RowChunk`].
-    pub sequences: Sequences,
-    /// See [`RowChunk`].
-    pub deletes: Option<BooleanBuffer>,
-}
-
 impl Projection {
     /// The columns at `columns` (indexes into the schema's) of a group, and what makes them rows.
     pub fn new(schema: &TableSchema, group: &GroupStats, columns: &[usize]) -> Self {
@@ -56,6 +44,15 @@ impl Projection {
             operation: operation.map(place),
         };
         Self { outputs: columns.iter().map(|&column| place(column)).collect(), marks, roots }
+    }
+
+    /// These columns alone.
+    pub fn columns_only(columns: &[usize]) -> Self {
+        let mut roots = columns.to_vec();
+        roots.sort_unstable();
+        roots.dedup();
+        let outputs = columns.iter().map(|&column| roots.partition_point(|&other| other < column)).collect();
+        Self { outputs, marks: Marks { keys: Vec::new(), sequence: None, operation: None }, roots }
     }
 
     fn stored_marks(schema: &TableSchema, group: &GroupStats) -> (Option<usize>, Option<usize>) {
@@ -113,10 +110,5 @@ pub fn output_schema(schema: &TableSchema, columns: &[usize]) -> SchemaRef {
 pub fn batch_of(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
-        .map_err(|why| crate::error::Error::new(crate::error::ErrorKind::Corruption, why.to_string()))
-}
-
-/// The rows at `rows`, in one piece with what makes them rows.
-pub fn chunk_of(batch: RecordBatch, marks: RowMarks) -> RowChunk {
-    RowChunk { batch, keys: marks.keys, sequences: marks.sequences, deletes: marks.deletes }
+        .map_err(|why| Error::new(ErrorKind::Corruption, format!("decoded columns do not fit each other: {why}")))
 }

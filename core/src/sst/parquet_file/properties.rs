@@ -94,7 +94,7 @@ fn column_properties(
     // Booleans have two values and no hash.
     if is_key && schema.key().len() == 1 && options.bloom && column.physical_type() != PhysicalType::BOOLEAN {
         builder = builder
-            .set_column_bloom_filter_fpp(path.clone(), options.bloom_fpp)
+            .set_column_bloom_filter_fpp(path.clone(), options.bloom_false_positives.clamp(1e-6, 0.5))
             .set_column_bloom_filter_max_ndv(path.clone(), options.row_group_rows as u64);
     }
     match options.column_overrides.iter().find(|(column, _)| column == name) {

@@ -28,13 +28,13 @@ pub fn unsealed(offset: u64) -> String {
     format!("{offset:016x}{:08x}", 0)
 }
 
-/// Writes the tail's checksum into it, taken while the digits were zeros. Returns the checksum of the sealed bytes.
-pub fn seal(tail: &mut [u8]) -> Result<u32> {
+/// Writes the tail's checksum into it, taken while the digits were zeros.
+pub fn seal(tail: &mut [u8]) -> Result<()> {
     let digits = checksum_digits(tail)
         .ok_or_else(|| Error::new(ErrorKind::NotSupported, "Parquet footer without the place of its tail"))?;
     let checksum = crc32fast::hash(tail);
     tail[digits].copy_from_slice(format!("{checksum:08x}").as_bytes());
-    Ok(crc32fast::hash(tail))
+    Ok(())
 }
 
 /// Where the digits of the checksum are: in the last such entry, since ours is the last of the metadata.

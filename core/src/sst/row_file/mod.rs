@@ -5,11 +5,13 @@
 //! every byte of a file is under a checksum that is checked before any parser sees it; what was added is what is read.
 #![doc = include_str!("FORMAT.md")]
 
+mod block;
 mod bounds;
 mod groups;
 mod index_blob;
 mod index_builder;
 mod key_index;
+mod narrow;
 mod options;
 mod output;
 mod scalar;
@@ -19,12 +21,14 @@ mod verified;
 #[cfg(test)]
 mod tests;
 
+pub use block::{RowBlock, RowCache, RowMarks};
 pub use bounds::ColumnBounds;
 pub use groups::GroupStats;
 pub use options::{ColumnOverride, RowFileOptions, RowFormat, StatsHook, StatsHookFactory};
 
 pub(super) use index_blob::{RowIndex, read_blob};
 pub(super) use index_builder::IndexBuilder;
+pub(super) use narrow::{at_most, in_range};
 pub(super) use output::StridedOutput;
 pub(super) use strides::{StrideBuilder, Strides};
 pub(super) use verified::VerifiedFile;
