@@ -185,11 +185,6 @@ impl TableSchema {
         &self.stored
     }
 
-    /// A hash of all that makes the schema what it is.
-    pub fn fingerprint(&self) -> u64 {
-        u64::from(self.id.0)
-    }
-
     /// The id that the next new column will get.
     pub fn next_column_id(&self) -> u32 {
         self.next_column_id

@@ -13,8 +13,8 @@ mod row_file;
 pub use block_file::{Block, Properties, SstCursor, SstReader, SstWriter};
 #[cfg(feature = "arrow")]
 pub use row_file::{
-    ColumnBounds, ColumnOverride, GroupStats, RowFileExpected, RowFileOptions, RowFileScan, RowFileSummary, RowFormat,
-    RowLookup, StatsHook, StatsHookFactory,
+    ColumnBounds, ColumnOverride, GroupStats, RowBlock, RowCache, RowFileExpected, RowFileOptions, RowFileScan,
+    RowFileSummary, RowFormat, RowLookup, StatsHook, StatsHookFactory,
 };
 
 use crate::iter::PinnedBytes;

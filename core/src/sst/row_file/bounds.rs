@@ -34,9 +34,11 @@ impl ColumnBounds {
 pub struct RawBounds {
     min: Option<Vec<u8>>,
     max: Option<Vec<u8>>,
+    /// Whether the bound was cut.
+    min_cut: bool,
+    max_cut: bool,
     /// Set once a bound had to be cut so far that there is none above all values.
     unbounded: bool,
-    inexact: bool,
     null_count: u64,
 }
 
@@ -65,27 +67,33 @@ impl RawBounds {
     /// Takes in what another one took in.
     pub fn merge(&mut self, data_type: &DataType, other: &Self) {
         self.null_count += other.null_count;
-        self.unbounded |= other.unbounded || (other.max.is_none() && other.min.is_some());
+        self.unbounded |= other.unbounded;
         if let Some(value) = &other.min {
-            self.lower(data_type, value.clone(), !other.inexact);
+            self.lower(data_type, value.clone(), !other.min_cut);
         }
         if let Some(value) = &other.max {
-            self.raise(data_type, value.clone(), !other.inexact);
+            self.raise(data_type, value.clone(), !other.max_cut);
         }
     }
 
     fn lower(&mut self, data_type: &DataType, value: Vec<u8>, exact: bool) {
         if self.min.as_ref().is_none_or(|min| is_less(data_type, &value, min)) {
-            self.min = Some(value);
+            (self.min, self.min_cut) = (Some(value), !exact);
+        } else if self.min.as_ref() == Some(&value) {
+            self.min_cut &= !exact;
         }
-        self.inexact |= !exact;
     }
 
     fn raise(&mut self, data_type: &DataType, value: Vec<u8>, exact: bool) {
         if self.max.as_ref().is_none_or(|max| is_less(data_type, max, &value)) {
-            self.max = Some(value);
+            (self.max, self.max_cut) = (Some(value), !exact);
+        } else if self.max.as_ref() == Some(&value) {
+            self.max_cut &= !exact;
         }
-        self.inexact |= !exact;
+    }
+
+    fn is_exact(&self) -> bool {
+        !(self.min_cut || self.max_cut || self.unbounded)
     }
 
     /// The bounds of the column with this id and type; `None` if they are no values of that type.
@@ -95,7 +103,7 @@ impl RawBounds {
             Some(bytes) => scalar::decode(data_type, bytes).map(Some),
         };
         let max = if self.unbounded { None } else { decode(&self.max)? };
-        let exact = !self.inexact && !self.unbounded;
+        let exact = self.is_exact();
         Some(ColumnBounds { id, min: decode(&self.min)?, max, exact, null_count: self.null_count })
     }
 
@@ -105,7 +113,7 @@ impl RawBounds {
         let mut flags = 0;
         flags |= if self.min.is_some() { HAS_MIN } else { 0 };
         flags |= if max.is_some() { HAS_MAX } else { 0 };
-        flags |= if self.inexact || self.unbounded { INEXACT } else { 0 };
+        flags |= if self.is_exact() { 0 } else { INEXACT };
         put_varint(out, self.null_count);
         out.push(flags);
         for value in self.min.iter().chain(max) {
@@ -123,7 +131,8 @@ impl RawBounds {
         };
         let (min, max) = (value(HAS_MIN)?, value(HAS_MAX)?);
         let unbounded = min.is_some() && max.is_none();
-        Some(Self { min, max, unbounded, inexact: flags & INEXACT != 0, null_count })
+        let cut = flags & INEXACT != 0;
+        Some(Self { min, max, min_cut: cut, max_cut: cut, unbounded, null_count })
     }
 }
 

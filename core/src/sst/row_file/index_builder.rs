@@ -81,13 +81,12 @@ impl IndexBuilder {
     pub fn add(&mut self, chunk: &RowChunk) -> Result<RecordBatch> {
         let stored = self.stored(chunk)?;
         let keys = chunk.keys.as_ref();
-        if let Some(keys) = keys {
-            self.multi_version |= self.check_order(keys, &chunk.sequences)?;
-        }
+        let multi_version = keys.map_or(Ok(false), |keys| self.check_order(keys, &chunk.sequences))?;
+        let (least, greatest) = sequence_range(&chunk.sequences, chunk.len())?;
         if chunk.is_empty() {
             return Ok(stored);
         }
-        let (least, greatest) = sequence_range(&chunk.sequences, chunk.len())?;
+        self.multi_version |= multi_version;
         if let Some(keys) = keys {
             self.add_keys(keys)?;
             let end = chunk.len() - 1;

@@ -14,6 +14,7 @@ mod key_index;
 mod narrow;
 mod options;
 mod output;
+mod rows;
 mod scalar;
 mod strides;
 mod verified;
@@ -25,12 +26,14 @@ pub use block::{RowBlock, RowCache, RowMarks};
 pub use bounds::ColumnBounds;
 pub use groups::GroupStats;
 pub use options::{ColumnOverride, RowFileOptions, RowFormat, StatsHook, StatsHookFactory};
+pub use rows::{RowBlock, RowCache};
 
 pub(super) use index_blob::{RowIndex, read_blob};
 pub(super) use index_builder::IndexBuilder;
 pub(super) use narrow::{at_most, in_range};
 pub(super) use output::StridedOutput;
-pub(super) use strides::{StrideBuilder, Strides};
+pub(super) use rows::{Projection, StoredRows, find, sequences};
+pub(super) use strides::Strides;
 pub(super) use verified::VerifiedFile;
 
 use super::{Access, Expected};
@@ -117,4 +120,11 @@ pub enum RowLookup {
     WouldBlock,
     /// The newest version that the snapshot sees: one row, in memory of its own. A delete ends the search in older files.
     Found(RowChunk),
+}
+
+/// The fingerprint of a schema, as an index names it.
+fn fingerprint(schema: &crate::schema::TableSchema) -> u64 {
+    let columns: Vec<String> =
+        schema.columns().iter().map(|column| format!("{} {}", column.id, column.field)).collect();
+    crate::filter::key_hash(format!("{columns:?} {:?}", schema.key()).as_bytes())
 }

@@ -2,6 +2,7 @@
 
 use super::super::Compression;
 use crate::iter::RowChunk;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The format of a table's files. The numbers are on disk and never reused.
@@ -15,6 +16,15 @@ pub enum RowFormat {
 }
 
 impl RowFormat {
+    /// The format that a file of this name has.
+    pub fn of_path(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "parquet" => Some(Self::Parquet),
+            "arrow" => Some(Self::Ipc),
+            _ => None,
+        }
+    }
+
     /// The format with this number.
     pub const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
