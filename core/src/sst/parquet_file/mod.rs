@@ -4,8 +4,8 @@
 //! only bytes that were checked.
 #![doc = include_str!("FORMAT.md")]
 
+mod columns;
 mod decode;
-mod projection;
 mod properties;
 mod reader;
 mod scan;

@@ -5,22 +5,21 @@
 //! columns for a key with one version, one page of each column asked for if the key is there, and nothing if the filter denies it.
 
 use super::super::row_file::{
-    GroupStats, RowBlock, RowCache, RowFileExpected, RowFileScan, RowIndex, RowLookup, RowMarks, VerifiedFile, read_blob,
+    GroupStats, Projection, RowBlock, RowCache, RowFileExpected, RowFileScan, RowIndex, RowLookup, StoredRows, VerifiedFile,
+    read_blob,
 };
 use super::super::{Io, Properties};
-use super::decode::{GroupDecoder, undecodable};
-use super::projection::{Projection, batch_of, output_schema};
+use super::columns::Columns;
+use super::decode::GroupDecoder;
 use super::scan::ParquetScan;
 use super::tail::read_tail;
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::filter::key_hash;
-use crate::iter::{RowChunk, RowSource, Sequences};
+use crate::iter::RowSource;
 use crate::key::{FileNumber, KeyRange, KeyRows, Sequence};
 use crate::schema::{SchemaId, TableSchema};
-use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, cast::AsArray};
-use arrow_buffer::{BooleanBuffer, Buffer, OffsetBuffer};
-use arrow_schema::DataType;
+use arrow_array::{ArrayRef, RecordBatch};
 use bytes::Bytes;
 use parquet::DecodeResult;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -41,14 +40,6 @@ pub struct ParquetReader {
     tail_checksum: u32,
     /// Before each group, how many pages there are.
     pages_before: Vec<u64>,
-}
-
-/// The decoded pieces of one page.
-pub struct Page {
-    /// What makes rows of them.
-    pub marks: RowMarks,
-    /// The columns asked for.
-    pub columns: Vec<ArrayRef>,
 }
 
 impl ParquetReader {
@@ -98,72 +89,31 @@ impl ParquetReader {
 
     /// Finds the newest version of `key` at or below `snapshot`, with the columns of these ids.
     pub fn get(&self, key: &[u8], snapshot: Sequence, columns: &[u32], io: Io) -> Result<RowLookup> {
-        let columns = self.columns(columns)?;
+        let projection = Projection::new(&self.index.schema, columns)?;
         if !self.index.schema.is_keyed() {
             return Err(Error::invalid("an append-only table has no keys to look up").in_file(self.path()));
         }
         if !self.index.filter.may_contain(key_hash(key)) {
             return Ok(RowLookup::Absent);
         }
+        let none = Projection::new(&self.index.schema, &[])?;
         let point = KeyRange { lower: Some(key.to_vec()), upper: Some([key, &[0]].concat()) };
         for (group, rows) in self.index.rows_in(&point) {
             for page in self.pages_of(&rows) {
-                let Some(Page { marks, .. }) = self.page(group, page, &[], io)? else { return Ok(RowLookup::WouldBlock) };
-                let keys = marks.keys.as_ref().ok_or_else(|| self.bad("rows of a table without keys"))?;
-                let mut row = keys.lower_bound(key);
-                while row < keys.len() && keys.compare_to(row, key).is_eq() {
-                    if marks.sequences.get(row) <= snapshot {
-                        let found = self.row(group, page, row, &marks, &columns, io)?;
-                        return Ok(found.map_or(RowLookup::WouldBlock, RowLookup::Found));
-                    }
-                    row += 1;
-                }
-                if row < keys.len() {
-                    return Ok(RowLookup::Absent);
-                }
+                // The columns asked for are decoded when the key is there; what found it is in the cache by then.
+                let Some(keys) = self.page(group, page, &none, io)? else { return Ok(RowLookup::WouldBlock) };
+                let Some(row) = keys.find(key, snapshot) else { continue };
+                let Some(found) = self.page(group, page, &projection, io)? else { return Ok(RowLookup::WouldBlock) };
+                return Ok(RowLookup::Found(found.single(row, self.path())?));
             }
         }
         Ok(RowLookup::Absent)
     }
 
-    /// One row of a page, in memory of its own; `None` if it would have to be read and must not.
-    fn row(
-        &self,
-        group: usize,
-        page: usize,
-        row: usize,
-        marks: &RowMarks,
-        columns: &[usize],
-        io: Io,
-    ) -> Result<Option<RowChunk>> {
-        let Some(Page { columns: arrays, .. }) = self.page(group, page, columns, io)? else { return Ok(None) };
-        let place = UInt32Array::from(vec![row as u32]);
-        let taken = arrays.iter().map(|array| arrow_select::take::take(array, &place, None).map(unpinned));
-        let taken = taken
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .map_err(|why| self.bad(&format!("row cannot be taken from its page: {why}")))?;
-        let sequences = Sequences::Same(marks.sequences.get(row));
-        let keys = marks.keys.as_ref().map(|keys| one_key(keys, row));
-        let deletes = marks.deletes.as_ref().is_some_and(|deletes| deletes.value(row)).then(|| BooleanBuffer::new_set(1));
-        let batch = batch_of(&output_schema(&self.index.schema, columns), taken, 1)?;
-        Ok(Some(RowChunk { batch, keys, sequences, deletes }))
-    }
-
     /// The rows of `scan`, in the order of the file.
     pub fn scan(self: &Arc<Self>, scan: RowFileScan) -> Result<Box<dyn RowSource>> {
-        let columns = self.columns(&scan.columns)?;
-        Ok(Box::new(ParquetScan::new(self.clone(), columns, scan)))
-    }
-
-    /// The columns with these ids, as indexes into the schema's.
-    fn columns(&self, ids: &[u32]) -> Result<Vec<usize>> {
-        let find = |&id: &u32| {
-            self.index
-                .schema
-                .index_of_id(id)
-                .ok_or_else(|| Error::invalid(format!("table has no column with the id {id}")).in_file(self.path()))
-        };
-        ids.iter().map(find).collect()
+        let projection = Projection::new(&self.index.schema, &scan.columns)?;
+        Ok(Box::new(ParquetScan::new(self.clone(), projection, scan)))
     }
 
     /// The pages that `rows` of a group touch.
@@ -171,67 +121,71 @@ impl ParquetReader {
         rows.start / self.index.page_rows..rows.end.div_ceil(self.index.page_rows)
     }
 
-    /// Columns of one page of a group, from the cache, or from disk into the cache; `None` if something is not cached and must not
-    /// be read.
-    pub(super) fn page(&self, group: usize, page: usize, columns: &[usize], io: Io) -> Result<Option<Page>> {
-        let number = self.number();
-        let cached = |slot: usize| self.cache.get(number, self.block(group, page, slot));
-        let marks_slot = self.index.schema.columns().len();
-        let marks = cached(marks_slot).and_then(|block| match &*block {
-            RowBlock::Marks(marks) => Some(marks.clone()),
+    /// The rows of one page of a group, from the cache, or from disk into the cache; `None` if something is not cached and must
+    /// not be read.
+    pub(super) fn page(&self, group: usize, page: usize, projection: &Projection, io: Io) -> Result<Option<StoredRows>> {
+        let (schema, stats) = (&self.index.schema, &self.index.groups[group]);
+        let columns = Columns::new(schema, stats, projection);
+        let keys_slot = self.slots() as usize - 1;
+        let mut keys = match self.cached(group, page, keys_slot).as_deref() {
+            Some(RowBlock::Keys(keys)) => Some(keys.clone()),
             _ => None,
-        });
-        let mut found: Vec<Option<ArrayRef>> = columns
-            .iter()
-            .map(|&column| {
-                cached(column).and_then(|block| match &*block {
-                    RowBlock::Column(array) => Some(array.clone()),
-                    _ => None,
-                })
-            })
-            .collect();
-        let missing: Vec<usize> =
-            columns.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(&column, _)| column).collect();
-        if let (Some(marks), true) = (&marks, missing.is_empty()) {
-            return Ok(Some(Page { marks: marks.clone(), columns: found.into_iter().flatten().collect() }));
-        }
-        if io == Io::CacheOnly {
-            return Ok(None);
-        }
-        let stats = &self.index.groups[group];
-        let projection = match marks {
-            None => Projection::new(&self.index.schema, stats, &missing),
-            Some(_) => Projection::columns_only(&missing),
         };
-        let start = page * self.index.page_rows;
-        let rows = start..stats.rows.min(start + self.index.page_rows);
-        let batch = self.decode_page(group, rows, &projection)?;
-        let marks = match marks {
-            Some(marks) => marks,
-            None => {
-                let marks = projection.marks(&self.index.schema, stats, &batch).map_err(|why| why.in_file(self.path()))?;
-                let block = Arc::new(RowBlock::Marks(marks.clone()));
-                self.cache.insert(number, self.block(group, page, marks_slot), block);
-                marks
+        let mut decoded: Vec<(usize, ArrayRef)> = Vec::new();
+        let mut missing = Vec::new();
+        for root in columns.values() {
+            match self.cached(group, page, root).as_deref() {
+                Some(RowBlock::Column(array)) => decoded.push((root, array.clone())),
+                _ => missing.push(root),
             }
-        };
-        let mut decoded = missing.iter().zip(projection.outputs(&batch));
-        for array in found.iter_mut().filter(|array| array.is_none()) {
-            let Some((&column, fresh)) = decoded.next() else { break };
-            self.cache.insert(number, self.block(group, page, column), Arc::new(RowBlock::Column(fresh.clone())));
-            *array = Some(fresh);
         }
-        Ok(Some(Page { marks, columns: found.into_iter().flatten().collect() }))
+        let lacks_keys = schema.is_keyed() && keys.is_none();
+        if lacks_keys || !missing.is_empty() {
+            if io == Io::CacheOnly {
+                return Ok(None);
+            }
+            let mut roots = missing.clone();
+            roots.extend(schema.key().iter().filter(|_| lacks_keys));
+            roots.sort_unstable();
+            roots.dedup();
+            let batch = self.decode_page(group, page, &roots)?;
+            let column = |root: &usize| roots.binary_search(root).ok().map(|place| batch.column(place).clone());
+            if lacks_keys {
+                let fresh = self.encode_keys(schema.key().iter().filter_map(column).collect())?;
+                self.keep(group, page, keys_slot, RowBlock::Keys(fresh.clone()));
+                keys = Some(fresh);
+            }
+            for root in missing {
+                let Some(fresh) = column(&root) else { continue };
+                self.keep(group, page, root, RowBlock::Column(fresh.clone()));
+                decoded.push((root, fresh));
+            }
+        }
+        let keys = keys.filter(|_| schema.is_keyed());
+        let find = |root: usize| decoded.iter().find(|(other, _)| *other == root).map(|(_, array)| array);
+        let rows = columns.rows(stats, projection, keys, find, self.page_rows_of(group, page));
+        rows.map(Some).map_err(|message| self.bad(message))
     }
 
-    /// All `rows` of a group in one batch.
-    fn decode_page(&self, group: usize, rows: Range<usize>, projection: &Projection) -> Result<RecordBatch> {
-        let wanted = rows.len();
-        if projection.roots().is_empty() {
-            return batch_of(&output_schema(&self.index.schema, &[]), Vec::new(), wanted);
-        }
-        let mut decoder = self.decoder(group, rows, projection, wanted)?;
-        let batch = decoder.next_batch()?.filter(|batch| batch.num_rows() == wanted);
+    /// The encoded keys of rows with these key columns.
+    pub(super) fn encode_keys(&self, columns: Vec<ArrayRef>) -> Result<KeyRows> {
+        self.index.schema.key_codec().encode(&columns).map_err(|why| self.bad(&format!("keys of a table: {}", why.message())))
+    }
+
+    fn cached(&self, group: usize, page: usize, slot: usize) -> Option<Arc<RowBlock>> {
+        self.cache.get(self.number(), self.block(group, page, slot))
+    }
+
+    fn keep(&self, group: usize, page: usize, slot: usize, block: RowBlock) {
+        self.cache.insert(self.number(), self.block(group, page, slot), Arc::new(block));
+    }
+
+    /// These root columns of a page, in one batch.
+    fn decode_page(&self, group: usize, page: usize, roots: &[usize]) -> Result<RecordBatch> {
+        let start = page * self.index.page_rows;
+        let count = self.page_rows_of(group, page);
+        let mut decoder = self.decoder(group, start..start + count, roots, count)?;
+        let batch = decoder.next_batch()?.filter(|batch| batch.num_rows() == count);
         batch.ok_or_else(|| self.bad("page of a table with fewer rows than its group says"))
     }
 
@@ -246,20 +200,20 @@ impl ParquetReader {
         &self,
         group: usize,
         rows: Range<usize>,
-        projection: &Projection,
+        roots: &[usize],
         batch_rows: usize,
     ) -> Result<GroupDecoder> {
-        GroupDecoder::new(&self.file, &self.metadata, group, rows, projection.roots(), batch_rows)
+        GroupDecoder::new(&self.file, &self.metadata, group, rows, roots, batch_rows)
     }
 
-    /// The number under which the cache keeps a column of a page, or what lies beyond the last column.
+    /// The number under which the cache keeps a piece of a page.
     fn block(&self, group: usize, page: usize, slot: usize) -> u64 {
         (self.pages_before[group] + page as u64) * self.slots() + slot as u64
     }
 
-    /// Pieces of a page: its columns, and what makes rows of them.
+    /// Pieces of a page: its columns, and the keys last.
     fn slots(&self) -> u64 {
-        self.index.schema.columns().len() as u64 + 1
+        self.index.schema.stored().fields().len() as u64 + 1
     }
 
     /// Checks every byte of the file, from disk: its checksums, that all rows decode, that they are in order, and that index and
@@ -354,26 +308,6 @@ impl Drop for ParquetReader {
     fn drop(&mut self) {
         let pages: u64 = self.index.groups.iter().map(|group| group.rows.div_ceil(self.index.page_rows) as u64).sum();
         self.cache.remove_file(self.number(), 0..pages * self.slots());
-    }
-}
-
-/// The key at `row`, in memory of its own.
-fn one_key(keys: &KeyRows, row: usize) -> KeyRows {
-    match keys {
-        KeyRows::Fixed { width, heads } => KeyRows::Fixed { width: *width, heads: vec![heads[row]].into() },
-        KeyRows::Bytes { .. } => {
-            let bytes = keys.bytes(row, &mut [0; 8]).to_vec();
-            KeyRows::Bytes { offsets: OffsetBuffer::from_lengths([bytes.len()]), data: Buffer::from(bytes) }
-        }
-    }
-}
-
-/// The same values without the bytes of others: views share the buffers of the page that they were taken from.
-fn unpinned(array: ArrayRef) -> ArrayRef {
-    match array.data_type() {
-        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
-        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
-        _ => array,
     }
 }
 

@@ -3,15 +3,14 @@
 //! Called by merges and scans through [`RowSource`]. Reads past the cache in long stretches, or page by page through it; either way
 //! only pages that the key index could not rule out.
 
-use super::super::row_file::{RowFileScan, at_most, in_range};
+use super::super::row_file::{Projection, RowFileScan, StoredRows};
 use super::super::{Access, Io};
+use super::columns::Columns;
 use super::decode::GroupDecoder;
-use super::projection::{Projection, batch_of, output_schema};
-use super::reader::{Page, ParquetReader};
+use super::reader::ParquetReader;
 use crate::error::Result;
 use crate::iter::{RowChunk, RowSource};
-use crate::key::MAX_SEQUENCE;
-use arrow_schema::SchemaRef;
+use crate::key::{KeyRange, MAX_SEQUENCE, Sequence};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,30 +18,31 @@ use std::sync::Arc;
 /// One walk over a file.
 pub struct ParquetScan {
     reader: Arc<ParquetReader>,
-    scan: RowFileScan,
-    /// The columns asked for, as indexes into the schema's, and the schema that they make.
-    columns: Vec<usize>,
-    schema: SchemaRef,
-    /// Rows of groups that are still to be read.
+    projection: Projection,
+    range: KeyRange,
+    at_most: Option<Sequence>,
+    access: Access,
+    batch_rows: usize,
+    /// Rows of groups that are still to be read; whole pages.
     stretches: VecDeque<(usize, Range<usize>)>,
     /// The stretch that is being decoded, past the cache.
-    current: Option<Current>,
-    /// Rows that were decoded at once and are handed out in pieces.
-    rest: Option<RowChunk>,
+    current: Option<Stretch>,
+    /// Rows that were decoded at once and are handed out in pieces, and which of them are left.
+    rest: Option<(StoredRows, Range<usize>)>,
 }
 
-struct Current {
+struct Stretch {
     group: usize,
-    projection: Projection,
+    columns: Columns,
+    roots: Vec<usize>,
     decoder: GroupDecoder,
 }
 
 impl ParquetScan {
-    /// A walk over the rows of `scan`, whose columns are at `columns` in the schema.
-    pub fn new(reader: Arc<ParquetReader>, columns: Vec<usize>, mut scan: RowFileScan) -> Self {
-        scan.batch_rows = scan.batch_rows.max(1);
+    /// A walk over the rows of `scan`, whose columns are those of `projection`.
+    pub fn new(reader: Arc<ParquetReader>, projection: Projection, scan: RowFileScan) -> Self {
         let snapshot = scan.sequences_at_most.unwrap_or(MAX_SEQUENCE);
-        let mut stretches = VecDeque::from(match scan.range.is_empty() && reader.schema().is_keyed() {
+        let mut stretches = VecDeque::from(match reader.schema().is_keyed() && scan.range.is_empty() {
             true => Vec::new(),
             false => reader.index().rows_in(&scan.range),
         });
@@ -50,71 +50,83 @@ impl ParquetScan {
             reader.groups()[*group].smallest_sequence <= snapshot
                 && scan.groups.as_ref().is_none_or(|groups| groups.contains(group))
         });
-        let schema = output_schema(reader.schema(), &columns);
-        Self { reader, scan, columns, schema, stretches, current: None, rest: None }
+        Self {
+            reader,
+            projection,
+            range: scan.range,
+            at_most: scan.sequences_at_most,
+            access: scan.access,
+            batch_rows: scan.batch_rows.max(1),
+            stretches,
+            current: None,
+            rest: None,
+        }
     }
 
-    /// Some rows of the file, before anything is left out; `None` at the end.
-    fn decode(&mut self) -> Result<Option<(usize, RowChunk)>> {
+    /// Decodes some rows, before anything is left out; `None` at the end.
+    fn decode(&mut self) -> Result<Option<StoredRows>> {
         loop {
-            if let Some(current) = &mut self.current {
-                let Some(batch) = current.decoder.next_batch()? else {
-                    self.current = None;
-                    continue;
-                };
-                let stats = &self.reader.groups()[current.group];
-                let marks = current.projection.marks(self.reader.schema(), stats, &batch);
-                let marks = marks.map_err(|why| why.in_file(self.reader.path()))?;
-                let columns = current.projection.outputs(&batch);
-                let (keys, sequences, deletes) = (marks.keys, marks.sequences, marks.deletes);
-                let batch = batch_of(&self.schema, columns, batch.num_rows())?;
-                return Ok(Some((current.group, RowChunk { batch, keys, sequences, deletes })));
+            if let Some(stretch) = &mut self.current {
+                match stretch.next(&self.reader, &self.projection)? {
+                    Some(rows) => return Ok(Some(rows)),
+                    None => self.current = None,
+                }
             }
             let Some((group, rows)) = self.stretches.front_mut() else { return Ok(None) };
             let group = *group;
-            if self.scan.access == Access::Scan {
-                let projection = Projection::new(self.reader.schema(), &self.reader.groups()[group], &self.columns);
-                if !projection.roots().is_empty() {
-                    let decoder = self.reader.decoder(group, rows.clone(), &projection, self.scan.batch_rows)?;
-                    self.current = Some(Current { group, projection, decoder });
+            if self.access == Access::Scan {
+                let columns = Columns::new(self.reader.schema(), &self.reader.groups()[group], &self.projection);
+                let roots = columns.with_key(self.reader.schema());
+                if !roots.is_empty() {
+                    let decoder = self.reader.decoder(group, rows.clone(), &roots, self.batch_rows)?;
+                    self.current = Some(Stretch { group, columns, roots, decoder });
                     self.stretches.pop_front();
                     continue;
                 }
+                // Nothing to decode: the index knows how many rows there are, page by page.
             }
             let page = self.reader.pages_of(rows).start;
-            rows.start = rows.end.min((page + 1) * self.reader.index().page_rows);
-            if rows.is_empty() {
+            rows.start = (page + 1) * self.reader.index().page_rows;
+            if rows.start >= rows.end {
                 self.stretches.pop_front();
             }
-            let Some(Page { marks, columns }) = self.reader.page(group, page, &self.columns, Io::Allowed)? else {
-                continue;
-            };
-            let count = self.reader.page_rows_of(group, page);
-            let (keys, sequences, deletes) = (marks.keys, marks.sequences, marks.deletes);
-            let batch = batch_of(&self.schema, columns, count)?;
-            return Ok(Some((group, RowChunk { batch, keys, sequences, deletes })));
+            if let Some(rows) = self.reader.page(group, page, &self.projection, Io::Allowed)? {
+                return Ok(Some(rows));
+            }
         }
     }
 
     /// The next rows that were asked for.
     fn next(&mut self) -> Result<Option<RowChunk>> {
         loop {
-            if let Some(rest) = self.rest.take() {
-                if rest.len() <= self.scan.batch_rows {
-                    return Ok(Some(rest));
+            if let Some((rows, left)) = self.rest.take_if(|(_, left)| left.start < left.end) {
+                let now = left.start..left.end.min(left.start + self.batch_rows);
+                let chunk = rows.chunk(now.clone(), self.at_most, self.reader.path())?;
+                self.rest = Some((rows, now.end..left.end));
+                if chunk.is_some() {
+                    return Ok(chunk);
                 }
-                let now = rest.slice(0, self.scan.batch_rows);
-                self.rest = Some(rest.slice(now.len(), rest.len() - now.len()));
-                return Ok(Some(now));
+                continue;
             }
-            let Some((group, chunk)) = self.decode()? else { return Ok(None) };
-            let stats = &self.reader.groups()[group];
-            let Some(chunk) = in_range(chunk, &self.scan.range) else { continue };
-            self.rest = match self.scan.sequences_at_most {
-                Some(snapshot) if stats.largest_sequence > snapshot => at_most(chunk, snapshot)?,
-                _ => Some(chunk),
-            };
+            let Some(rows) = self.decode()? else { return Ok(None) };
+            let wanted = in_range(&rows, &self.range);
+            self.rest = Some((rows, wanted));
         }
+    }
+}
+
+impl Stretch {
+    /// The next rows of the stretch; `None` after the last.
+    fn next(&mut self, reader: &ParquetReader, projection: &Projection) -> Result<Option<StoredRows>> {
+        let Some(batch) = self.decoder.next_batch()? else { return Ok(None) };
+        let column = |root: usize| self.roots.binary_search(&root).ok().map(|place| batch.column(place));
+        let keys = match reader.schema().key() {
+            [] => None,
+            key => Some(reader.encode_keys(key.iter().filter_map(|&root| column(root).cloned()).collect())?),
+        };
+        let stats = &reader.groups()[self.group];
+        let rows = self.columns.rows(stats, projection, keys, column, batch.num_rows());
+        rows.map(Some).map_err(|message| reader.bad(message))
     }
 }
 
@@ -126,4 +138,11 @@ impl RowSource for ParquetScan {
             self.rest = None;
         })
     }
+}
+
+/// Which of the rows lie in `range`; all of them in an append-only table.
+fn in_range(rows: &StoredRows, range: &KeyRange) -> Range<usize> {
+    let Some(keys) = rows.keys() else { return 0..rows.len() };
+    let start = range.lower.as_ref().map_or(0, |lower| keys.lower_bound(lower));
+    start..range.upper.as_ref().map_or(rows.len(), |upper| keys.lower_bound(upper)).max(start)
 }

@@ -5,13 +5,11 @@
 //! every byte of a file is under a checksum that is checked before any parser sees it; what was added is what is read.
 #![doc = include_str!("FORMAT.md")]
 
-mod block;
 mod bounds;
 mod groups;
 mod index_blob;
 mod index_builder;
 mod key_index;
-mod narrow;
 mod options;
 mod output;
 mod rows;
@@ -22,7 +20,6 @@ mod verified;
 #[cfg(test)]
 mod tests;
 
-pub use block::{RowBlock, RowCache, RowMarks};
 pub use bounds::ColumnBounds;
 pub use groups::GroupStats;
 pub use options::{ColumnOverride, RowFileOptions, RowFormat, StatsHook, StatsHookFactory};
@@ -30,7 +27,6 @@ pub use rows::{RowBlock, RowCache};
 
 pub(super) use index_blob::{RowIndex, read_blob};
 pub(super) use index_builder::IndexBuilder;
-pub(super) use narrow::{at_most, in_range};
 pub(super) use output::StridedOutput;
 pub(super) use rows::{Projection, StoredRows, find, sequences};
 pub(super) use strides::Strides;
@@ -123,7 +119,7 @@ pub enum RowLookup {
 }
 
 /// The fingerprint of a schema, as an index names it.
-fn fingerprint(schema: &crate::schema::TableSchema) -> u64 {
+pub(super) fn fingerprint(schema: &crate::schema::TableSchema) -> u64 {
     let columns: Vec<String> =
         schema.columns().iter().map(|column| format!("{} {}", column.id, column.field)).collect();
     crate::filter::key_hash(format!("{columns:?} {:?}", schema.key()).as_bytes())
