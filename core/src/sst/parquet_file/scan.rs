@@ -27,8 +27,16 @@ pub struct ParquetScan {
     stretches: VecDeque<(usize, Range<usize>)>,
     /// The stretch that is being decoded, past the cache.
     current: Option<Stretch>,
-    /// Rows that were decoded at once and are handed out in pieces, and which of them are left.
-    rest: Option<(StoredRows, Range<usize>)>,
+    /// Rows that were decoded at once and are handed out in pieces.
+    rest: Option<Rest>,
+}
+
+struct Rest {
+    rows: StoredRows,
+    /// Which of them are left.
+    left: Range<usize>,
+    /// Set if some of the group are to be left out.
+    at_most: Option<Sequence>,
 }
 
 struct Stretch {
@@ -63,12 +71,12 @@ impl ParquetScan {
         }
     }
 
-    /// Decodes some rows, before anything is left out; `None` at the end.
-    fn decode(&mut self) -> Result<Option<StoredRows>> {
+    /// Decodes some rows of a group, before anything is left out; `None` at the end.
+    fn decode(&mut self) -> Result<Option<(usize, StoredRows)>> {
         loop {
             if let Some(stretch) = &mut self.current {
                 match stretch.next(&self.reader, &self.projection)? {
-                    Some(rows) => return Ok(Some(rows)),
+                    Some(rows) => return Ok(Some((stretch.group, rows))),
                     None => self.current = None,
                 }
             }
@@ -91,7 +99,7 @@ impl ParquetScan {
                 self.stretches.pop_front();
             }
             if let Some(rows) = self.reader.page(group, page, &self.projection, Io::Allowed)? {
-                return Ok(Some(rows));
+                return Ok(Some((group, rows)));
             }
         }
     }
@@ -99,18 +107,19 @@ impl ParquetScan {
     /// The next rows that were asked for.
     fn next(&mut self) -> Result<Option<RowChunk>> {
         loop {
-            if let Some((rows, left)) = self.rest.take_if(|(_, left)| left.start < left.end) {
-                let now = left.start..left.end.min(left.start + self.batch_rows);
-                let chunk = rows.chunk(now.clone(), self.at_most, self.reader.path())?;
-                self.rest = Some((rows, now.end..left.end));
-                if chunk.is_some() {
-                    return Ok(chunk);
+            if let Some(rest) = self.rest.as_mut().filter(|rest| !rest.left.is_empty()) {
+                let now = rest.left.start..rest.left.end.min(rest.left.start + self.batch_rows);
+                rest.left.start = now.end;
+                match rest.rows.chunk(now, rest.at_most, self.reader.path())? {
+                    Some(chunk) => return Ok(Some(chunk)),
+                    None => continue,
                 }
-                continue;
             }
-            let Some(rows) = self.decode()? else { return Ok(None) };
-            let wanted = in_range(&rows, &self.range);
-            self.rest = Some((rows, wanted));
+            self.rest = None;
+            let Some((group, rows)) = self.decode()? else { return Ok(None) };
+            let largest = self.reader.groups()[group].largest_sequence;
+            let left = in_range(&rows, &self.range);
+            self.rest = Some(Rest { rows, left, at_most: self.at_most.filter(|&at_most| at_most < largest) });
         }
     }
 }

@@ -5,7 +5,7 @@ use super::super::{Access, Compression, Expected, Io, RowFileSummary, SstIdentit
 use super::{ParquetReader, ParquetWriter};
 use crate::env::{Env, posix};
 use crate::error::Result;
-use crate::iter::{RowChunk, RowSource, Sequences};
+use crate::iter::{RowChunk, Sequences};
 use crate::key::{CollectionId, FileNumber, KeyRange, MAX_SEQUENCE, Sequence};
 use crate::schema::{KeyOptions, TableSchema};
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
