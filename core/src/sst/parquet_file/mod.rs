@@ -6,6 +6,7 @@
 
 mod columns;
 mod decode;
+mod metadata;
 mod properties;
 mod reader;
 mod scan;

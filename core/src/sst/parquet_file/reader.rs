@@ -11,6 +11,7 @@ use super::super::row_file::{
 use super::super::{Io, Properties};
 use super::columns::Columns;
 use super::decode::GroupDecoder;
+use super::metadata::{check_groups, parse_metadata};
 use super::scan::ParquetScan;
 use super::tail::read_tail;
 use crate::env::Env;
@@ -21,10 +22,7 @@ use crate::key::{FileNumber, KeyRange, KeyRows, Sequence};
 use crate::schema::{SchemaId, TableSchema};
 use arrow_array::{ArrayRef, RecordBatch};
 use bytes::Bytes;
-use parquet::DecodeResult;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -69,9 +67,10 @@ impl ParquetReader {
             return Err(bad(format!("checksums of a table end at {}, not at its index", index.strides.end())));
         }
         let strides = std::mem::take(&mut index.strides);
-        let metadata = parse_metadata(Bytes::from(tail).slice(blob_len..), index_offset + blob_len as u64, size_bytes)
+        let behind_index = Bytes::from(tail).slice(blob_len..);
+        let metadata = parse_metadata(behind_index, index_offset + blob_len as u64, size_bytes)
             .map_err(|why| bad(format!("Parquet metadata cannot be decoded: {why}")))?;
-        check_groups(&metadata, &index).map_err(|message| bad(message.to_owned()))?;
+        check_groups(&metadata, &index.groups, index_offset).map_err(|message| bad(message.to_owned()))?;
         // Types are those of the schema, whatever else the Parquet schema could be read as.
         let options = ArrowReaderOptions::new().with_schema(index.schema.stored().clone());
         let metadata = ArrowReaderMetadata::try_new(Arc::new(metadata), options)
@@ -309,30 +308,4 @@ impl Drop for ParquetReader {
         let pages: u64 = self.index.groups.iter().map(|group| group.rows.div_ceil(self.index.page_rows) as u64).sum();
         self.cache.remove_file(self.number(), 0..pages * self.slots());
     }
-}
-
-/// Parses Parquet's footer and offset indexes from the bytes of the file from `offset` to its end, which were verified.
-fn parse_metadata(bytes: Bytes, offset: u64, size: u64) -> std::result::Result<ParquetMetaData, ParquetError> {
-    let mut decoder = ParquetMetaDataPushDecoder::try_new(size)?
-        .with_offset_index_policy(PageIndexPolicy::Required)
-        // Our own index has the bounds of groups and the first keys of pages.
-        .with_column_index_policy(PageIndexPolicy::Skip);
-    decoder.push_range(offset..size, bytes)?;
-    match decoder.try_decode()? {
-        DecodeResult::Data(metadata) => Ok(metadata),
-        _ => Err(ParquetError::General("they are not all behind the index".to_owned())),
-    }
-}
-
-/// Whether Parquet's row groups are those of the index.
-fn check_groups(metadata: &ParquetMetaData, index: &RowIndex) -> std::result::Result<(), &'static str> {
-    let columns = metadata.file_metadata().schema_descr().num_columns();
-    let same = metadata.num_row_groups() == index.groups.len()
-        && metadata.row_groups().iter().zip(&index.groups).all(|(group, stats)| {
-            group.num_rows() == stats.rows as i64 && group.num_columns() == columns
-        });
-    if !same {
-        return Err("Parquet's row groups are not those of the index");
-    }
-    Ok(())
 }

@@ -45,7 +45,9 @@ fn checksum_digits(bytes: &[u8]) -> Option<Range<usize>> {
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
-    let digits = std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    // One way to write each number: a capital letter is damage.
+    let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    let digits = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(is_digit))?;
     u64::from_str_radix(digits, 16).ok()
 }
 

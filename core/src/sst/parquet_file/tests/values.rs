@@ -54,7 +54,7 @@ pub fn array(field: &Field, rows: usize, numbers: &mut Numbers) -> ArrayRef {
     use DataType as T;
     let nulls = field.is_nullable().then(|| (0..rows).map(|_| numbers.below(5) != 0).collect::<NullBuffer>());
     let valid = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
-    let mut lengths = |numbers: &mut Numbers| -> Vec<usize> {
+    let lengths = |numbers: &mut Numbers| -> Vec<usize> {
         (0..rows).map(|row| if valid(row) { numbers.below(4) as usize } else { 0 }).collect()
     };
     match field.data_type() {
