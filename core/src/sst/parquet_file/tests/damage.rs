@@ -50,9 +50,9 @@ fn every_flipped_byte_is_found() {
     let summary = place.write(&schema, &chunks, tiny_pages());
     let wanted = joined(&chunks);
     let whole = std::fs::read(place.path()).unwrap();
-    for expected in [expected_of(&summary), expected()] {
+    for (expected, step) in [(expected_of(&summary), 1), (expected(), 3)] {
         read_all(&place, &schema, &wanted, &expected).unwrap();
-        for offset in 0..whole.len() {
+        for offset in (0..whole.len()).step_by(step) {
             let mut damaged = whole.clone();
             damaged[offset] ^= 1 << (offset % 8);
             std::fs::write(place.path(), &damaged).unwrap();
@@ -128,21 +128,18 @@ fn a_forged_footer_gives_errors_or_data_but_never_a_panic() {
     let start = summary.index_offset as usize;
     let footer_len = u32::from_le_bytes(whole[whole.len() - 8..whole.len() - 4].try_into().unwrap()) as usize;
     let footer = whole.len() - 8 - footer_len;
-    for offset in footer - 200..whole.len() {
-        for bit in [offset % 8] {
-            let mut forged = whole.clone();
-            forged[offset] ^= 1 << bit;
-            let digits = unsealed(&mut forged[start..]);
-            if !digits || tail::seal(&mut forged[start..]).is_err() {
-                continue;
-            }
-            std::fs::write(place.path(), &forged).unwrap();
-            let opened = place.open_at(&place.path(), &schema, &expected());
-            let Ok(reader) = opened else { continue };
-            let _ = scan(&reader, RowFileScan { access: Access::Scan, ..RowFileScan::of(ids(&schema)) });
-            let _ = scan(&reader, RowFileScan::of(ids(&schema)));
-            let _ = reader.verify();
+    for offset in (footer - 200..whole.len()).step_by(5) {
+        let mut forged = whole.clone();
+        forged[offset] ^= 1 << (offset % 8);
+        if !unsealed(&mut forged[start..]) || tail::seal(&mut forged[start..]).is_err() {
+            continue;
         }
+        std::fs::write(place.path(), &forged).unwrap();
+        let opened = place.open_at(&place.path(), &schema, &expected());
+        let Ok(reader) = opened else { continue };
+        let _ = scan(&reader, RowFileScan { access: Access::Scan, ..RowFileScan::of(ids(&schema)) });
+        let _ = scan(&reader, RowFileScan::of(ids(&schema)));
+        let _ = reader.verify();
     }
 }
 
