@@ -8,7 +8,11 @@ mod block_file;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 #[cfg(feature = "arrow")]
+mod ipc_file;
+#[cfg(feature = "arrow")]
 mod row_file;
+#[cfg(feature = "arrow")]
+mod row_formats;
 
 pub use block_file::{Block, Properties, SstCursor, SstReader, SstWriter};
 #[cfg(feature = "arrow")]
@@ -16,6 +20,8 @@ pub use row_file::{
     ColumnBounds, ColumnOverride, GroupStats, RowBlock, RowCache, RowFileExpected, RowFileOptions, RowFileScan,
     RowFileSummary, RowFormat, RowLookup, StatsHook, StatsHookFactory,
 };
+#[cfg(feature = "arrow")]
+pub use row_formats::{RowFileReader, RowFileWriter};
 
 use crate::iter::PinnedBytes;
 use crate::key::{CollectionId, FileNumber, Kind, Sequence};

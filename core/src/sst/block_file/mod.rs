@@ -24,6 +24,8 @@ pub use writer::SstWriter;
 #[cfg(feature = "arrow")]
 pub(super) use block::checksum_at;
 #[cfg(feature = "arrow")]
+pub(super) use codec::Decoder;
+#[cfg(feature = "arrow")]
 pub(super) use output::Output;
 #[cfg(feature = "arrow")]
 pub(super) use properties::HASH_VERSION;

@@ -11,8 +11,8 @@ use super::options::RowFormat;
 use super::strides::Strides;
 use crate::coding::{Reader, put_bytes, put_u32, put_u64, put_varint};
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::Filter;
-use crate::key::KeyRange;
+use crate::filter::{Filter, key_hash};
+use crate::key::{KeyRange, KeyRows};
 use crate::schema::{SchemaId, TableSchema};
 use std::ops::Range;
 use std::path::Path;
@@ -100,6 +100,8 @@ pub struct RowIndex {
     /// A caller's own statistics.
     pub statistics: Vec<(String, Vec<u8>)>,
     keys: KeyIndex,
+    /// Of the encoded keys and groups.
+    rows_checksum: u32,
     /// Where each page lies: its group, and its first row there.
     pages: Vec<(u32, u32)>,
 }
@@ -165,6 +167,7 @@ pub fn read_blob(
         groups: groups(fields[5], &schema).ok_or_else(malformed)?,
         statistics: statistics(fields[6]).ok_or_else(malformed)?,
         keys: KeyIndex::decode(fields[3]).ok_or_else(malformed)?,
+        rows_checksum: crc32fast::hash(&[fields[3], fields[5]].concat()),
         pages: Vec::new(),
         schema,
     };
@@ -278,6 +281,31 @@ impl RowIndex {
             }
         }
         found
+    }
+
+    /// Whether the filter admits all these keys.
+    pub fn admits(&self, keys: Option<&KeyRows>) -> bool {
+        let Some(keys) = keys else { return true };
+        (0..keys.len()).all(|row| self.filter.may_contain(key_hash(keys.bytes(row, &mut [0; 8]))))
+    }
+
+    /// Whether both indexes say the same of the rows: for an index that was built anew from them.
+    pub fn says_the_same_of_rows(&self, other: &Self) -> bool {
+        let (own, others) = (&self.properties, &other.properties);
+        self.rows_checksum == other.rows_checksum
+            && (&own.smallest, own.smallest_sequence) == (&others.smallest, others.smallest_sequence)
+            && (&own.largest, own.largest_sequence) == (&others.largest, others.largest_sequence)
+            && own.multi_version == others.multi_version
+    }
+
+    /// What a reader of this file expects.
+    pub fn expected(&self) -> Expected {
+        Expected {
+            database_id: self.properties.database_id,
+            number: self.properties.number,
+            size_bytes: None,
+            collection: self.properties.collection,
+        }
     }
 
     /// Where a page lies: its group and its rows. Panics if there is no such page.

@@ -47,6 +47,11 @@ impl VerifiedFile {
         self.strides.end()
     }
 
+    /// Where the last stride lies; empty if there is none.
+    pub fn last_stride(&self) -> Range<u64> {
+        self.strides.len().checked_sub(1).map_or(0..0, |last| self.strides.place(last))
+    }
+
     /// Bytes that it holds in memory.
     pub fn resident_bytes(&self) -> usize {
         self.strides.resident_bytes()

@@ -1,0 +1,103 @@
+//! Walks the rows of an Arrow IPC file, batch by batch.
+//!
+//! Made by the reader. Promises: chunks are slices of decoded columns, not copies, unless a snapshot hides some of their rows.
+
+use super::super::row_file::{Projection, RowFileScan, StoredRows};
+use super::super::{Access, Io};
+use super::reader::{IpcFileReader, Wanted};
+use crate::error::{Error, Result};
+use crate::iter::{RowChunk, RowSource};
+use crate::key::{KeyRange, Sequence};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A scan of one file.
+pub struct IpcScan {
+    reader: Arc<IpcFileReader>,
+    projection: Projection,
+    range: KeyRange,
+    at_most: Option<Sequence>,
+    access: Access,
+    batch_rows: usize,
+    /// The groups still to come and the rows that the key index leaves of them, last first.
+    groups: Vec<(usize, Range<usize>)>,
+    current: Option<Current>,
+}
+
+struct Current {
+    rows: StoredRows,
+    /// What is still to be handed out.
+    left: Range<usize>,
+    /// The snapshot, if some row may be beyond it.
+    at_most: Option<Sequence>,
+}
+
+impl IpcScan {
+    /// A scan from its first row. InvalidArgument if it names columns or groups that are not there.
+    pub fn new(reader: Arc<IpcFileReader>, scan: RowFileScan) -> Result<Self> {
+        let index = reader.index();
+        let projection = Projection::new(&index.schema, &scan.columns)?;
+        let mut groups = index.rows_in(&scan.range);
+        if let Some(kept) = &scan.groups {
+            if !kept.is_sorted_by(|a, b| a < b) || kept.last().is_some_and(|last| *last >= index.groups.len()) {
+                return Err(Error::invalid("a scan names groups that the table has not, or not in order"));
+            }
+            groups.retain(|(group, _)| kept.binary_search(group).is_ok());
+        }
+        let at_most = scan.sequences_at_most;
+        groups.retain(|(group, _)| at_most.is_none_or(|at_most| index.groups[*group].smallest_sequence <= at_most));
+        groups.reverse();
+        Ok(Self {
+            reader,
+            projection,
+            range: scan.range,
+            at_most,
+            access: scan.access,
+            batch_rows: scan.batch_rows.max(1),
+            groups,
+            current: None,
+        })
+    }
+
+    fn advance(&mut self) -> Result<Option<RowChunk>> {
+        loop {
+            if let Some(current) = &mut self.current {
+                while !current.left.is_empty() {
+                    let end = current.left.end.min(current.left.start + self.batch_rows);
+                    let rows = current.left.start..end;
+                    current.left.start = end;
+                    if let Some(chunk) = current.rows.chunk(rows, current.at_most, self.reader.path())? {
+                        return Ok(Some(chunk));
+                    }
+                }
+                self.current = None;
+            }
+            let Some((group, pages)) = self.groups.pop() else { return Ok(None) };
+            let wanted = Wanted::new(&self.projection, self.access, Io::Allowed);
+            let Some(rows) = self.reader.group(group, &wanted)? else { return Ok(None) };
+            let left = match rows.keys() {
+                None => 0..rows.len(),
+                Some(keys) => {
+                    let bound = |key: &Option<Vec<u8>>, otherwise| {
+                        key.as_ref().map_or(otherwise, |key| keys.lower_bound(key).clamp(pages.start, pages.end))
+                    };
+                    bound(&self.range.lower, pages.start)..bound(&self.range.upper, pages.end)
+                }
+            };
+            let largest = self.reader.index().groups[group].largest_sequence;
+            let at_most = self.at_most.filter(|at_most| *at_most < largest);
+            self.current = Some(Current { rows, left, at_most });
+        }
+    }
+}
+
+impl RowSource for IpcScan {
+    fn next_chunk(&mut self) -> Result<Option<RowChunk>> {
+        let result = self.advance();
+        if result.is_err() {
+            self.groups.clear();
+            self.current = None;
+        }
+        result
+    }
+}

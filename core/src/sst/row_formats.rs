@@ -1,0 +1,214 @@
+//! One writer and one reader for the files of tables, whatever their format.
+//!
+//! Called by flush, merges, reads, `verify` and `repair`. Promises: what was added is what is read, in either format; damage is an
+//! error that names file and offset. Paths: Parquet `table/<name>/<birth level>/<number>.parquet`, Arrow IPC
+//! `table/<name>/<stamp>/data.arrow` with its index beside it, in a directory of its own.
+
+use super::block_file::Properties;
+use super::ipc_file::{IpcFileReader, IpcFileWriter};
+use super::row_file::{
+    GroupStats, RowCache, RowFileExpected, RowFileOptions, RowFileScan, RowFileSummary, RowFormat, RowIndex, RowLookup,
+};
+use super::{Io, SstIdentity};
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::iter::{RowChunk, RowSource};
+use crate::key::Sequence;
+use crate::schema::{SchemaId, TableSchema};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Writes one file of rows. One thread at a time. A writer that is not finished removes its file, best effort, when it goes; after
+/// an error every later call fails.
+pub struct RowFileWriter(Writer);
+
+enum Writer {
+    Ipc(Box<IpcFileWriter>),
+}
+
+impl RowFileWriter {
+    /// Creates the file at `path`, which must not exist yet, in the format of `options`; its directory must exist, and be empty for
+    /// Arrow IPC. `level` is what the index will say.
+    pub fn create(
+        env: &Env,
+        path: &Path,
+        identity: SstIdentity,
+        schema: Arc<TableSchema>,
+        level: u32,
+        options: RowFileOptions,
+    ) -> Result<Self> {
+        match options.format {
+            RowFormat::Ipc => {
+                let writer = IpcFileWriter::create(env, path, identity, schema, level, &options)?;
+                Ok(Self(Writer::Ipc(Box::new(writer))))
+            }
+            RowFormat::Parquet => Err(without_parquet(path)),
+        }
+    }
+
+    /// Adds rows: all user columns of the schema, in order. InvalidArgument if they are not the table's, or do not come by rising
+    /// key and falling sequence after those before.
+    pub fn add(&mut self, chunk: &RowChunk) -> Result<()> {
+        match &mut self.0 {
+            Writer::Ipc(writer) => writer.add(chunk),
+        }
+    }
+
+    /// Bytes written so far, about: for callers that cut their outputs by size.
+    pub fn size_bytes(&self) -> u64 {
+        match &self.0 {
+            Writer::Ipc(writer) => writer.size_bytes(),
+        }
+    }
+
+    /// Writes what is left and makes the bytes durable. The caller makes the names durable: by syncing the file's directory, and in
+    /// turn the directories above it that are new.
+    pub fn finish(self) -> Result<RowFileSummary> {
+        match self.0 {
+            Writer::Ipc(writer) => writer.finish(),
+        }
+    }
+
+    /// Gives the file up and removes it, best effort: its number is never used again, so a leftover does no harm.
+    pub fn abandon(self) {
+        match self.0 {
+            Writer::Ipc(writer) => writer.abandon(),
+        }
+    }
+}
+
+/// One open file of rows. All methods may be called from any thread.
+pub struct RowFileReader(Reader);
+
+enum Reader {
+    Ipc(Arc<IpcFileReader>),
+}
+
+impl RowFileReader {
+    /// Opens the file, in the format that its name says. It must be the expected one, of a schema that `schemas` knows: anything
+    /// else is Corruption, a later version NotSupported.
+    pub fn open(
+        env: &Env,
+        path: &Path,
+        expected: &RowFileExpected,
+        schemas: &dyn Fn(SchemaId) -> Option<Arc<TableSchema>>,
+        cache: Arc<RowCache>,
+    ) -> Result<Arc<Self>> {
+        let reader = match RowFormat::of_path(path) {
+            Some(RowFormat::Ipc) => Reader::Ipc(IpcFileReader::open(env, path, expected, schemas, cache)?),
+            Some(RowFormat::Parquet) => return Err(without_parquet(path)),
+            None => return Err(Error::invalid("file whose name says no format of tables").in_file(path)),
+        };
+        Ok(Arc::new(Self(reader)))
+    }
+
+    fn index(&self) -> &RowIndex {
+        match &self.0 {
+            Reader::Ipc(reader) => reader.index(),
+        }
+    }
+
+    /// The format.
+    pub fn format(&self) -> RowFormat {
+        self.index().format
+    }
+
+    /// How many rows it holds: versions and deletes, not keys.
+    pub fn rows(&self) -> u64 {
+        self.index().properties.entries
+    }
+
+    /// How many of them are deletes.
+    pub fn tombstones(&self) -> u64 {
+        self.index().properties.tombstones
+    }
+
+    /// The schema of its rows.
+    pub fn schema(&self) -> &Arc<TableSchema> {
+        &self.index().schema
+    }
+
+    /// Who made it from what, and its counts.
+    pub fn properties(&self) -> &Properties {
+        &self.index().properties
+    }
+
+    /// The level that it was written for.
+    pub fn birth_level(&self) -> u32 {
+        self.index().level
+    }
+
+    /// A caller's own statistics, by name, as its hook left them.
+    pub fn statistics(&self) -> &[(String, Vec<u8>)] {
+        &self.index().statistics
+    }
+
+    /// Its row groups or batches in order, for planning.
+    pub fn groups(&self) -> &[GroupStats] {
+        &self.index().groups
+    }
+
+    /// Whether each key has one version, and it is a put.
+    pub fn is_plain(&self) -> bool {
+        self.index().is_plain()
+    }
+
+    /// False if no row has the key with this [`key_hash`](crate::filter::key_hash). True in an append-only table.
+    pub fn may_contain(&self, hash: u64) -> bool {
+        self.index().filter.may_contain(hash)
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        match &self.0 {
+            Reader::Ipc(reader) => reader.path(),
+        }
+    }
+
+    /// Bytes on disk, what lies beside it included.
+    pub fn size_bytes(&self) -> u64 {
+        match &self.0 {
+            Reader::Ipc(reader) => reader.size_bytes(),
+        }
+    }
+
+    /// The checksum that the manifest keeps.
+    pub fn checksum(&self) -> u32 {
+        match &self.0 {
+            Reader::Ipc(reader) => reader.checksum(),
+        }
+    }
+
+    /// Bytes that it holds in memory while it is open, outside the cache.
+    pub fn resident_bytes(&self) -> usize {
+        match &self.0 {
+            Reader::Ipc(reader) => reader.resident_bytes(),
+        }
+    }
+
+    /// The rows that `scan` asks for, in the order of the file.
+    pub fn scan(&self, scan: RowFileScan) -> Result<Box<dyn RowSource>> {
+        match &self.0 {
+            Reader::Ipc(reader) => reader.scan(scan),
+        }
+    }
+
+    /// The newest version of the encoded `key` at or below `snapshot`, with the columns of these ids. InvalidArgument in an
+    /// append-only table.
+    pub fn get(&self, key: &[u8], snapshot: Sequence, columns: &[u32], io: Io) -> Result<RowLookup> {
+        match &self.0 {
+            Reader::Ipc(reader) => reader.get(key, snapshot, columns, io),
+        }
+    }
+
+    /// Checks every byte, from disk, and that the index is true of the rows. Takes as long as reading the file twice.
+    pub fn verify(&self) -> Result<()> {
+        match &self.0 {
+            Reader::Ipc(reader) => reader.verify(),
+        }
+    }
+}
+
+fn without_parquet(path: &Path) -> Error {
+    Error::new(ErrorKind::NotSupported, "this library was built without Parquet").in_file(path)
+}
