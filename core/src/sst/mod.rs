@@ -5,10 +5,10 @@
 //! parsed; damage is an error that names file and offset.
 
 mod block_file;
-#[cfg(feature = "parquet")]
-mod parquet_file;
 #[cfg(feature = "arrow")]
 mod ipc_file;
+#[cfg(feature = "parquet")]
+mod parquet_file;
 #[cfg(feature = "arrow")]
 mod row_file;
 #[cfg(feature = "arrow")]

@@ -4,11 +4,11 @@
 //! open and stay in memory; decoded pages come through the cache. Promises: a lookup decodes at most one page of the key's
 //! columns for a key with one version, one page of each column asked for if the key is there, and nothing if the filter denies it.
 
+use super::super::Io;
 use super::super::row_file::{
-    GroupStats, Projection, RowBlock, RowCache, RowFileExpected, RowFileScan, RowIndex, RowLookup, StoredRows, VerifiedFile,
-    read_blob,
+    GroupStats, Projection, RowBlock, RowCache, RowFileExpected, RowFileScan, RowFormat, RowIndex, RowLookup,
+    StoredRows, VerifiedFile, read_blob,
 };
-use super::super::{Io, Properties};
 use super::columns::Columns;
 use super::decode::GroupDecoder;
 use super::metadata::{check_groups, parse_metadata};
@@ -63,6 +63,9 @@ impl ParquetReader {
         let tail_checksum = crc32fast::hash(&tail);
         let (mut index, blob_len) = read_blob(&tail, (path, index_offset), &expected.file, schemas)?;
         let bad = |message: String| Error::corruption(path, index_offset, message);
+        if index.format != RowFormat::Parquet {
+            return Err(bad("index of a table in another format".to_owned()));
+        }
         if index.strides.end() != index_offset {
             return Err(bad(format!("checksums of a table end at {}, not at its index", index.strides.end())));
         }
@@ -122,7 +125,13 @@ impl ParquetReader {
 
     /// The rows of one page of a group, from the cache, or from disk into the cache; `None` if something is not cached and must
     /// not be read.
-    pub(super) fn page(&self, group: usize, page: usize, projection: &Projection, io: Io) -> Result<Option<StoredRows>> {
+    pub(super) fn page(
+        &self,
+        group: usize,
+        page: usize,
+        projection: &Projection,
+        io: Io,
+    ) -> Result<Option<StoredRows>> {
         let (schema, stats) = (&self.index.schema, &self.index.groups[group]);
         let columns = Columns::new(schema, stats, projection);
         let keys_slot = self.slots() as usize - 1;
@@ -168,7 +177,11 @@ impl ParquetReader {
 
     /// The encoded keys of rows with these key columns.
     pub(super) fn encode_keys(&self, columns: Vec<ArrayRef>) -> Result<KeyRows> {
-        self.index.schema.key_codec().encode(&columns).map_err(|why| self.bad(&format!("keys of a table: {}", why.message())))
+        self.index
+            .schema
+            .key_codec()
+            .encode(&columns)
+            .map_err(|why| self.bad(&format!("keys of a table: {}", why.message())))
     }
 
     fn cached(&self, group: usize, page: usize, slot: usize) -> Option<Arc<RowBlock>> {
@@ -231,13 +244,9 @@ impl ParquetReader {
         Error::corruption(self.path(), 0, message)
     }
 
-    pub(super) fn index(&self) -> &RowIndex {
+    /// What the index says.
+    pub fn index(&self) -> &RowIndex {
         &self.index
-    }
-
-    /// What the file says about itself.
-    pub fn properties(&self) -> &Properties {
-        &self.index.properties
     }
 
     /// The schema of its rows.
@@ -250,33 +259,12 @@ impl ParquetReader {
         &self.index.groups
     }
 
-    /// A caller's own statistics, as they were stored.
-    pub fn statistics(&self) -> &[(String, Vec<u8>)] {
-        &self.index.statistics
-    }
-
-    /// How many rows it holds: versions and deletes.
-    pub fn rows(&self) -> u64 {
-        self.index.properties.entries
-    }
-
-    /// How many of them are deletes.
-    pub fn tombstones(&self) -> u64 {
-        self.index.properties.tombstones
-    }
-
-    /// Whether each key has one version, and it is a put.
-    pub fn is_plain(&self) -> bool {
-        self.index.is_plain()
-    }
-
     /// Where the file lies.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// The file's number.
-    pub fn number(&self) -> FileNumber {
+    fn number(&self) -> FileNumber {
         self.index.properties.number
     }
 

@@ -76,7 +76,8 @@ pub fn read_tail(file: &dyn File, size: u64, known: Option<(u64, u32)>) -> Resul
     };
     let footer = read(file, footer_start..end)?;
     let digits = checksum_digits(&footer).ok_or_else(|| bad(footer_start, "Parquet footer of no row file of ours"))?;
-    let place = hexadecimal(&footer[digits.start - OFFSET_DIGITS..digits.start]).filter(|&offset| offset <= footer_start);
+    let place =
+        hexadecimal(&footer[digits.start - OFFSET_DIGITS..digits.start]).filter(|&offset| offset <= footer_start);
     let (Some(offset), Some(checksum)) = (place, hexadecimal(&footer[digits.clone()])) else {
         return Err(bad(footer_start, "Parquet footer with a wrong place of its tail"));
     };

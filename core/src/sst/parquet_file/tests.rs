@@ -1,6 +1,8 @@
 //! Whole files: written, read back, looked up, read by the Parquet crate's own reader, damaged.
 
-use super::super::row_file::{ColumnOverride, RowCache, RowFileExpected, RowFileOptions, RowFileScan, RowFormat, RowLookup};
+use super::super::row_file::{
+    ColumnOverride, RowCache, RowFileExpected, RowFileOptions, RowFileScan, RowFormat, RowLookup,
+};
 use super::super::{Access, Compression, Expected, Io, RowFileSummary, SstIdentity};
 use super::{ParquetReader, ParquetWriter};
 use crate::env::{Env, posix};
@@ -51,7 +53,12 @@ impl Place {
         self.open_at(&self.path(), schema, &expected()).unwrap()
     }
 
-    fn open_at(&self, path: &Path, schema: &Arc<TableSchema>, expected: &RowFileExpected) -> Result<Arc<ParquetReader>> {
+    fn open_at(
+        &self,
+        path: &Path,
+        schema: &Arc<TableSchema>,
+        expected: &RowFileExpected,
+    ) -> Result<Arc<ParquetReader>> {
         let schemas = |id| (id == schema.id()).then(|| schema.clone());
         ParquetReader::open(&self.env, path, expected, &schemas, self.cache.clone())
     }
@@ -92,7 +99,12 @@ fn table(fields: Vec<Field>, key: &[&str]) -> Arc<TableSchema> {
 }
 
 /// Rows of `schema` with these columns; keys are made of them.
-fn chunk(schema: &TableSchema, columns: Vec<ArrayRef>, sequences: Sequences, deletes: Option<BooleanBuffer>) -> RowChunk {
+fn chunk(
+    schema: &TableSchema,
+    columns: Vec<ArrayRef>,
+    sequences: Sequences,
+    deletes: Option<BooleanBuffer>,
+) -> RowChunk {
     let fields: Vec<_> = schema.stored().fields().iter().take(columns.len()).cloned().collect();
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
     let keys = schema.is_keyed().then(|| {

@@ -70,7 +70,9 @@ fn a_file_cut_short_or_grown_is_found() {
     let summary = place.write(&schema, &chunks, tiny_pages());
     let wanted = joined(&chunks);
     let whole = std::fs::read(place.path()).unwrap();
-    for expected in [expected_of(&summary), expected(), RowFileExpected { file: expected().file, ..expected_of(&summary) }] {
+    for expected in
+        [expected_of(&summary), expected(), RowFileExpected { file: expected().file, ..expected_of(&summary) }]
+    {
         for len in (0..whole.len()).step_by(7) {
             std::fs::write(place.path(), &whole[..len]).unwrap();
             assert_names(&read_all(&place, &schema, &wanted, &expected).expect_err("nobody noticed"), &place);
@@ -94,7 +96,8 @@ fn another_file_or_another_schema_is_not_taken_for_this_one() {
         change(&mut wrong.file);
         assert_names(&place.open_at(&place.path(), &schema, &wrong).err().unwrap(), &place);
     }
-    let other = table(vec![Field::new("id", DataType::Int64, false), Field::new("tags", DataType::Utf8, true)], &["id"]);
+    let other =
+        table(vec![Field::new("id", DataType::Int64, false), Field::new("tags", DataType::Utf8, true)], &["id"]);
     assert_names(&place.open_at(&place.path(), &other, &expected()).err().unwrap(), &place);
     let none = ParquetReader::open(&place.env, &place.path(), &expected(), &|_| None, place.cache.clone());
     assert_names(&none.err().unwrap(), &place);

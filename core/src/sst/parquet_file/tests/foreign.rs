@@ -28,7 +28,8 @@ fn column<'a>(metadata: &'a ParquetMetaData, group: usize, path: &str) -> &'a Co
 
 /// A keyed table whose key is its second column, behind a nested one, so that roots and leaves are numbered apart.
 fn by_name() -> (Arc<TableSchema>, Vec<RowChunk>) {
-    let pair = DataType::Struct(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)].into());
+    let pair =
+        DataType::Struct(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)].into());
     let fields = vec![
         Field::new("pair", pair, true),
         Field::new("name", DataType::Utf8, false),
@@ -115,8 +116,14 @@ fn what_the_footer_promises_is_true() {
         pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone()).unwrap_or_default()
     };
     assert_eq!(value("sstore.key"), "name");
-    assert_eq!((value("sstore.rows"), value("sstore.deletes"), value("sstore.max_seq")), ("2500".into(), "0".into(), "50".into()));
-    assert_eq!((value("sstore.table_id"), value("sstore.schema_id"), value("sstore.level")), ("2".into(), "1".into(), "1".into()));
+    assert_eq!(
+        (value("sstore.rows"), value("sstore.deletes"), value("sstore.max_seq")),
+        ("2500".into(), "0".into(), "50".into())
+    );
+    assert_eq!(
+        (value("sstore.table_id"), value("sstore.schema_id"), value("sstore.level")),
+        ("2".into(), "1".into(), "1".into())
+    );
     assert!(!value("ARROW:schema").is_empty());
 }
 
@@ -141,7 +148,8 @@ fn keys_that_parquet_orders_otherwise_promise_no_order_and_single_keys_of_any_ty
         let schema = table(fields, key);
         let place = Place::new();
         let mut numbers = super::values::Numbers(1);
-        let columns = schema.columns().iter().map(|column| super::values::array(&column.field, 1, &mut numbers)).collect();
+        let columns =
+            schema.columns().iter().map(|column| super::values::array(&column.field, 1, &mut numbers)).collect();
         place.write(&schema, &[chunk(&schema, columns, Sequences::Same(1), None)], small_pages());
         let reader = open(&place);
         let group = reader.metadata().row_group(0);
@@ -153,7 +161,13 @@ fn keys_that_parquet_orders_otherwise_promise_no_order_and_single_keys_of_any_ty
     assert_eq!(sorting(vec![field("a", DataType::Utf8), field("f", DataType::Float32)], &["a", "f"]), (1, false));
     assert_eq!(sorting(vec![field("a", DataType::Utf8)], &[]), (0, false));
     assert_eq!(sorting(vec![field("b", DataType::Boolean)], &["b"]), (2, false));
-    for data_type in [DataType::Int16, DataType::Date32, DataType::Decimal128(30, 3), DataType::FixedSizeBinary(4), DataType::Utf8View] {
+    for data_type in [
+        DataType::Int16,
+        DataType::Date32,
+        DataType::Decimal128(30, 3),
+        DataType::FixedSizeBinary(4),
+        DataType::Utf8View,
+    ] {
         assert_eq!(sorting(vec![field("k", data_type.clone())], &["k"]), (2, true), "{data_type}");
     }
 }

@@ -17,7 +17,8 @@ fn every_type(key: &[&str], lens: &[usize]) -> (Arc<TableSchema>, Vec<RowChunk>)
     let mut start = 0;
     let mut chunks = Vec::new();
     for &len in lens {
-        let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values((start..start + len).map(|n| n as i64 * 2)))];
+        let mut columns: Vec<ArrayRef> =
+            vec![Arc::new(Int64Array::from_iter_values((start..start + len).map(|n| n as i64 * 2)))];
         for column in &schema.columns()[1..] {
             columns.push(sliced(&column.field, 3, len, &mut numbers));
         }

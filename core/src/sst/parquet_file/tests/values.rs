@@ -38,12 +38,19 @@ pub fn types() -> Vec<DataType> {
         types.extend([T::Timestamp(unit, None), T::Timestamp(unit, Some("Europe/Berlin".into())), T::Duration(unit)]);
     }
     types.extend([T::Interval(IntervalUnit::YearMonth), T::Interval(IntervalUnit::DayTime)]);
-    types.extend([T::Decimal32(9, 2), T::Decimal64(18, 3), T::Decimal128(5, 2), T::Decimal128(38, 10), T::Decimal256(76, 5)]);
+    types.extend([
+        T::Decimal32(9, 2),
+        T::Decimal64(18, 3),
+        T::Decimal128(5, 2),
+        T::Decimal128(38, 10),
+        T::Decimal256(76, 5),
+    ]);
     types.extend([T::Utf8, T::LargeUtf8, T::Utf8View, T::Binary, T::LargeBinary, T::BinaryView, T::FixedSizeBinary(7)]);
     types.extend([T::List(item(T::Int32)), T::LargeList(item(T::Utf8)), T::FixedSizeList(item(T::Float64), 3)]);
     types.push(T::Struct(vec![field("a", T::Int64, false), field("b", T::Utf8View, true)].into()));
     types.push(T::Map(field("entries", pair(T::Int64), false), false));
-    let inner = T::Struct(vec![field("tags", T::List(item(T::Utf8)), true), field("n", T::Decimal128(20, 2), true)].into());
+    let inner =
+        T::Struct(vec![field("tags", T::List(item(T::Utf8)), true), field("n", T::Decimal128(20, 2), true)].into());
     types.push(T::List(item(inner.clone())));
     types.push(T::Map(field("entries", pair(T::List(item(inner))), false), false));
     types
@@ -114,7 +121,9 @@ pub fn array(field: &Field, rows: usize, numbers: &mut Numbers) -> ArrayRef {
             let pairs = StructArray::new(fields.clone(), children, None);
             Arc::new(MapArray::new(entries.clone(), OffsetBuffer::from_lengths(lengths), pairs, nulls, *sorted))
         }
-        T::Date64 => numbers_of(field.data_type(), rows, nulls, |numbers| 86_400_000 * numbers.below(9000) as i128, numbers),
+        T::Date64 => {
+            numbers_of(field.data_type(), rows, nulls, |numbers| 86_400_000 * numbers.below(9000) as i128, numbers)
+        }
         data_type => numbers_of(data_type, rows, nulls, |numbers| numbers.below(20_000) as i128 - 10_000, numbers),
     }
 }
