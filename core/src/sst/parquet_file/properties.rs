@@ -88,6 +88,11 @@ fn column_properties(
             .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path.clone(), sorted_encoding(column.physical_type()));
+    } else if matches!(schema.stored().field(root).data_type(), DataType::Timestamp(..)) {
+        // Times mostly differ from each other, and rise.
+        builder = builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path.clone(), sorted_encoding(column.physical_type()));
     } else if !matches!(column.physical_type(), PhysicalType::BYTE_ARRAY | PhysicalType::FIXED_LEN_BYTE_ARRAY) {
         builder = builder.set_column_dictionary_page_size_limit(path.clone(), NUMBER_DICTIONARY_BYTES);
     }

@@ -157,6 +157,8 @@ impl ParquetReader {
             roots.sort_unstable();
             roots.dedup();
             let batch = self.decode_page(group, page, &roots)?;
+            let fresh = |root| roots.binary_search(&root).ok().map(|place| batch.column(place));
+            columns.check(fresh).map_err(|message| self.bad(message))?;
             let column = |root: &usize| roots.binary_search(root).ok().map(|place| batch.column(place).clone());
             if lacks_keys {
                 let fresh = self.encode_keys(schema.key().iter().filter_map(column).collect())?;
