@@ -1,3 +1,5 @@
+//! Stretches of chunks with columns of many types, put together.
+
 use super::*;
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::{BooleanArray, Int64Array, ListArray, NullArray, StringArray, StructArray};
