@@ -131,7 +131,6 @@ impl Object for ErrorObject {
     type Opaque = sstore_error;
     const TYPE: u8 = 1;
     const NAME: &'static str = "error";
-    const PROMPT: bool = false;
 }
 
 /// Text for C: a NUL inside would cut it short, so it is replaced.
