@@ -2,7 +2,7 @@
 //! Rust interface.
 //!
 //! Both sides have a database of their own with the same few keys, small enough for the processor's caches. They take turns of
-//! 10,000 calls (writes: 1,000), and which one begins alternates, so that whatever slows the machine down slows both. The figure is the median
+//! 10,000 calls (of 1,000 where a call takes long), and which one begins alternates, so that whatever slows the machine down slows both. The figure is the median
 //! of the differences of neighbouring turns. `scripts/boundary` runs this under callgrind too and counts instructions: each side
 //! of each operation is a function of its own that is never inlined.
 //!
@@ -31,8 +31,9 @@ struct Turns {
 const READS: Turns = Turns { turns: 30, calls: 10_000 };
 /// With `--quick`; `scripts/boundary`, which counts instructions, divides by it.
 const QUICK_TURNS: usize = 3;
-/// Writes use memory up, and some turns pay for pages and segments: short turns keep that out of most of them.
-const WRITES: Turns = Turns { turns: 100, calls: 1_000 };
+/// Writes use memory up, and some turns pay for pages and segments; long calls make long turns, which other programs interrupt:
+/// short turns keep that out of most of them.
+const SHORT: Turns = Turns { turns: 100, calls: 1_000 };
 /// Entries asked for by one call of an iterator.
 const BATCH: usize = 10;
 /// What a call may cost more than in Rust, in nanoseconds.
@@ -529,10 +530,10 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
         c.family = null_mut();
         rows.extend(compare(plan, "iterator next", 1.0, READS, (rust, Rust::next), (c, ThroughC::next))?);
         let batches = "iterator next_batch of 10";
-        rows.extend(compare(plan, batches, 1.0, READS, (rust, Rust::next_batch), (c, ThroughC::next_batch))?);
-        rows.extend(compare(plan, "put", 1.0, WRITES, (rust, Rust::put), (c, ThroughC::put))?);
+        rows.extend(compare(plan, batches, 1.0, SHORT, (rust, Rust::next_batch), (c, ThroughC::next_batch))?);
+        rows.extend(compare(plan, "put", 1.0, SHORT, (rust, Rust::put), (c, ThroughC::put))?);
         let write = "write of a batch of 1";
-        rows.extend(compare(plan, write, 1.0, WRITES, (rust, Rust::write), (c, ThroughC::write))?);
+        rows.extend(compare(plan, write, 1.0, SHORT, (rust, Rust::write), (c, ThroughC::write))?);
         Ok(rows)
     });
     std::fs::remove_dir_all(&path)?;
