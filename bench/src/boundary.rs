@@ -190,16 +190,6 @@ impl<'a> Rust<'a> {
 
     #[inline(never)]
     fn get_into(&mut self, calls: usize) -> Result<()> {
-        self.get_all(calls)
-    }
-
-    #[inline(never)]
-    fn get_named(&mut self, calls: usize) -> Result<()> {
-        self.get_all(calls)
-    }
-
-    #[inline(always)]
-    fn get_all(&mut self, calls: usize) -> Result<()> {
         let (options, mut buffer) = (ReadOptions::default(), [0; VALUE_BYTES]);
         for key in self.work.keys(calls) {
             let len = self.db.get_into(self.family, key, &mut buffer, &options)?;
@@ -346,16 +336,6 @@ impl<'a> ThroughC<'a> {
 
     #[inline(never)]
     fn get_into(&mut self, calls: usize) -> Result<()> {
-        self.get_all(calls)
-    }
-
-    #[inline(never)]
-    fn get_named(&mut self, calls: usize) -> Result<()> {
-        self.get_all(calls)
-    }
-
-    #[inline(always)]
-    fn get_all(&mut self, calls: usize) -> Result<()> {
         let (mut buffer, mut len) = ([0u8; VALUE_BYTES], 0);
         for key in self.work.keys(calls) {
             let error = &raw mut self.error;
@@ -526,7 +506,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
         rows.extend(compare(plan, pinned, 2.0, READS, (rust, Rust::get_pinned), (c, ThroughC::get_pinned))?);
         c.family = c.named;
         let named = "get into a buffer, a family given";
-        rows.extend(compare(plan, named, 1.0, READS, (rust, Rust::get_named), (c, ThroughC::get_named))?);
+        rows.extend(compare(plan, named, 1.0, READS, (rust, Rust::get_into), (c, ThroughC::get_into))?);
         c.family = null_mut();
         rows.extend(compare(plan, "iterator next", 1.0, READS, (rust, Rust::next), (c, ThroughC::next))?);
         let batches = "iterator next_batch of 10";
