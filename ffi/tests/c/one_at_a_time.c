@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { THREADS = 3, ENTRIES = 1000, STEPS = 20000, LIVES = 200 };
+enum { THREADS = 3, ENTRIES = 1000, STEPS = 5000, LIVES = 100 };
 
 static sstore_db *db;
 static sstore_iterator *iterator;
