@@ -1,6 +1,6 @@
 //! The engine's mutex: the standard library's, without poisoning.
 //!
-//! Why not `parking_lot`, as elsewhere in this workspace: it keeps the queues of all its waiting threads in one table of the
+//! Why not `parking_lot`: it keeps the queues of all its waiting threads in one table of the
 //! process, and a thread-local with a destructor beside each. A forked child inherits the table with the entries of threads
 //! that it does not have, and a wake-up meant for one of its own threads can go to such an entry and be lost. The standard
 //! mutex waits on its own word alone, so a child that opens a database of its own is safe; and it leaves nothing behind at
