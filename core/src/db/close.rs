@@ -5,6 +5,7 @@ use super::core::{CLOSED, CLOSING, Core, OPEN, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::CollectionId;
 use crate::observe::FlushReason;
+use crate::version::VersionEdit;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -108,7 +109,8 @@ impl Core {
         if let Some(mut log) = log
             && !self.health.is_poisoned()
         {
-            result = log.close();
+            // Only once the END record is durable: the edit says how long the log is, so that a shorter one is found out.
+            result = log.close().and_then(|()| self.append_edit(&mut self.install.lock(), VersionEdit::new()));
         }
         self.install.lock().manifest = None;
         self.state.store(CLOSED, Ordering::SeqCst);

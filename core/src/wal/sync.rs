@@ -4,7 +4,7 @@
 //! again. So many threads share one fdatasync, and a lone thread never waits for another.
 
 use super::Log;
-use super::segment::Segment;
+use super::segment::{SEGMENT_HEADER_BYTES, Segment};
 use crate::error::Result;
 use crate::key::Sequence;
 use std::sync::Arc;
@@ -48,13 +48,29 @@ impl Log {
             let synced = self.sync_segments(segments);
             synced.map_err(|error| self.poison(error))
         });
-        self.state.lock().syncing = false;
+        {
+            let mut state = self.state.lock();
+            state.syncing = false;
+            if let Ok(end) = outcome
+                && let Some(synced) = segments.last()
+                && let Some(next) = state.segments.iter().find(|segment| segment.number > synced.number)
+                && synced.end() == end
+            {
+                // The writer moved on meanwhile: no record of the segment can tell that all of it is durable.
+                next.durable.fetch_max(SEGMENT_HEADER_BYTES, Ordering::AcqRel);
+            }
+        }
         self.synced.ring();
-        outcome
+        // Rung once: from then on the helper looks by itself, until the log is idle.
+        if outcome.is_ok() && !self.untold.swap(true, Ordering::SeqCst) {
+            self.wanted.ring();
+        }
+        outcome.map(drop)
     }
 
-    fn sync_segments(&self, segments: &[Arc<Segment>]) -> Result<()> {
-        let Some((active, closed)) = segments.split_last() else { return Ok(()) };
+    /// Gives the offset in the last one up to which all is durable.
+    fn sync_segments(&self, segments: &[Arc<Segment>]) -> Result<u64> {
+        let Some((active, closed)) = segments.split_last() else { return Ok(0) };
         for segment in closed {
             segment.file.sync_data()?;
             segment.synced.store(true, Ordering::Release);
@@ -65,6 +81,6 @@ impl Log {
         active.file.sync_data()?;
         active.durable.store(end, Ordering::Release);
         self.durable.fetch_max(last_sequence, Ordering::AcqRel);
-        Ok(())
+        Ok(end)
     }
 }

@@ -45,7 +45,7 @@ fn a_segment_that_is_ready_too_late_is_not_used_after_its_successor() {
     assert!(late.lock().is_none(), "the late segment was offered");
 
     let mut sequences = Vec::new();
-    let outcome = replay(&env, dir, 7, 1, FileNumber(1), 0, RecoveryMode::Absolute, &mut |record| {
+    let outcome = replay(&env, dir, 7, 1, FileNumber(1), None, RecoveryMode::Absolute, &mut |record| {
         sequences.push(record.first_sequence);
         Ok(())
     });
