@@ -48,27 +48,30 @@ impl Log {
             let synced = self.sync_segments(segments);
             synced.map_err(|error| self.poison(error))
         });
-        {
-            let mut state = self.state.lock();
-            state.syncing = false;
-            if let Ok(end) = outcome
-                && let Some(synced) = segments.last()
-                && let Some(next) = state.segments.iter().find(|segment| segment.number > synced.number)
-                && synced.end() == end
-            {
-                // The writer moved on meanwhile: no record of the segment can tell that all of it is durable.
-                next.durable.fetch_max(SEGMENT_HEADER_BYTES, Ordering::AcqRel);
-            }
+        if let (Ok(end), Some(active)) = (&outcome, segments.last()) {
+            self.pass_on(active, *end);
         }
+        self.state.lock().syncing = false;
         self.synced.ring();
-        // Rung once: from then on the helper looks by itself, until the log is idle.
+        // Once: from then on the helper looks by itself, until the log is idle.
         if outcome.is_ok() && !self.untold.swap(true, Ordering::SeqCst) {
             self.wanted.ring();
         }
         outcome.map(drop)
     }
 
-    /// Gives the offset in the last one up to which all is durable.
+    /// `synced` is durable up to `end`. If the writer has ended it there meanwhile, no record in it can tell so: the next segment's do.
+    pub(super) fn pass_on(&self, synced: &Segment, end: u64) {
+        let state = self.state.lock();
+        let next = state.segments.iter().find(|segment| segment.number > synced.number);
+        if let Some(next) = next
+            && synced.end() == end
+        {
+            next.durable.fetch_max(SEGMENT_HEADER_BYTES, Ordering::AcqRel);
+        }
+    }
+
+    /// Syncs what there is to sync. Gives the offset in the last one up to which all is durable.
     fn sync_segments(&self, segments: &[Arc<Segment>]) -> Result<u64> {
         let Some((active, closed)) = segments.split_last() else { return Ok(0) };
         for segment in closed {
