@@ -6,7 +6,7 @@ use crate::env::executor::SeededRuntime;
 use crate::env::fault::{Effect, FaultFileSystem, Rule};
 use crate::env::mem::MemFileSystem;
 use crate::env::mem::crash::{AllKept, AllLost, CrashChoice, RandomPages, RandomSectors, Torn, Zeroed};
-use crate::env::{Call, FileSystem};
+use crate::env::{Call, FileSystem, Runtime};
 use crate::error::ErrorKind;
 use crate::record::{RecordHeader, RecordKind, payload_checksum, put_record};
 
@@ -316,8 +316,10 @@ fn crash_everywhere(backend: LogBackend) {
     let files = MemFileSystem::new();
     let runtime = SeededRuntime::new(9);
     let env = Env { files: files.clone(), runtime: runtime.clone() };
-    let (mut writer, log) = create_in(&env, dir(), backend);
-    let (bell, task) = log.helper(Box::new(|| ()));
+    let (writer, log) = create_in(&env, dir(), backend);
+    let writer = Arc::new(Mutex::new(writer));
+    let marking = writer.clone();
+    let (bell, task) = log.helper(Box::new(move || marking.lock().mark().unwrap()));
     let _handle = env.runtime.spawn("log", bell, task).unwrap();
     // The directory's own name is its maker's concern.
     files.sync_dir(Path::new("/db")).unwrap();
@@ -328,7 +330,7 @@ fn crash_everywhere(backend: LogBackend) {
     // And up to where the log knew itself durable.
     let mut history = vec![(created_at, 0, 0, log.durable_position())];
     for sequence in 1..=60 {
-        append(&mut writer, sequence, len_of(sequence)).unwrap();
+        append(&mut writer.lock(), sequence, len_of(sequence)).unwrap();
         let (_, _, synced, _) = history[history.len() - 1];
         history.push((files.op_count(), sequence, synced, log.durable_position()));
         if sequence % 9 == 0 {
@@ -338,11 +340,15 @@ fn crash_everywhere(backend: LogBackend) {
         if sequence % 25 == 0 {
             runtime.run_some();
         }
-        if sequence == 40 {
-            writer.switch_segment().unwrap();
+        if sequence % 21 < 2 {
+            // Idle: after a sync, after more records, and with nothing new.
+            runtime.sleep(std::time::Duration::from_secs(3));
+        }
+        if sequence == 40 || sequence == 54 {
+            writer.lock().switch_segment().unwrap();
         }
     }
-    writer.close().unwrap();
+    writer.lock().close().unwrap();
     let mut torn = 0;
     let images = files.take_images();
     assert!(images.len() > 80);
