@@ -37,8 +37,8 @@ impl Db {
     }
 
     /// Closes the database. With iterators or snapshots open, and without `force`, the call fails with Busy, says what is open,
-    /// and changes nothing. After an error of the final flush the database is closed all the same, unless the error is TimedOut:
-    /// everything logged is safe. Every later call answers Closed.
+    /// and changes nothing. After an error of the final flush, or of the manifest's last edit, the database is closed all the same,
+    /// unless the error is TimedOut: everything logged is safe. Every later call answers Closed.
     pub fn close(&self, options: &CloseOptions) -> Result<()> {
         self.handle.core.check()?;
         self.handle.core.shut_down(options)

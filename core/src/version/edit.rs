@@ -276,7 +276,7 @@ impl Change {
             tag::LOG_DURABLE => {
                 Self::LogDurable(LogPosition { segment: FileNumber(varint(body)?), offset: varint(body)? })
             }
-            SKIPPABLE_TAGS.. => return Ok(None),
+            skippable if skippable >= SKIPPABLE_TAGS => return Ok(None),
             _ => return Err(Undecodable::Unknown("a change of an unknown kind")),
         }))
     }

@@ -30,6 +30,18 @@ impl Log {
         }
     }
 
+    /// Returns when all that was stored before the call is durable, whether it has a sequence or not. Errors as of [`sync`](Self::sync).
+    pub(super) fn sync_all(&self) -> Result<()> {
+        loop {
+            let seen = self.synced.count();
+            self.check_poison()?;
+            if let Some(segments) = self.begin_sync() {
+                return self.lead(&segments);
+            }
+            self.env.runtime.wait(&self.synced, seen, None);
+        }
+    }
+
     /// The segments that have something to sync, oldest first, the active one last; `None` if a sync is in flight.
     fn begin_sync(&self) -> Option<Vec<Arc<Segment>>> {
         let mut state = self.state.lock();

@@ -387,6 +387,39 @@ fn a_power_cut_leaves_a_prefix_with_all_that_was_synced() {
     crash_everywhere(LogBackend::Write);
 }
 
+/// The END record says that everything before it is durable: also a mark that nobody asked to be synced, in another sector.
+#[test]
+fn a_power_cut_while_a_marked_log_is_closed_is_no_damage() {
+    for (backend, switched) in
+        [LogBackend::Mapped, LogBackend::Write].map(|backend| [(backend, false), (backend, true)]).concat()
+    {
+        let files = MemFileSystem::new();
+        let env = env_of(files.clone());
+        let (mut writer, log) = create_in(&env, dir(), backend);
+        files.sync_dir(Path::new("/db")).unwrap();
+        files.sync_dir(Path::new("/")).unwrap();
+        // The mark fills the first sector, and END begins the next.
+        append(&mut writer, 1, 512 - 32 - 120 - 32).unwrap();
+        log.sync(1).unwrap();
+        writer.mark().unwrap();
+        assert_eq!(log.segments()[0].bytes, 512);
+        if switched {
+            writer.switch_segment().unwrap();
+        }
+        files.record_images();
+        writer.close().unwrap();
+        for recorded in files.take_images() {
+            for seed in 0..16 {
+                let left = recorded.image.crash_clone(&mut RandomSectors(seed));
+                let (_, records) = replay_in(&env_of(left), dir(), RecoveryMode::PointInTime, None)
+                    .unwrap_or_else(|error| panic!("before call {} ({:?}): {error}", recorded.op, recorded.call));
+                assert_eq!(records.len(), 1);
+            }
+        }
+        assert!(replay_in(&env, dir(), RecoveryMode::Absolute, log.durable_position()).unwrap().0.clean);
+    }
+}
+
 #[test]
 fn the_example_of_the_format_is_what_is_written() {
     let hex: Vec<u8> = include_str!("FORMAT.md")
@@ -410,7 +443,8 @@ fn the_example_of_the_format_is_what_is_written() {
     };
     put_record(&mut bytes, head(RecordKind::Begin, 41, 0, 0), &begin.encode(), header.salt(), 64);
     put_record(&mut bytes, head(RecordKind::Data, 42, 1, 120), b"payload", header.salt(), 120);
-    put_record(&mut bytes, head(RecordKind::End, 42, 0, 160), b"", header.salt(), 160);
+    put_record(&mut bytes, head(RecordKind::Mark, 42, 0, 160), b"", header.salt(), 160);
+    put_record(&mut bytes, head(RecordKind::End, 42, 0, 192), b"", header.salt(), 192);
     assert_eq!(hex, bytes, "{bytes:02x?}");
     let files = MemFileSystem::new();
     files.create_dir(dir()).unwrap();

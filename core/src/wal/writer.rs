@@ -128,8 +128,10 @@ impl LogWriter {
         self.closed = true;
         let log = self.log.clone();
         log.stop();
-        log.sync(self.last_sequence)?;
-        // Only after the sync: an END record proves that everything before it is durable.
+        // END says that everything before it is durable: also a MARK or a BEGIN, whose sync no sequence asks for.
+        if !self.is_durable() {
+            log.sync_all()?;
+        }
         let durable = self.active.durable.load(Ordering::Acquire);
         self.store(&self.bare_header(RecordKind::End, durable), &[])?;
         self.publish_end();
