@@ -301,6 +301,9 @@ fn what_was_synced_is_told_across_a_switch() {
     let active = run.log.state.lock().segments.back().cloned().unwrap();
     run.writer.lock().switch_segment().unwrap();
     active.durable.store(active.end(), Ordering::Release);
+    run.log.pass_on(&active, active.end() - record_bytes(10));
+    run.writer.lock().mark().unwrap();
+    assert!(!run.tells_damage_of(0), "the sync did not reach the end of the old segment");
     run.log.pass_on(&active, active.end());
     assert!(!run.tells_damage_of(2));
     run.writer.lock().mark().unwrap();
