@@ -342,7 +342,8 @@ impl Core {
             return Ok(());
         }
         if let Some(log) = &self.log {
-            let (bell, helper) = log.helper();
+            let core = self.clone();
+            let (bell, helper) = log.helper(Box::new(move || core.mark_log()));
             tasks.push(runtime.spawn("sstore-log", bell, helper)?);
         }
         let (bell, preparer) = self.pool.preparer();

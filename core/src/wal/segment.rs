@@ -101,7 +101,7 @@ pub(super) struct Segment {
     pub store: Box<dyn Store>,
     /// Where the next record goes: everything before it is stored.
     pub end: AtomicU64,
-    /// Everything before it is durable, and so are all older segments; 0 as long as no sync reached this segment.
+    /// Everything before it is durable, and so are all older segments; 0 as long as that is not known of the older ones.
     pub durable: AtomicU64,
     /// The sequence of the first operation in it; 0 as long as there is none.
     pub first_sequence: AtomicU64,
