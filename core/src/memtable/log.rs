@@ -9,9 +9,9 @@
 
 use super::arena::Arena;
 use super::node::Node;
+use crate::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::error::{Error, ErrorKind, Result};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// Nodes in the first chunk; each further one holds twice as many.
 const FIRST_CHUNK_NODES: usize = 64;
@@ -36,7 +36,7 @@ fn place(index: usize) -> (usize, usize) {
 impl Log {
     pub(super) fn new() -> Self {
         Self {
-            chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS_MAX],
+            chunks: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())),
             len: AtomicUsize::new(0),
             prefix_end: AtomicUsize::new(usize::MAX),
         }
