@@ -92,14 +92,15 @@ fn a_view_is_never_older_than_the_sequence_read_beside_it() {
         let writer = thread::spawn({
             let (place, commit) = (place.clone(), commit.clone());
             move || {
-                let payload = One::new(Operation { kind: Kind::Put, collection: CollectionId(1), key: b"k", value: b"" });
+                let payload =
+                    One::new(Operation { kind: Kind::Put, collection: CollectionId(1), key: b"k", value: b"" });
                 let mut state = commit.lock().unwrap();
                 commit.apply(&mut state, &payload, false).unwrap();
                 place.shared.replace(Value::new(2), &place.domain);
                 commit.apply(&mut state, &payload, false).unwrap();
             }
         });
-        reader(place, commit);
+        reader(place.clone(), commit);
         other.join().unwrap();
         writer.join().unwrap();
     });
