@@ -10,7 +10,7 @@ use std::sync::Arc;
 fn no_ring_is_lost() {
     // Its wait is a bell's; time and randomness are not asked for.
     let runtime = sstore::env::posix::posix().runtime;
-    let runs = check(3, move || {
+    let runs = check(2, move || {
         let shared = Arc::new((Bell::new(), AtomicBool::new(false)));
         let wait = {
             let runtime = runtime.clone();

@@ -10,10 +10,12 @@ use sstore::error::{Error, ErrorKind, Result};
 use sstore::key::{FileNumber, Sequence};
 use sstore::lock::Mutex;
 use sstore::record::payload_checksum;
-use sstore::wal::{Log, LogBackend, LogIdentity, LogOptions, LogWriter};
+use sstore::wal::{Log, LogBackend, LogIdentity, LogOptions, LogWriter, segment_name};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+
+const DIRECTORY: &str = "/wal";
 
 /// How far a file is written and how far durable. The numbers order nothing: in a kernel they are behind locks of its own.
 struct ModelFile {
@@ -78,11 +80,13 @@ impl File for ModelFile {
 struct ModelFiles {
     syncs: u64,
     files: std::sync::Mutex<Vec<Arc<ModelFile>>>,
+    removed: std::sync::Mutex<Vec<PathBuf>>,
 }
 
 impl ModelFiles {
-    fn newest(&self) -> Arc<ModelFile> {
-        self.files.lock().unwrap().last().unwrap().clone()
+    fn find(&self, number: FileNumber) -> Arc<ModelFile> {
+        let path = Path::new(DIRECTORY).join(segment_name(number));
+        self.files.lock().unwrap().iter().find(|file| file.path == path).unwrap().clone()
     }
 }
 
@@ -104,7 +108,8 @@ impl FileSystem for ModelFiles {
         Ok(())
     }
 
-    fn remove(&self, _path: &Path) -> Result<()> {
+    fn remove(&self, path: &Path) -> Result<()> {
+        self.removed.lock().unwrap().push(path.to_path_buf());
         Ok(())
     }
 
@@ -172,12 +177,12 @@ impl Written {
 impl Database {
     /// Each file can be synced `syncs` times, those of its making among them.
     fn new(runtime: &Arc<dyn Runtime>, syncs: u64) -> Arc<Self> {
-        let files = Arc::new(ModelFiles { syncs, files: std::sync::Mutex::default() });
+        let files = Arc::new(ModelFiles { syncs, files: Default::default(), removed: Default::default() });
         let env = Env { files: files.clone(), runtime: runtime.clone() };
         let number = AtomicU64::new(1);
         let (writer, log) = Log::create(
             &env,
-            Path::new("/wal"),
+            Path::new(DIRECTORY),
             LogIdentity { database_id: 1, epoch: 1 },
             LogOptions { backend: LogBackend::Write, ..LogOptions::default() },
             Arc::new(move || FileNumber(number.fetch_add(1, Ordering::Relaxed))),
@@ -197,7 +202,7 @@ impl Database {
         let sequence = self.log.appended_sequence() + 1;
         let payload: &[&[u8]] = &[b"0123456"];
         writer.append(sequence, 1, payload, payload_checksum(payload))?;
-        let file = self.files.newest();
+        let file = self.files.find(self.log.segments().last().unwrap().number);
         Ok(Written { sequence, end: file.written.load(Ordering::Relaxed), file })
     }
 
@@ -271,4 +276,31 @@ fn a_leader_that_fails_fails_everybody() {
 fn a_later_leader_that_fails_takes_nothing_back() {
     // Which writes succeed depends on who joined the first sync; that those are durable, each looks for itself.
     run(SYNCS_TO_MAKE + 1, THREE_WRITERS, |succeeded| assert!(succeeded.iter().any(|&each| each)));
+}
+
+#[test]
+fn segments_made_ahead_are_used_in_order_or_removed() {
+    let runtime = sstore::env::posix::posix().runtime;
+    let runs = check(2, move || {
+        let database = Database::new(&runtime, u64::MAX);
+        let helper = thread::spawn({
+            let (_, mut helper) = database.log.helper();
+            move || {
+                helper.step();
+                helper.step();
+            }
+        });
+        assert!(database.write_synced(false) && database.write_synced(true) && database.write_synced(true));
+        helper.join().unwrap();
+        database.log.stop();
+        let used: Vec<_> = database.log.segments().iter().map(|segment| database.files.find(segment.number)).collect();
+        assert_eq!(used.len(), 3);
+        assert!(used.is_sorted_by(|older, newer| older.path < newer.path), "numbers rise along the log");
+        let removed = database.files.removed.lock().unwrap();
+        for file in database.files.files.lock().unwrap().iter() {
+            let is_used = used.iter().any(|other| other.path == file.path);
+            assert_eq!(is_used, !removed.contains(&file.path), "{} is used or removed", file.path.display());
+        }
+    });
+    println!("{runs} runs");
 }

@@ -166,9 +166,9 @@ impl Database {
 #[test]
 fn a_leaf_that_splits_under_walks_loses_no_key() {
     // The tree is a leaf of 4 and 2, which is full.
-    let threads: &[fn(&Database)] =
-        &[|database| database.walk(true), |database| database.write_and_feed(2), |database| database.walk(false)];
-    run(2, || fed(&["6", "4", "2", "5", "3"], 3), threads);
+    const SCRIPT: &[&str] = &["6", "4", "2", "5", "3"];
+    run(2, || fed(SCRIPT, 3), &[|database| database.walk(true), |database| database.write_and_feed(2)]);
+    run(2, || fed(SCRIPT, 3), &[|database| database.walk(false), |database| database.write_and_feed(2)]);
 }
 
 #[test]
