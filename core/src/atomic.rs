@@ -58,11 +58,9 @@ mod model {
     }
 
     pub(super) fn wrote(at: usize) {
-        PLAIN.with_borrow_mut(|plain| match plain.get(&at) {
-            Some(cell) => cell.with_mut(|_| ()),
-            None => {
-                plain.insert(at, loom::cell::UnsafeCell::new(()));
-            }
+        // A write is a step of its own, also the first one: what was published just before does not cover it.
+        PLAIN.with_borrow_mut(|plain| {
+            plain.entry(at).or_insert_with(|| loom::cell::UnsafeCell::new(())).with_mut(|_| ());
         });
     }
 

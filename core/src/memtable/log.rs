@@ -9,7 +9,7 @@
 
 use super::arena::Arena;
 use super::node::Node;
-use crate::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use crate::atomic::{AtomicPtr, AtomicUsize, Ordering, reads, wrote};
 use crate::error::{Error, ErrorKind, Result};
 use std::ptr::NonNull;
 
@@ -88,7 +88,10 @@ impl Log {
         let slots = self.chunks[chunk].load(Ordering::Relaxed);
         assert!(!slots.is_null(), "a node was not reserved");
         // SAFETY: `at` lies in the chunk by `place`; nobody reads the slot before `len` passes it.
-        unsafe { slots.add(at).write(AtomicPtr::new(node.as_ptr().as_ptr())) };
+        unsafe {
+            wrote(slots.add(at));
+            slots.add(at).write(AtomicPtr::new(node.as_ptr().as_ptr()));
+        }
         self.len.store(len + 1, Ordering::Release);
     }
 
@@ -100,7 +103,9 @@ impl Log {
         // SAFETY: below `len` the chunk is published and the slot stored, which Acquire made visible; nodes live as long
         // as the memtable that this log belongs to.
         unsafe {
-            let slot = &*self.chunks[chunk].load(Ordering::Relaxed).add(at);
+            let slot = self.chunks[chunk].load(Ordering::Relaxed).add(at);
+            reads(slot);
+            let slot = &*slot;
             Node::from_ptr(NonNull::new_unchecked(slot.load(Ordering::Relaxed)))
         }
     }

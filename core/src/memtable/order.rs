@@ -17,7 +17,7 @@ use crate::lock::Mutex;
 const LAG_LEFT: usize = if cfg!(loom) { 1 } else { 64 };
 
 /// What a writer feeds at a time: enough to be worth the mutex, little enough to go unnoticed.
-const LAG_STEP: usize = if cfg!(loom) { 1 } else { 32 };
+const LAG_STEP: usize = if cfg!(loom) { 2 } else { 32 };
 
 /// A writer that sees a lag beyond this, after large batches, feeds eight steps.
 const LAG_LONG: usize = 1_024;

@@ -4,7 +4,7 @@
 //! The files are the model's: a sync covers what was written before it began, and nothing else becomes durable.
 
 use loom::thread;
-use sstore::atomic::{AtomicBool, Ordering, check};
+use sstore::atomic::{AtomicBool, AtomicU64, Ordering, check};
 use sstore::env::{Env, File, FileLock, FileSystem, Mapping, Runtime};
 use sstore::error::{Error, ErrorKind, Result};
 use sstore::key::{FileNumber, Sequence};
@@ -13,11 +13,11 @@ use sstore::record::payload_checksum;
 use sstore::wal::{Log, LogBackend, LogIdentity, LogOptions, LogWriter, segment_name};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 const DIRECTORY: &str = "/wal";
 
-/// How far a file is written and how far durable. The numbers order nothing: in a kernel they are behind locks of its own.
+/// How far a file is written and how far durable. Read by read-modify-writes, which see the newest value, and Relaxed, so that
+/// the files lend the engine no order of theirs.
 struct ModelFile {
     path: PathBuf,
     written: AtomicU64,
@@ -26,6 +26,10 @@ struct ModelFile {
     /// Syncs that succeed before one fails.
     syncs_left: AtomicU64,
     has_failed: std::sync::atomic::AtomicBool,
+}
+
+fn newest(number: &AtomicU64) -> u64 {
+    number.fetch_add(0, Ordering::Relaxed)
 }
 
 impl File for ModelFile {
@@ -43,7 +47,7 @@ impl File for ModelFile {
     }
 
     fn len(&self) -> Result<u64> {
-        Ok(self.written.load(Ordering::Relaxed))
+        Ok(newest(&self.written))
     }
 
     fn set_len(&self, _len: u64) -> Result<()> {
@@ -56,11 +60,11 @@ impl File for ModelFile {
 
     fn sync_data(&self) -> Result<()> {
         assert!(!self.has_failed.load(Ordering::Relaxed), "a file was synced again after its sync failed");
-        let written = self.written.load(Ordering::Relaxed);
-        // Two steps of the model: others go on while a sync takes its time.
+        let written = newest(&self.written);
+        // Steps of the model: others go on while a sync takes its time.
         assert!(!self.syncing.swap(true, Ordering::AcqRel), "two syncs of one file at a time");
         self.syncing.store(false, Ordering::Release);
-        if self.syncs_left.load(Ordering::Relaxed) == 0 {
+        if newest(&self.syncs_left) == 0 {
             self.has_failed.store(true, Ordering::Relaxed);
             return Err(Error::new(ErrorKind::Io, "the disk is gone"));
         }
@@ -170,7 +174,7 @@ struct Written {
 
 impl Written {
     fn is_durable(&self) -> bool {
-        self.file.durable.load(Ordering::Relaxed) >= self.end
+        newest(&self.file.durable) >= self.end
     }
 }
 
@@ -203,7 +207,7 @@ impl Database {
         let payload: &[&[u8]] = &[b"0123456"];
         writer.append(sequence, 1, payload, payload_checksum(payload))?;
         let file = self.files.find(self.log.segments().last().unwrap().number);
-        Ok(Written { sequence, end: file.written.load(Ordering::Relaxed), file })
+        Ok(Written { sequence, end: newest(&file.written), file })
     }
 
     /// A write that waits until it is durable. Gives whether it is.

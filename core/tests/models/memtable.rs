@@ -130,6 +130,13 @@ fn a_hash_that_doubles_under_a_reader_loses_no_key() {
     run(2, || Database::new(&["a", "b", "c", "d", "e", "f", "g"], 4), threads);
 }
 
+/// Nothing is written yet, and the feeder knows that there will be cursors.
+fn expecting_iterators(script: &'static [&'static str]) -> Arc<Database> {
+    let database = Database::new(script, 0);
+    database.memtable.expect_iterators();
+    database
+}
+
 #[test]
 fn two_readers_walk_what_one_writes_and_one_feeds() {
     let threads: &[fn(&Database)] = &[
@@ -138,14 +145,14 @@ fn two_readers_walk_what_one_writes_and_one_feeds() {
         |database| database.memtable.feed_lag(),
         |database| database.walk(false),
     ];
-    run(1, || Database::new(&["5", "3", "7"], 0), threads);
+    run(1, || expecting_iterators(&["5", "3", "7"]), threads);
 }
 
 #[test]
 fn a_reader_walks_what_one_writes_and_one_feeds() {
     let threads: &[fn(&Database)] =
         &[|database| database.walk(true), |database| database.write(3), |database| database.memtable.feed_lag()];
-    run(2, || Database::new(&["5", "3", "7"], 0), threads);
+    run(2, || expecting_iterators(&["5", "3", "7"]), threads);
 }
 
 /// With the first `written` operations of the script done, and all of them sorted in.
