@@ -285,7 +285,7 @@ fn a_later_leader_that_fails_takes_nothing_back() {
 #[test]
 fn segments_made_ahead_are_used_in_order_or_removed() {
     let runtime = sstore::env::posix::posix().runtime;
-    let runs = check(2, move || {
+    let runs = check(3, move || {
         let database = Database::new(&runtime, u64::MAX);
         let helper = thread::spawn({
             let (_, mut helper) = database.log.helper();

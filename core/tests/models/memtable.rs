@@ -70,6 +70,20 @@ impl Database {
         }
     }
 
+    /// Seeks a key that nobody writes, and goes on to the first entry that the visible sequence shows.
+    fn seek(&self, target: &str) {
+        let visible = self.commit.visible();
+        let expected = self.expected(visible).into_iter().filter(|(key, _)| *key >= target).min();
+        let mut cursor = self.memtable.cursor();
+        let mut more = cursor.seek(target.as_bytes()).unwrap();
+        while more && cursor.entry().sequence > visible {
+            more = cursor.next().unwrap();
+        }
+        let found = more.then(|| (String::from_utf8(cursor.entry().key.to_vec()).unwrap(), cursor.entry().sequence));
+        let found = found.as_ref().map(|(key, sequence)| (key.as_str(), *sequence));
+        assert_eq!(found, expected, "a cursor at {visible} that seeks {target}");
+    }
+
     /// Walks forward, or back, over what a cursor shows of the visible sequence.
     fn walk(&self, forward: bool) {
         let visible = self.commit.visible();
@@ -153,6 +167,11 @@ fn a_reader_walks_what_one_writes_and_one_feeds() {
     let threads: &[fn(&Database)] =
         &[|database| database.walk(true), |database| database.write(3), |database| database.memtable.feed_lag()];
     run(2, || expecting_iterators(&["5", "3", "7"]), threads);
+}
+
+#[test]
+fn a_reader_seeks_in_a_prefix_that_ends_meanwhile() {
+    run(3, || expecting_iterators(&["5", "3", "7"]), &[|database| database.seek("4"), |database| database.write(3)]);
 }
 
 /// With the first `written` operations of the script done, and all of them sorted in.
