@@ -10,14 +10,14 @@
 //! Nobody blocks, does I/O or calls foreign code inside an epoch: clone an [`Arc`] and leave first.
 #![allow(unsafe_code)]
 
+use crate::atomic::{AtomicPtr, AtomicU64, Ordering, fence, spin_loop};
 use crate::lock::Mutex;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// How many readers can be inside at once before the next one spins: far above any sensible number of running threads.
-const SLOTS: usize = 256;
+const SLOTS: usize = if cfg!(loom) { 2 } else { 256 };
 
 /// One reader's slot, alone on two cache lines (neighbour-line prefetch).
 #[repr(align(128))]
@@ -36,7 +36,7 @@ thread_local! {
 }
 
 fn first_slot() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     FIRST_SLOT.with(|cell| {
         let mut slot = cell.get();
         if slot == usize::MAX {
@@ -81,7 +81,7 @@ impl Domain {
                 return Guard { slot, domain: self, not_send: PhantomData };
             }
             index = (index + 1) % SLOTS;
-            std::hint::spin_loop();
+            spin_loop();
         }
     }
 
@@ -150,6 +150,19 @@ impl<T: Send + Sync + 'static> Shared<T> {
         unsafe { &*self.pointer.load(Ordering::SeqCst) }
     }
 
+    /// What it points to, and what `read` gave while it pointed there. No pointer comes back while the guard holds its value
+    /// alive, so the same one before and after means that it did not move.
+    #[inline]
+    pub fn load_with<'g, R>(&self, guard: &'g Guard<'_>, read: impl Fn() -> R) -> (&'g T, R) {
+        loop {
+            let value = self.load(guard);
+            let beside = read();
+            if std::ptr::eq(value, self.load(guard)) {
+                return (value, beside);
+            }
+        }
+    }
+
     /// A counted reference to what it points to.
     #[inline]
     pub fn load_arc(&self, _guard: &Guard<'_>) -> Arc<T> {
@@ -172,7 +185,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
 impl<T: Send + Sync + 'static> Drop for Shared<T> {
     fn drop(&mut self) {
         // SAFETY: the pointer came from `Arc::into_raw`; a unique borrow proves that nobody loads it any more.
-        drop(unsafe { Arc::from_raw(*self.pointer.get_mut()) });
+        drop(unsafe { Arc::from_raw(self.pointer.load(Ordering::Relaxed)) });
     }
 }
 

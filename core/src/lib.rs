@@ -21,6 +21,8 @@ pub mod coding;
 
 pub mod key;
 
+pub mod atomic;
+
 pub mod lock;
 
 pub mod epoch;

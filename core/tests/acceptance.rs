@@ -254,7 +254,7 @@ fn the_log_keeps_the_order_of_arrival_and_the_memtable_the_order_of_keys() {
         Ok(())
     };
     let (id, epoch, floor, mode) = (state.database_id, state.epoch, state.log_floor, RecoveryMode::PointInTime);
-    wal::replay(&env, Path::new("/db/wal"), id, epoch, floor, 0, mode, &mut note).unwrap();
+    wal::replay(&env, Path::new("/db/wal"), id, epoch, floor, None, mode, &mut note).unwrap();
     let arrived = [(1, "c"), (2, "a"), (3, "d"), (4, "ec"), (6, "b")];
     assert_eq!(logged, arrived.map(|(sequence, keys)| (sequence, keys.as_bytes().to_vec())));
 }

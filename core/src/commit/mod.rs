@@ -10,12 +10,12 @@ mod payload;
 
 pub use payload::{Many, One, Payload};
 
+use crate::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, MAX_SEQUENCE, Sequence};
 use crate::lock::{Mutex, MutexGuard};
 use crate::memtable::MemtableWriter;
 use crate::wal::LogWriter;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The active memtable of one collection, as writers see it.
 pub struct ActiveMemtable {

@@ -122,14 +122,9 @@ impl Core {
     #[inline]
     pub fn with_view<R>(&self, read: impl FnOnce(&View, Sequence) -> R) -> R {
         let guard = self.domain.enter();
-        loop {
-            let view = self.view.load(&guard);
-            let visible = self.commit.visible();
-            // If the view moved in between, `visible` may cover memtables that the old view does not have.
-            if std::ptr::eq(view, self.view.load(&guard)) {
-                return read(view, visible);
-            }
-        }
+        // Had the view moved in between, `visible` might cover memtables that the old view does not have.
+        let (view, visible) = self.view.load_with(&guard, || self.commit.visible());
+        read(view, visible)
     }
 
     /// A counted reference to one family's part of the view, and the newest sequence that it holds in full.

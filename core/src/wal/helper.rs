@@ -6,11 +6,11 @@
 
 use super::Log;
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
+use crate::atomic::Ordering;
 use crate::env::{Next, Task};
 use crate::error::Result;
 use crate::key::{FileNumber, Sequence};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How many bytes ahead of the end are kept present: at 400 MB/s they last ten milliseconds, which is what a busy machine may take

@@ -18,6 +18,7 @@ pub use replay::{Cut, LoggedRecord, RecoveryMode, ReplayOutcome, replay};
 pub use segment::{segment_name, segment_number};
 pub use writer::LogWriter;
 
+use crate::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::env::{Bell, Env, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FileNumber, LogPosition, Sequence};
@@ -26,7 +27,6 @@ use segment::{Making, SEGMENT_HEADER_BYTES, Segment};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How records get into the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

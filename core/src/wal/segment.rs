@@ -4,13 +4,13 @@
 
 use super::backend::{self, Store};
 use super::{LogBackend, LogIdentity};
+use crate::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::env::{Env, File, read_exact_at};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FileNumber, Sequence};
 use crate::record::Salt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use twox_hash::XxHash3_64;
 
 /// The size of a segment's header in bytes; the first record starts behind it.

@@ -5,10 +5,10 @@
 
 use super::Log;
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
+use crate::atomic::Ordering;
 use crate::error::Result;
 use crate::key::Sequence;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 impl Log {
     /// Returns when every record up to `through` is durable; sequences that the log does not hold ask for nothing. An error has

@@ -4,11 +4,11 @@ use super::backend::StoreError;
 use super::helper::POPULATE_STEP_BYTES;
 use super::segment::{Begin, SEGMENT_HEADER_BYTES, Segment};
 use super::{Log, LogEvent};
+use crate::atomic::Ordering;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FileNumber, MAX_SEQUENCE, Sequence};
 use crate::record::{MAX_PAYLOAD_BYTES, RecordHeader, RecordKind, payload_checksum, record_bytes};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 const BEGIN_BYTES: u64 = record_bytes(24);
 const MARK_BYTES: u64 = record_bytes(0);
