@@ -8,6 +8,9 @@
 
 #[cfg(loom)]
 mod modelled;
+mod ordered;
+
+pub use ordered::{OrderedGuard, OrderedMutex};
 
 #[cfg(loom)]
 use modelled as sync;

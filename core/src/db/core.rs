@@ -10,7 +10,7 @@ use crate::env::{Bell, Env, FileLock, TaskHandle};
 use crate::epoch::{Domain, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, FileNumber, MemtableId, Sequence};
-use crate::lock::Mutex;
+use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::{ArenaPool, Memtable, MemtableOptions, MemtableWriter};
 use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram};
 use crate::sst::{BlockCache, SstOptions};
@@ -36,6 +36,11 @@ pub(super) struct Catalog {
     pub collections: BTreeMap<CollectionId, Arc<Collection>>,
 }
 
+/// The places of the locks in their order, around that of the commit lock.
+pub(super) const INSTALL_PLACE: u8 = crate::commit::LOCK_PLACE - 1;
+pub(super) const CATALOG_PLACE: u8 = crate::commit::LOCK_PLACE + 1;
+pub(super) const JOBS_PLACE: u8 = crate::commit::LOCK_PLACE + 2;
+
 pub(super) const OPEN: u8 = 0;
 pub(super) const CLOSING: u8 = 1;
 pub(super) const CLOSED: u8 = 2;
@@ -55,10 +60,10 @@ pub(crate) struct Core {
     pub hash_seed: u64,
 
     // Each behind its own lock, in the order that `db` states.
-    pub(super) install: Mutex<Installer>,
+    pub(super) install: OrderedMutex<Installer>,
     pub commit: Commit,
-    pub(super) catalog: Mutex<Catalog>,
-    pub(super) jobs: Mutex<Jobs>,
+    pub(super) catalog: OrderedMutex<Catalog>,
+    pub(super) jobs: OrderedMutex<Jobs>,
 
     // Read inside epochs, replaced under `catalog`.
     pub domain: Domain,

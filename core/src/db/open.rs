@@ -2,7 +2,7 @@
 
 use super::background::Worker;
 use super::column_family::{Collection, DEFAULT_FAMILY};
-use super::core::{Catalog, Core, Installer, OPEN, log_event};
+use super::core::{CATALOG_PLACE, Catalog, Core, INSTALL_PLACE, Installer, JOBS_PLACE, OPEN, log_event};
 use super::health::Health;
 use super::jobs::Jobs;
 use super::obsolete_files::{delete_orphans, list_files};
@@ -18,7 +18,7 @@ use crate::env::{Bell, Env, FileLock};
 use crate::epoch::{Domain, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, FileNumber};
-use crate::lock::Mutex;
+use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::ArenaPool;
 use crate::observe::{Counters, EventQueue, Histogram};
 use crate::sst::{BlockCache, Expected, SstReader};
@@ -296,10 +296,10 @@ impl Opening {
             cache: parts.cache,
             pool: parts.pool,
             hash_seed: parts.hash_seed,
-            install: Mutex::new(Installer { manifest, state }),
+            install: OrderedMutex::new(INSTALL_PLACE, Installer { manifest, state }),
             commit,
-            catalog: Mutex::new(catalog),
-            jobs: Mutex::new(Jobs::default()),
+            catalog: OrderedMutex::new(CATALOG_PLACE, catalog),
+            jobs: OrderedMutex::new(JOBS_PLACE, Jobs::default()),
             domain,
             view: Shared::new(Arc::new(view)),
             snapshots: SnapshotList::default(),
