@@ -2,13 +2,23 @@
 //!
 //! Made when a table is created or changed, kept in the manifest, named by every log record and file that holds rows. A
 //! schema never changes; a change makes the next one. Knows no I/O; free to share between threads.
+#![doc = include_str!("FORMAT.md")]
 
+mod batch;
+mod conform;
+mod encoding;
+mod evolve;
 mod types;
+mod widen;
+
+pub use batch::{MAX_BATCH_ROWS, validate_foreign};
+pub use evolve::SchemaChange;
+pub use widen::{can_widen, widen};
 
 use crate::error::{Error, Result};
 use crate::key::{KeyCodec, KeyField};
 use arrow_schema::{DataType, Field, Metadata, Schema, SchemaRef};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The name of the column that holds each stored row's sequence.
@@ -75,6 +85,8 @@ pub struct TableSchema {
     stored: SchemaRef,
     /// Of the key, or of `order_by`.
     codec: Option<KeyCodec>,
+    names: HashMap<String, usize>,
+    ids: HashMap<u32, usize>,
 }
 
 impl TableSchema {
@@ -119,22 +131,34 @@ impl TableSchema {
         next_column_id: u32,
         metadata: Metadata,
     ) -> Result<Self> {
+        if id.0 == 0 {
+            return Err(Error::invalid("schemas are numbered from 1 on"));
+        }
         check_columns(&columns, next_column_id)?;
         if !key.is_empty() && !order_by.is_empty() {
             return Err(Error::invalid("a table with a key is ordered by the key: it takes no order_by"));
         }
         let codec = codec_of(&columns, if key.is_empty() { &order_by } else { &key })?;
         let user = columns.iter().map(|column| with_id(column.field.clone(), column.id)).collect::<Vec<_>>();
-        Ok(Self {
+        let schema = Self {
             id,
             user: Arc::new(Schema::new_with_metadata(user, metadata)),
             stored: Arc::new(stored_schema(&columns, &key)),
+            names: columns.iter().enumerate().map(|(index, column)| (column.field.name().clone(), index)).collect(),
+            ids: columns.iter().enumerate().map(|(index, column)| (column.id, index)).collect(),
             columns,
             key,
             order_by,
             next_column_id,
             codec,
-        })
+        };
+        let mut encoded = Vec::new();
+        schema.encode(&mut encoded);
+        if encoded.len() > encoding::MAX_ENCODED_BYTES {
+            let most = encoding::MAX_ENCODED_BYTES >> 20;
+            return Err(Error::invalid(format!("a schema has at most {most} MiB, metadata counted")));
+        }
+        Ok(schema)
     }
 
     /// Its number within the table.
@@ -192,12 +216,12 @@ impl TableSchema {
 
     /// The index of the column with this id.
     pub fn index_of_id(&self, id: u32) -> Option<usize> {
-        self.columns.iter().position(|column| column.id == id)
+        self.ids.get(&id).copied()
     }
 
     /// The index of the column with this name.
     pub fn index_of(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column.field.name() == name)
+        self.names.get(name).copied()
     }
 }
 

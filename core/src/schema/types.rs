@@ -31,12 +31,11 @@ fn accept_type(data_type: &DataType, depth: usize) -> Result<DataType> {
     Ok(match data_type {
         T::Dictionary(keys, values) => {
             require(keys.is_dictionary_key_type(), || format!("a dictionary has integer keys, not {keys}"))?;
-            // One level of description, none of the value: but a chain of them is a chain.
-            accept_type(values, depth + 1)?
+            flat(values, depth)?
         }
         T::RunEndEncoded(ends, values) => {
             require(ends.data_type().is_run_ends_type(), || format!("run ends are not {}", ends.data_type()))?;
-            accept_type(values.data_type(), depth + 1)?
+            flat(values.data_type(), depth)?
         }
         T::List(field) => T::List(child(field)?),
         T::LargeList(field) => T::LargeList(child(field)?),
@@ -53,7 +52,9 @@ fn accept_type(data_type: &DataType, depth: usize) -> Result<DataType> {
         }
         T::Struct(fields) => T::Struct(fields.iter().map(child).collect::<Result<Vec<_>>>()?.into()),
         T::Union(fields, mode) => {
-            let accepted = fields.iter().map(|(id, field)| Ok((id, child(field)?)));
+            // A deleted row's null is a null of one of the fields.
+            let nullable = |field: Arc<Field>| Arc::new(field.as_ref().clone().with_nullable(true));
+            let accepted = fields.iter().map(|(id, field)| Ok((id, nullable(child(field)?))));
             let accepted = accepted.collect::<Result<Vec<_>>>()?;
             let (ids, fields): (Vec<i8>, Vec<Arc<Field>>) = accepted.into_iter().unzip();
             let fields = UnionFields::try_new(ids, fields).map_err(|error| Error::invalid(error.to_string()))?;
@@ -73,6 +74,13 @@ fn accept_type(data_type: &DataType, depth: usize) -> Result<DataType> {
         T::Decimal256(precision, scale) => decimal(data_type, *precision, *scale, 76)?,
         _ => data_type.clone(),
     })
+}
+
+/// The values of a dictionary or of runs.
+fn flat(values: &DataType, depth: usize) -> Result<DataType> {
+    let values = accept_type(values, depth + 1)?;
+    require(!values.is_nested(), || format!("a dictionary or run-end encoding of {values} is not taken"))?;
+    Ok(values)
 }
 
 fn decimal(data_type: &DataType, precision: u8, scale: i8, digits: u8) -> Result<DataType> {

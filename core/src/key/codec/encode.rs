@@ -138,13 +138,28 @@ fn check_lengths(offsets: &OffsetBuffer<i32>) -> Result<()> {
     }
 }
 
+/// How strings are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Strings {
+    /// As they are, at the end of a key.
+    Raw,
+    /// Escaped and ended.
+    Ended,
+    /// Escaped, to go on: the beginning of a string.
+    Open,
+}
+
 /// Measures each row, then writes column after column; `is_open` leaves the end of the last column's values away.
 fn encode(parts: &[Part], columns: &[ArrayRef], is_open: bool) -> Result<(OffsetBuffer<i32>, Vec<u8>)> {
     let rows = columns.first().map_or(0, |column| column.len());
-    let ends = |index: usize| !parts[index].is_last && !(is_open && index + 1 == parts.len());
+    let strings = |index: usize| match () {
+        () if parts[index].is_last => Strings::Raw,
+        () if is_open && index + 1 == parts.len() => Strings::Open,
+        () => Strings::Ended,
+    };
     let mut lengths = vec![0usize; rows];
     for (index, (part, column)) in parts.iter().zip(columns).enumerate() {
-        measure(part, column, ends(index), !parts[index].is_last, &mut lengths);
+        measure(part, column, strings(index), &mut lengths);
     }
     // `cursors[row + 1]` is where the next column of `row` goes; once all are written it is where the row ends.
     let mut cursors = Vec::with_capacity(rows + 1);
@@ -159,13 +174,13 @@ fn encode(parts: &[Part], columns: &[ArrayRef], is_open: bool) -> Result<(Offset
     }
     let mut data = vec![0u8; total];
     for (index, (part, column)) in parts.iter().zip(columns).enumerate() {
-        write(part, column, ends(index), !parts[index].is_last, &mut cursors[1..], &mut data);
+        write(part, column, strings(index), &mut cursors[1..], &mut data);
     }
     Ok((OffsetBuffer::new(cursors.into()), data))
 }
 
 /// Adds the bytes of each row's value to `lengths`.
-fn measure(part: &Part, column: &ArrayRef, is_ended: bool, is_escaped: bool, lengths: &mut [usize]) {
+fn measure(part: &Part, column: &ArrayRef, strings: Strings, lengths: &mut [usize]) {
     let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
     let lead = usize::from(part.field.nullable);
     if let Some(width) = part.layout.width() {
@@ -179,14 +194,17 @@ fn measure(part: &Part, column: &ArrayRef, is_ended: bool, is_escaped: bool, len
             *len += lead;
             if !is_null(nulls, row) {
                 let value: &[u8] = bytes_of(values, row);
-                *len += value.len() + usize::from(is_ended) + if is_escaped { special_count(value) } else { 0 };
+                *len += value.len() + usize::from(strings == Strings::Ended);
+                if strings != Strings::Raw {
+                    *len += special_count(value);
+                }
             }
         }
     });
 }
 
 /// Writes each row's value at its cursor and moves the cursor behind it.
-fn write(part: &Part, column: &ArrayRef, is_ended: bool, is_escaped: bool, cursors: &mut [i32], data: &mut [u8]) {
+fn write(part: &Part, column: &ArrayRef, strings: Strings, cursors: &mut [i32], data: &mut [u8]) {
     let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
     if part.field.nullable {
         for (row, cursor) in cursors.iter_mut().enumerate() {
@@ -208,7 +226,7 @@ fn write(part: &Part, column: &ArrayRef, is_ended: bool, is_escaped: bool, curso
         Layout::Binary => with_binary!(part, column, |values| {
             for row in (0..rows).filter(|&row| !is_null(nulls, row)) {
                 let value: &[u8] = bytes_of(values, row);
-                if is_escaped && special_count(value) > 0 {
+                if strings != Strings::Raw && special_count(value) > 0 {
                     for &byte in value {
                         if byte <= ESCAPE {
                             place(row, &[ESCAPE, byte + 1]);
@@ -219,7 +237,7 @@ fn write(part: &Part, column: &ArrayRef, is_ended: bool, is_escaped: bool, curso
                 } else {
                     place(row, value);
                 }
-                if is_ended {
+                if strings == Strings::Ended {
                     place(row, &[END]);
                 }
             }
@@ -240,24 +258,24 @@ fn is_null(nulls: Option<&NullBuffer>, row: usize) -> bool {
 fn bytes_of<'a, A>(values: A, row: usize) -> &'a [u8]
 where
     A: ArrayAccessor,
-    A::Item: AsBytes<'a>,
+    A::Item: IntoBytes<'a>,
 {
-    values.value(row).as_bytes()
+    values.value(row).into_bytes()
 }
 
 /// Strings and binaries alike.
-trait AsBytes<'a> {
-    fn as_bytes(self) -> &'a [u8];
+trait IntoBytes<'a> {
+    fn into_bytes(self) -> &'a [u8];
 }
 
-impl<'a> AsBytes<'a> for &'a str {
-    fn as_bytes(self) -> &'a [u8] {
+impl<'a> IntoBytes<'a> for &'a str {
+    fn into_bytes(self) -> &'a [u8] {
         str::as_bytes(self)
     }
 }
 
-impl<'a> AsBytes<'a> for &'a [u8] {
-    fn as_bytes(self) -> &'a [u8] {
+impl<'a> IntoBytes<'a> for &'a [u8] {
+    fn into_bytes(self) -> &'a [u8] {
         self
     }
 }

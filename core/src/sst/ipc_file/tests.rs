@@ -31,15 +31,17 @@ const COMPRESSIONS: [Compression; 3] = [Compression::None, Compression::Lz4, Com
 
 struct Place {
     env: Env,
+    disk: Arc<MemFileSystem>,
     files: Arc<Counting>,
     schema: Arc<TableSchema>,
 }
 
 impl Place {
     fn new(schema: Arc<TableSchema>) -> Self {
-        let files = Counting::new(MemFileSystem::new());
+        let disk = MemFileSystem::new();
+        let files = Counting::new(disk.clone());
         files.create_dir(Path::new("/t")).unwrap();
-        Self { env: Env { files: files.clone(), runtime: posix::posix().runtime }, files, schema }
+        Self { env: Env { files: files.clone(), runtime: posix::posix().runtime }, disk, files, schema }
     }
 
     fn path(&self) -> PathBuf {

@@ -3,7 +3,7 @@
 //! Called by the writer, before the first row. Pure: a schema and options in, properties out. What is promised to foreign
 //! readers (`sorting_columns`) is promised only where it is certain.
 
-use super::super::row_file::{ColumnOverride, RowFileOptions, fingerprint};
+use super::super::row_file::{ColumnOverride, RowFileOptions};
 use super::super::{Compression, SstIdentity};
 use super::types::check_type;
 use crate::error::{Error, Result};
@@ -178,7 +178,7 @@ fn metadata(schema: &TableSchema, identity: &SstIdentity, level: u32) -> Vec<Key
         key_value("table_id", identity.collection),
         key_value("file_number", identity.number),
         key_value("schema_id", schema.id().0),
-        key_value("fingerprint", format!("{:016x}", fingerprint(schema))),
+        key_value("fingerprint", format!("{:016x}", schema.fingerprint())),
         key_value("key", key.join(",")),
         key_value("level", level),
     ]
