@@ -174,7 +174,7 @@ impl StoredRows {
 }
 
 /// The same values without the bytes of others: views share the buffers that they were taken from.
-fn unpinned(array: ArrayRef) -> ArrayRef {
+pub fn unpinned(array: ArrayRef) -> ArrayRef {
     match array.data_type() {
         DataType::Utf8View => Arc::new(array.as_string_view().gc()),
         DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
