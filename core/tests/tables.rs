@@ -194,3 +194,63 @@ fn a_changed_schema_reads_what_was_written_before() {
         }
     }
 }
+
+#[test]
+fn files_of_a_table_with_an_order_are_sorted_by_it_and_rows_that_are_alike_keep_theirs() {
+    let fields = vec![
+        Field::new("arrival", DataType::Int64, false),
+        Field::new("name", DataType::Utf8, true),
+        Field::new("value", DataType::Float64, true),
+    ];
+    let schema = Schema::new(fields);
+    let key_options = KeyOptions { order_by: vec!["name".into(), "value".into()], ..KeyOptions::default() };
+    let names =
+        [None, Some(""), Some("\0"), Some("\0\0"), Some("\0\u{1}"), Some("a"), Some("a\0"), Some("ab"), Some("b")];
+    let values = [None, Some(f64::NEG_INFINITY), Some(-0.5), Some(0.0), Some(7.0), Some(f64::INFINITY)];
+    // Each row is told by its arrival; its columns by numbers that order like their values.
+    let row = |arrival: usize| {
+        let mixed = (arrival as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+        (mixed as usize % names.len(), (mixed >> 20) as usize % values.len(), arrival)
+    };
+    let batch = |arrivals: std::ops::Range<usize>| {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from_iter_values(arrivals.clone().map(|arrival| arrival as i64))),
+            Arc::new(StringArray::from_iter(arrivals.clone().map(|arrival| names[row(arrival).0]))),
+            Arc::new(Float64Array::from_iter(arrivals.map(|arrival| values[row(arrival).1]))),
+        ];
+        RecordBatch::try_new(Arc::new(schema.clone()), columns).unwrap()
+    };
+    let scanned = |db: &Db, table: &Table| -> Vec<usize> {
+        let scan = db.scan(table, &ScanOptions::default(), &ReadOptions::default()).unwrap();
+        scan.flat_map(|batch| batch.unwrap().column(0).as_primitive::<Int64Type>().values().to_vec())
+            .map(|arrival| arrival as usize)
+            .collect()
+    };
+    let sorted = |arrivals: std::ops::Range<usize>| {
+        let mut rows: Vec<_> = arrivals.map(row).collect();
+        rows.sort_unstable();
+        rows.into_iter().map(|row| row.2).collect::<Vec<_>>()
+    };
+    for format in FORMATS {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(&dir.path().join("db"), &options(format)).unwrap();
+        let table = db.create_table("t", &schema, &[], &key_options, &options(format)).unwrap();
+        let append = |arrivals| db.append(&table, &batch(arrivals), &WriteOptions::default()).unwrap();
+        // A long batch, and many short ones.
+        append(0..9_000);
+        (9_000..9_060).for_each(|arrival| drop(append(arrival..arrival + 1)));
+        assert_eq!(scanned(&db, &table), (0..9_060).collect::<Vec<_>>(), "{format}: in memory as they came");
+        let snapshot = db.snapshot().unwrap();
+        flush(&db);
+        assert_eq!(scanned(&db, &table), sorted(0..9_060), "{format}");
+        append(9_060..11_000);
+        append(11_000..12_000);
+        flush(&db);
+        assert_eq!(scanned(&db, &table), [sorted(0..9_060), sorted(9_060..12_000)].concat(), "{format}: file by file");
+        db.compact_table(&table).unwrap();
+        assert_eq!(db.table_segments(&table).unwrap().len(), 1);
+        assert_eq!(scanned(&db, &table), sorted(0..12_000), "{format}: merged");
+        drop(snapshot);
+        db.verify().unwrap();
+    }
+}
