@@ -254,3 +254,53 @@ fn files_of_a_table_with_an_order_are_sorted_by_it_and_rows_that_are_alike_keep_
         db.verify().unwrap();
     }
 }
+
+#[test]
+fn columns_that_the_format_cannot_hold_are_refused_before_anything_is_written() {
+    use arrow_schema::{IntervalUnit, UnionFields, UnionMode};
+    let item = || Arc::new(Field::new("item", DataType::Int64, true));
+    let union = UnionFields::try_new([0], [Field::new("a", DataType::Int64, true)]).unwrap();
+    let types = [
+        DataType::Interval(IntervalUnit::MonthDayNano),
+        DataType::Union(union, UnionMode::Dense),
+        DataType::ListView(item()),
+        DataType::LargeListView(item()),
+        DataType::Struct(Vec::<Field>::new().into()),
+        DataType::FixedSizeBinary(0),
+        DataType::FixedSizeList(item(), 0),
+    ];
+    for format in FORMATS {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let db = Db::open(&path, &options(format)).unwrap();
+        let plain = db.create_table("plain", &schema(), &["id"], &KeyOptions::default(), &options(format)).unwrap();
+        for (number, data_type) in types.iter().enumerate() {
+            let odd = Field::new("odd", data_type.clone(), true);
+            let nested = Field::new("outer", DataType::List(Arc::new(odd.clone())), true);
+            for field in [odd, nested] {
+                let mut fields = schema().fields().to_vec();
+                fields.push(Arc::new(field.clone()));
+                let name = format!("t{number}-{}", field.name());
+                let created =
+                    db.create_table(&name, &Schema::new(fields), &["id"], &KeyOptions::default(), &options(format));
+                if format == "arrow" {
+                    created.unwrap();
+                    continue;
+                }
+                let added = db.alter_table(&plain, &SchemaChange::Add { field: field.clone(), position: None });
+                for error in [created.err().unwrap(), added.unwrap_err()] {
+                    assert_eq!(error.kind(), ErrorKind::NotSupported, "{data_type}: {error}");
+                    assert!(error.message().contains(&format!("{:?}", field.name())), "{data_type}: {error}");
+                }
+            }
+        }
+        if format == "parquet" {
+            assert_eq!(db.tables().unwrap(), ["plain"]);
+            assert_eq!(plain.schema().fields().len(), 3);
+        }
+        db.append(&plain, &rows(&[(1, Some("a"), None)]), &WriteOptions::default()).unwrap();
+        flush(&db);
+        db.close(&CloseOptions::default()).unwrap();
+        assert!(Db::open(&path, &options(format)).unwrap().table("plain").is_ok());
+    }
+}
