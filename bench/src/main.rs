@@ -1,6 +1,6 @@
 //! `sstore-bench`: one command that measures the engine and, in the same run, the limits of the machine.
 //!
-//! Called by `make bench` and by hand: `sstore-bench [group]... [--rounds N] [--quick] [--dir D] [--json] [--results FILE]`.
+//! Called by `make bench` and by hand: `sstore-bench [group]... [options]`, see [`USAGE`].
 //! A figure is the median of several rounds, with the least and the greatest beside it. Keys have 16 bytes, values 100.
 
 mod boundary;
@@ -10,6 +10,7 @@ mod measure;
 mod memtable;
 mod read;
 mod report;
+mod tables;
 mod write;
 
 use measure::Row;
@@ -28,6 +29,10 @@ pub struct Plan {
     pub keys: usize,
     /// Bytes of memtable that the flush and recovery measurements fill.
     pub fill_bytes: u64,
+    /// Rows of a table.
+    pub rows: usize,
+    /// A Python that has the peers of tables; `None`: they are left out.
+    pub peers: Option<PathBuf>,
     /// A folder of our own on the disk to be measured; made and removed here.
     pub dir: PathBuf,
 }
@@ -54,7 +59,14 @@ const GROUPS: &[Group] = &[
         run: boundary::run,
     },
     Group { name: "open", help: "opening with 64 MiB in the log", run: read::open },
+    Group {
+        name: "tables",
+        help: "ingest, flush, scan, get and merge of rows, beside pyarrow and DuckDB",
+        run: tables::run,
+    },
 ];
+
+const USAGE: &str = "usage: sstore-bench [group]... [--rounds N] [--rows N] [--quick] [--dir D] [--peers PYTHON] [--json] [--results FILE]";
 
 struct Arguments {
     plan: Plan,
@@ -64,19 +76,27 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = match parse(std::env::args().skip(1)) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, words @ ..] = &words[..]
+        && first == "--child"
+    {
+        return ended(tables::child(words));
+    }
+    let arguments = match parse(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(message) => {
-            eprintln!(
-                "sstore-bench: {message}\n\nusage: sstore-bench [group]... [--rounds N] [--quick] [--dir D] [--json] [--results FILE]"
-            );
+            eprintln!("sstore-bench: {message}\n\n{USAGE}");
             for group in GROUPS {
                 eprintln!("  {:<9} {}", group.name, group.help);
             }
             return ExitCode::FAILURE;
         }
     };
-    match measure_all(&arguments) {
+    ended(measure_all(&arguments))
+}
+
+fn ended(outcome: Result<()>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sstore-bench: {error}");
@@ -86,17 +106,30 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Arguments, String> {
-    let plan = Plan { rounds: 5, keys: 480_000, fill_bytes: 64 << 20, dir: PathBuf::from("build/bench") };
+    let plan = Plan {
+        rounds: 5,
+        keys: 480_000,
+        fill_bytes: 64 << 20,
+        rows: 5_000_000,
+        peers: None,
+        dir: PathBuf::from("build/bench"),
+    };
     let mut arguments = Arguments { plan, groups: Vec::new(), json: false, results: None };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
             "--rounds" => arguments.plan.rounds = value()?.parse().map_err(|_| "--rounds takes a number".to_owned())?,
+            "--rows" => {
+                let rows: usize = value()?.parse().map_err(|_| "--rows takes a number".to_owned())?;
+                arguments.plan.rows = rows.max(10_000);
+            }
+            "--peers" => arguments.plan.peers = Some(PathBuf::from(value()?)),
             "--dir" => arguments.plan.dir = PathBuf::from(value()?),
             "--results" => arguments.results = Some(PathBuf::from(value()?)),
             "--json" => arguments.json = true,
             "--quick" => {
                 (arguments.plan.rounds, arguments.plan.keys, arguments.plan.fill_bytes) = (1, 20_000, 2 << 20);
+                arguments.plan.rows = 100_000;
             }
             "all" => arguments.groups = GROUPS.iter().collect(),
             name => match GROUPS.iter().find(|group| group.name == name) {

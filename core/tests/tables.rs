@@ -194,3 +194,113 @@ fn a_changed_schema_reads_what_was_written_before() {
         }
     }
 }
+
+#[test]
+fn files_of_a_table_with_an_order_are_sorted_by_it_and_rows_that_are_alike_keep_theirs() {
+    let fields = vec![
+        Field::new("arrival", DataType::Int64, false),
+        Field::new("name", DataType::Utf8, true),
+        Field::new("value", DataType::Float64, true),
+    ];
+    let schema = Schema::new(fields);
+    let key_options = KeyOptions { order_by: vec!["name".into(), "value".into()], ..KeyOptions::default() };
+    let names =
+        [None, Some(""), Some("\0"), Some("\0\0"), Some("\0\u{1}"), Some("a"), Some("a\0"), Some("ab"), Some("b")];
+    let values = [None, Some(f64::NEG_INFINITY), Some(-0.5), Some(0.0), Some(7.0), Some(f64::INFINITY)];
+    // Each row is told by its arrival; its columns by numbers that order like their values.
+    let row = |arrival: usize| {
+        let mixed = (arrival as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+        (mixed as usize % names.len(), (mixed >> 20) as usize % values.len(), arrival)
+    };
+    let batch = |arrivals: std::ops::Range<usize>| {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from_iter_values(arrivals.clone().map(|arrival| arrival as i64))),
+            Arc::new(StringArray::from_iter(arrivals.clone().map(|arrival| names[row(arrival).0]))),
+            Arc::new(Float64Array::from_iter(arrivals.map(|arrival| values[row(arrival).1]))),
+        ];
+        RecordBatch::try_new(Arc::new(schema.clone()), columns).unwrap()
+    };
+    let scanned = |db: &Db, table: &Table| -> Vec<usize> {
+        let scan = db.scan(table, &ScanOptions::default(), &ReadOptions::default()).unwrap();
+        scan.flat_map(|batch| batch.unwrap().column(0).as_primitive::<Int64Type>().values().to_vec())
+            .map(|arrival| arrival as usize)
+            .collect()
+    };
+    let sorted = |arrivals: std::ops::Range<usize>| {
+        let mut rows: Vec<_> = arrivals.map(row).collect();
+        rows.sort_unstable();
+        rows.into_iter().map(|row| row.2).collect::<Vec<_>>()
+    };
+    for format in FORMATS {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(&dir.path().join("db"), &options(format)).unwrap();
+        let table = db.create_table("t", &schema, &[], &key_options, &options(format)).unwrap();
+        let append = |arrivals| db.append(&table, &batch(arrivals), &WriteOptions::default()).unwrap();
+        // A long batch, and many short ones.
+        append(0..9_000);
+        (9_000..9_060).for_each(|arrival| drop(append(arrival..arrival + 1)));
+        assert_eq!(scanned(&db, &table), (0..9_060).collect::<Vec<_>>(), "{format}: in memory as they came");
+        let snapshot = db.snapshot().unwrap();
+        flush(&db);
+        assert_eq!(scanned(&db, &table), sorted(0..9_060), "{format}");
+        append(9_060..11_000);
+        append(11_000..12_000);
+        flush(&db);
+        assert_eq!(scanned(&db, &table), [sorted(0..9_060), sorted(9_060..12_000)].concat(), "{format}: file by file");
+        db.compact_table(&table).unwrap();
+        assert_eq!(db.table_segments(&table).unwrap().len(), 1);
+        assert_eq!(scanned(&db, &table), sorted(0..12_000), "{format}: merged");
+        drop(snapshot);
+        db.verify().unwrap();
+    }
+}
+
+#[test]
+fn columns_that_the_format_cannot_hold_are_refused_before_anything_is_written() {
+    use arrow_schema::{IntervalUnit, UnionFields, UnionMode};
+    let item = || Arc::new(Field::new("item", DataType::Int64, true));
+    let union = UnionFields::try_new([0], [Field::new("a", DataType::Int64, true)]).unwrap();
+    let types = [
+        DataType::Interval(IntervalUnit::MonthDayNano),
+        DataType::Union(union, UnionMode::Dense),
+        DataType::ListView(item()),
+        DataType::LargeListView(item()),
+        DataType::Struct(Vec::<Field>::new().into()),
+        DataType::FixedSizeBinary(0),
+        DataType::FixedSizeList(item(), 0),
+    ];
+    for format in FORMATS {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let db = Db::open(&path, &options(format)).unwrap();
+        let plain = db.create_table("plain", &schema(), &["id"], &KeyOptions::default(), &options(format)).unwrap();
+        for (number, data_type) in types.iter().enumerate() {
+            let odd = Field::new("odd", data_type.clone(), true);
+            let nested = Field::new("outer", DataType::List(Arc::new(odd.clone())), true);
+            for field in [odd, nested] {
+                let mut fields = schema().fields().to_vec();
+                fields.push(Arc::new(field.clone()));
+                let name = format!("t{number}-{}", field.name());
+                let created =
+                    db.create_table(&name, &Schema::new(fields), &["id"], &KeyOptions::default(), &options(format));
+                if format == "arrow" {
+                    created.unwrap();
+                    continue;
+                }
+                let added = db.alter_table(&plain, &SchemaChange::Add { field: field.clone(), position: None });
+                for error in [created.err().unwrap(), added.unwrap_err()] {
+                    assert_eq!(error.kind(), ErrorKind::NotSupported, "{data_type}: {error}");
+                    assert!(error.message().contains(&format!("{:?}", field.name())), "{data_type}: {error}");
+                }
+            }
+        }
+        if format == "parquet" {
+            assert_eq!(db.tables().unwrap(), ["plain"]);
+            assert_eq!(plain.schema().fields().len(), 3);
+        }
+        db.append(&plain, &rows(&[(1, Some("a"), None)]), &WriteOptions::default()).unwrap();
+        flush(&db);
+        db.close(&CloseOptions::default()).unwrap();
+        assert!(Db::open(&path, &options(format)).unwrap().table("plain").is_ok());
+    }
+}

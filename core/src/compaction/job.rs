@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 #[cfg(feature = "arrow")]
 use {
     crate::flush::write_row_run,
-    crate::merge::{Adapt, RowMerge, RowMergeMode},
+    crate::merge::{Adapt, RowMerge, RowMergeMode, in_order},
     crate::sst::RowFileScan,
 };
 
@@ -47,7 +47,11 @@ pub fn run(input: CompactionInput<'_>) -> Result<RunOutput> {
                 let adapt = Adapt::all_columns(run.schema(), &target.schema);
                 let columns = adapt.inner_columns().to_vec();
                 let scan = RowFileScan { access: Access::Scan, ..RowFileScan::of(columns) };
-                sources.push(adapt.around(run.scan(scan)?));
+                let source = adapt.around(run.scan(scan)?);
+                sources.push(match target.schema.order_codec() {
+                    None => source,
+                    Some(_) => in_order(source, &target.schema),
+                });
             }
             let mode = RowMergeMode::Survivors { snapshots: input.snapshots, bottom: input.bottom };
             write_row_run(target, RowMerge::new(sources, mode), expected_in, Some(input.cancel))

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use {
     super::row_output::write_row_run,
     crate::key::{KeyRange, MAX_SEQUENCE},
-    crate::merge::{Adapt, RowMerge, RowMergeMode},
+    crate::merge::{Adapt, RowMerge, RowMergeMode, sorted},
 };
 
 /// What a flush needs; it takes nothing else.
@@ -48,8 +48,11 @@ pub fn run(input: FlushInput<'_>) -> Result<RunOutput> {
             let mut sources = Vec::new();
             for memtable in newest_first.filter_map(AnyMemtable::rows) {
                 let adapt = Adapt::all_columns(memtable.schema(), &target.schema);
-                for source in memtable.source(adapt.inner_columns(), &KeyRange::all(), MAX_SEQUENCE)? {
-                    sources.push(adapt.around(source));
+                let own = memtable.source(adapt.inner_columns(), &KeyRange::all(), MAX_SEQUENCE)?;
+                let own = own.into_iter().map(|source| adapt.around(source));
+                match target.schema.order_codec() {
+                    None => sources.extend(own),
+                    Some(_) => sources.push(sorted(own.collect(), &target.schema)?),
                 }
             }
             let mode = RowMergeMode::Survivors { snapshots: input.snapshots, bottom: input.bottom };

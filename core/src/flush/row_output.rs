@@ -118,7 +118,11 @@ fn write(
     loop {
         let next = check_cancel(cancel).and_then(|()| merge.next_chunk());
         match next {
-            Ok(Some(chunk)) => {
+            Ok(Some(mut chunk)) => {
+                if !target.schema.is_keyed() {
+                    // What clustered rows were merged by.
+                    chunk.keys = None;
+                }
                 if let Err(error) = writer.add(&chunk) {
                     writer.abandon();
                     return Err(error);

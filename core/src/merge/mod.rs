@@ -6,10 +6,14 @@
 #[cfg(feature = "arrow")]
 mod adapt;
 #[cfg(feature = "arrow")]
+mod clustered;
+#[cfg(feature = "arrow")]
 pub mod rows;
 
 #[cfg(feature = "arrow")]
 pub use adapt::Adapt;
+#[cfg(feature = "arrow")]
+pub use clustered::{in_order, sorted};
 #[cfg(feature = "arrow")]
 pub use rows::{RowMerge, RowMergeMode};
 

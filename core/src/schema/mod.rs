@@ -67,7 +67,8 @@ pub struct KeyOptions {
     pub nullable_keys: bool,
     /// Floats may be in the key, in IEEE total order: -NaN, -infinity .. -0.0, 0.0 .. infinity, NaN.
     pub float_keys: bool,
-    /// Columns by which the files of an append-only table are sorted; they may be null or float. Empty: order of arrival.
+    /// Columns by which the files of an append-only table are sorted, each file for itself; they may be null or float. Rows that
+    /// are alike keep the order of their arrival. A scan goes from file to file, memory last. Empty: order of arrival.
     pub order_by: Vec<String>,
 }
 

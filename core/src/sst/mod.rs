@@ -23,7 +23,7 @@ pub use row_file::{
     RowFileSummary, RowFormat, RowLookup, StatsHook, StatsHookFactory,
 };
 #[cfg(feature = "arrow")]
-pub use row_formats::{RowFileReader, RowFileWriter};
+pub use row_formats::{RowFileReader, RowFileWriter, check_row_format};
 
 use crate::iter::PinnedBytes;
 use crate::key::{CollectionId, FileNumber, Kind, Sequence};

@@ -22,6 +22,20 @@ use crate::schema::{SchemaId, TableSchema};
 use std::path::Path;
 use std::sync::Arc;
 
+/// Refuses a schema that files of `format` cannot hold: NotSupported, naming the column. Arrow IPC holds all that a table takes.
+pub fn check_row_format(schema: &TableSchema, format: RowFormat) -> Result<()> {
+    match format {
+        RowFormat::Ipc => Ok(()),
+        #[cfg(feature = "parquet")]
+        RowFormat::Parquet => super::parquet_file::check_schema(schema),
+        #[cfg(not(feature = "parquet"))]
+        RowFormat::Parquet => {
+            let _ = schema;
+            Err(without_parquet())
+        }
+    }
+}
+
 /// Writes one file of rows. One thread at a time. A writer that is not finished removes its file, best effort, when it goes; after
 /// an error every later call fails.
 pub struct RowFileWriter(Writer);
@@ -54,7 +68,7 @@ impl RowFileWriter {
                 Ok(Self(Writer::Parquet(Box::new(writer))))
             }
             #[cfg(not(feature = "parquet"))]
-            RowFormat::Parquet => Err(without_parquet(path)),
+            RowFormat::Parquet => Err(without_parquet().in_file(path)),
         }
     }
 
@@ -121,7 +135,7 @@ impl RowFileReader {
             #[cfg(feature = "parquet")]
             Some(RowFormat::Parquet) => Reader::Parquet(ParquetReader::open(env, path, expected, schemas, cache)?),
             #[cfg(not(feature = "parquet"))]
-            Some(RowFormat::Parquet) => return Err(without_parquet(path)),
+            Some(RowFormat::Parquet) => return Err(without_parquet().in_file(path)),
             None => return Err(Error::invalid("file whose name says no format of tables").in_file(path)),
         };
         Ok(Arc::new(Self(reader)))
@@ -251,6 +265,6 @@ impl RowFileReader {
 }
 
 #[cfg(not(feature = "parquet"))]
-fn without_parquet(path: &Path) -> Error {
-    Error::new(ErrorKind::NotSupported, "this library was built without Parquet").in_file(path)
+fn without_parquet() -> Error {
+    Error::new(ErrorKind::NotSupported, "this library was built without Parquet")
 }

@@ -23,7 +23,7 @@ pub(super) fn open(plan: &ScanPlan) -> Result<Box<dyn RowSource>> {
         && file.is_settled(plan)
     {
         // Nothing can hide or be hidden: no keys, no sequences, no merge.
-        return file.open();
+        return file.open_values();
     }
     if plan.schema.is_keyed() {
         sources.extend(chains(files).into_iter().map(|files| Box::new(Chain::new(files)) as Box<dyn RowSource>));
@@ -49,6 +49,12 @@ impl PlannedFile {
         Ok(self.adapt.around(self.reader.scan(self.scan.clone())?))
     }
 
+    /// Without keys and sequences.
+    fn open_values(&self) -> Result<Box<dyn RowSource>> {
+        let scan = RowFileScan { keys: false, ..self.scan.clone() };
+        Ok(self.adapt.around(self.reader.scan(scan)?))
+    }
+
     /// Whether every row of it is to be seen, alone as it is.
     fn is_settled(&self, plan: &ScanPlan) -> bool {
         self.settled && self.scan.sequences_at_most.is_none() && plan.memtables == 0
@@ -70,6 +76,7 @@ fn files(plan: &ScanPlan) -> Vec<PlannedFile> {
                 sequences_at_most: (run.meta.largest_sequence > plan.snapshot).then_some(plan.snapshot),
                 access: plan.access,
                 batch_rows: plan.batch_rows,
+                keys: true,
             },
             adapt,
             smallest: run.meta.smallest.clone(),

@@ -53,13 +53,20 @@ pub struct Wanted<'a> {
     projection: &'a Projection,
     access: Access,
     io: Io,
+    keys: bool,
+    sequences: bool,
     decoded: RefCell<Vec<((usize, usize), ArrayRef)>>,
 }
 
 impl<'a> Wanted<'a> {
     /// These columns, with nothing decoded yet.
     pub fn new(projection: &'a Projection, access: Access, io: Io) -> Self {
-        Self { projection, access, io, decoded: RefCell::default() }
+        Self { projection, access, io, keys: true, sequences: true, decoded: RefCell::default() }
+    }
+
+    /// The same, with keys and sequences only where they are needed.
+    pub fn with(self, keys: bool, sequences: bool) -> Self {
+        Self { keys, sequences, ..self }
     }
 
     fn find(&self, group: usize, column: usize) -> Option<ArrayRef> {
@@ -202,14 +209,18 @@ impl IpcFileReader {
         if wanted.access == Access::Scan && wanted.io == Io::Allowed {
             self.read_ahead(group, wanted)?;
         }
-        let keys = match self.schema().is_keyed() {
+        let keys = match self.schema().is_keyed() && wanted.keys {
             true => match self.keys(group, wanted)? {
                 Some(keys) => Some(keys),
                 None => return Ok(None),
             },
             false => None,
         };
-        let Some(sequences) = self.sequences(group, wanted)? else { return Ok(None) };
+        let sequences = match wanted.sequences {
+            true => self.sequences(group, wanted)?,
+            false => Some(Sequences::Same(self.index.groups[group].largest_sequence)),
+        };
+        let Some(sequences) = sequences else { return Ok(None) };
         self.rows(group, wanted, keys, sequences)
     }
 
@@ -299,8 +310,9 @@ impl IpcFileReader {
         let stats = &self.index.groups[group];
         let user_columns = self.schema().columns().len();
         let mut needed = wanted.projection.columns.clone();
-        needed.extend(self.schema().key());
-        needed.extend((stats.smallest_sequence != stats.largest_sequence).then_some(user_columns));
+        needed.extend(self.schema().key().iter().filter(|_| wanted.keys));
+        let has_sequences = wanted.sequences && stats.smallest_sequence != stats.largest_sequence;
+        needed.extend(has_sequences.then_some(user_columns));
         needed.extend((stats.tombstones > 0).then_some(user_columns + 1));
         needed.sort_unstable();
         needed.dedup();

@@ -2,12 +2,12 @@
 //!
 //! Made by the reader. Promises: chunks are slices of decoded columns, not copies, unless a snapshot hides some of their rows.
 
+use super::super::Io;
 use super::super::row_file::{Projection, RowFileScan, StoredRows};
-use super::super::{Access, Io};
 use super::reader::{IpcFileReader, Wanted};
 use crate::error::{Error, Result};
 use crate::iter::{RowChunk, RowSource};
-use crate::key::{KeyRange, Sequence};
+use crate::key::Sequence;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,10 +15,7 @@ use std::sync::Arc;
 pub struct IpcScan {
     reader: Arc<IpcFileReader>,
     projection: Projection,
-    range: KeyRange,
-    at_most: Option<Sequence>,
-    access: Access,
-    batch_rows: usize,
+    scan: RowFileScan,
     /// The groups still to come and the rows that the key index leaves of them, last first.
     groups: Vec<(usize, Range<usize>)>,
     current: Option<Current>,
@@ -50,10 +47,7 @@ impl IpcScan {
         Ok(Self {
             reader,
             projection,
-            range: scan.range,
-            at_most,
-            access: scan.access,
-            batch_rows: scan.batch_rows.max(1),
+            scan: RowFileScan { batch_rows: scan.batch_rows.max(1), ..scan },
             groups,
             current: None,
         })
@@ -63,7 +57,7 @@ impl IpcScan {
         loop {
             if let Some(current) = &mut self.current {
                 while !current.left.is_empty() {
-                    let end = current.left.end.min(current.left.start + self.batch_rows);
+                    let end = current.left.end.min(current.left.start + self.scan.batch_rows);
                     let rows = current.left.start..end;
                     current.left.start = end;
                     if let Some(chunk) = current.rows.chunk(rows, current.at_most, self.reader.path())? {
@@ -73,7 +67,10 @@ impl IpcScan {
                 self.current = None;
             }
             let Some((group, pages)) = self.groups.pop() else { return Ok(None) };
-            let wanted = Wanted::new(&self.projection, self.access, Io::Allowed);
+            let scan = &self.scan;
+            let stats = &self.reader.index().groups[group];
+            let wanted = Wanted::new(&self.projection, scan.access, Io::Allowed)
+                .with(scan.needs_keys(stats), scan.needs_sequences());
             let Some(rows) = self.reader.group(group, &wanted)? else { return Ok(None) };
             let left = match rows.keys() {
                 None => 0..rows.len(),
@@ -81,11 +78,10 @@ impl IpcScan {
                     let bound = |key: &Option<Vec<u8>>, otherwise| {
                         key.as_ref().map_or(otherwise, |key| keys.lower_bound(key).clamp(pages.start, pages.end))
                     };
-                    bound(&self.range.lower, pages.start)..bound(&self.range.upper, pages.end)
+                    bound(&scan.range.lower, pages.start)..bound(&scan.range.upper, pages.end)
                 }
             };
-            let largest = self.reader.index().groups[group].largest_sequence;
-            let at_most = self.at_most.filter(|at_most| *at_most < largest);
+            let at_most = scan.sequences_at_most.filter(|at_most| *at_most < stats.largest_sequence);
             self.current = Some(Current { rows, left, at_most });
         }
     }

@@ -277,6 +277,38 @@ fn lookups_find_the_newest_version_that_the_snapshot_sees() {
 }
 
 #[test]
+fn a_scan_without_keys_reads_them_only_where_its_range_begins_and_ends() {
+    let schema = schema(&["id"]);
+    let all: Vec<Row> = (0..200_000).map(|id| (id, 1 + id % 3, false)).collect();
+    let place = Place::new(schema.clone());
+    place.write(chunks(&schema, &all, 50_000), options(Compression::None)).unwrap();
+    let range = KeyRange { lower: Some(key(&schema, 65_600)), upper: Some(key(&schema, 199_000)) };
+    let mut read = Vec::new();
+    for (keys, range) in [(true, KeyRange::all()), (false, KeyRange::all()), (true, range.clone()), (false, range)] {
+        // Opened anew, so that each reads the batches' metadata.
+        let reader = place.open(0).unwrap();
+        let scan = RowFileScan { range, keys, access: Access::Scan, ..RowFileScan::of(vec![3]) };
+        place.files.reset();
+        let mut source = reader.scan(scan).unwrap();
+        let (mut found, mut without_keys) = (Vec::new(), 0);
+        while let Some(chunk) = source.next_chunk().unwrap() {
+            without_keys += if chunk.keys.is_none() { chunk.len() } else { 0 };
+            found.extend(chunk.batch.column(0).as_primitive::<Float64Type>().iter());
+        }
+        let wanted = if found.len() == all.len() { &all[..] } else { &all[65_600..199_000] };
+        assert!(found.iter().copied().eq(wanted.iter().map(|row| weight(row.0, row.1))), "keys: {keys}");
+        read.push((place.files.read_bytes(&place.path()), without_keys));
+    }
+    let [(keyed, 0), (plain, 200_000), (keyed_range, 0), (plain_range, BATCH_ROWS)] = read[..] else {
+        panic!("{read:?}")
+    };
+    let column_bytes = 8 * all.len() as u64;
+    assert!(keyed > plain + 2 * column_bytes - 1, "keys and sequences: {keyed}, {plain}");
+    assert!(plain < column_bytes * 5 / 4, "the column, its validity, metadata: {plain}");
+    assert!(keyed_range > plain_range + 2 * 8 * BATCH_ROWS as u64, "{keyed_range}, {plain_range}");
+}
+
+#[test]
 fn an_append_only_table_keeps_the_order_of_arrival() {
     let schema = schema(&[]);
     let all: Vec<Row> = (0..70_000).map(|n| (n * 7919 % 1000, 1 + n / 100, false)).collect();

@@ -29,6 +29,11 @@ impl Columns {
         }
     }
 
+    /// Without the sequences: for rows whose sequences mean nothing.
+    pub fn without_sequences(self) -> Self {
+        Self { sequence: None, ..self }
+    }
+
     /// All of them but those of the key, rising, each once.
     pub fn values(&self) -> Vec<usize> {
         rising(self.asked.iter().copied().chain(self.sequence).chain(self.operation))

@@ -40,6 +40,11 @@ pub fn parquet_schema(schema: &TableSchema) -> Result<SchemaDescriptor> {
         .map_err(|why| Error::invalid(format!("schema cannot be kept in Parquet: {why}")))
 }
 
+/// Refuses what [`parquet_schema`] refuses.
+pub fn check_schema(schema: &TableSchema) -> Result<()> {
+    parquet_schema(schema).map(drop)
+}
+
 /// The properties of a file of `schema`, whose Parquet form is `descriptor`.
 pub fn writer_properties(
     schema: &TableSchema,

@@ -19,10 +19,7 @@ use std::sync::Arc;
 pub struct ParquetScan {
     reader: Arc<ParquetReader>,
     projection: Projection,
-    range: KeyRange,
-    at_most: Option<Sequence>,
-    access: Access,
-    batch_rows: usize,
+    scan: RowFileScan,
     /// Rows of groups that are still to be read; whole pages.
     stretches: VecDeque<(usize, Range<usize>)>,
     /// The stretch that is being decoded, past the cache.
@@ -42,6 +39,8 @@ struct Rest {
 struct Stretch {
     group: usize,
     columns: Columns,
+    /// Whether the keys are needed.
+    keys: bool,
     roots: Vec<usize>,
     decoder: GroupDecoder,
 }
@@ -61,10 +60,7 @@ impl ParquetScan {
         Self {
             reader,
             projection,
-            range: scan.range,
-            at_most: scan.sequences_at_most,
-            access: scan.access,
-            batch_rows: scan.batch_rows.max(1),
+            scan: RowFileScan { batch_rows: scan.batch_rows.max(1), ..scan },
             stretches,
             current: None,
             rest: None,
@@ -82,16 +78,25 @@ impl ParquetScan {
             }
             let Some((group, rows)) = self.stretches.front_mut() else { return Ok(None) };
             let group = *group;
-            if self.access == Access::Scan {
-                let columns = Columns::new(self.reader.schema(), &self.reader.groups()[group], &self.projection);
-                let roots = columns.with_key(self.reader.schema());
-                if !roots.is_empty() {
-                    let decoder = self.reader.decoder(group, rows.clone(), &roots, self.batch_rows)?;
-                    self.current = Some(Stretch { group, columns, roots, decoder });
-                    self.stretches.pop_front();
-                    continue;
+            if self.scan.access == Access::Scan {
+                let stats = &self.reader.groups()[group];
+                let mut columns = Columns::new(self.reader.schema(), stats, &self.projection);
+                if !self.scan.needs_sequences() {
+                    columns = columns.without_sequences();
                 }
-                // Nothing to decode: the index knows how many rows there are, page by page.
+                let keys = self.reader.schema().is_keyed() && self.scan.needs_keys(stats);
+                let roots = if keys { columns.with_key(self.reader.schema()) } else { columns.values() };
+                let count = rows.len();
+                let rows = rows.clone();
+                self.stretches.pop_front();
+                if roots.is_empty() {
+                    // Nothing to decode: the index knows how many rows there are.
+                    let rows = columns.rows(stats, &self.projection, None, |_| None, count);
+                    return rows.map(|rows| Some((group, rows))).map_err(|message| self.reader.bad(message));
+                }
+                let decoder = self.reader.decoder(group, rows, &roots, self.scan.batch_rows)?;
+                self.current = Some(Stretch { group, columns, keys, roots, decoder });
+                continue;
             }
             let page = self.reader.pages_of(rows).start;
             rows.start = (page + 1) * self.reader.index().page_rows;
@@ -108,7 +113,7 @@ impl ParquetScan {
     fn next(&mut self) -> Result<Option<RowChunk>> {
         loop {
             if let Some(rest) = self.rest.as_mut().filter(|rest| !rest.left.is_empty()) {
-                let now = rest.left.start..rest.left.end.min(rest.left.start + self.batch_rows);
+                let now = rest.left.start..rest.left.end.min(rest.left.start + self.scan.batch_rows);
                 rest.left.start = now.end;
                 match rest.rows.chunk(now, rest.at_most, self.reader.path())? {
                     Some(chunk) => return Ok(Some(chunk)),
@@ -118,8 +123,9 @@ impl ParquetScan {
             self.rest = None;
             let Some((group, rows)) = self.decode()? else { return Ok(None) };
             let largest = self.reader.groups()[group].largest_sequence;
-            let left = in_range(&rows, &self.range);
-            self.rest = Some(Rest { rows, left, at_most: self.at_most.filter(|&at_most| at_most < largest) });
+            let left = in_range(&rows, &self.scan.range);
+            self.rest =
+                Some(Rest { rows, left, at_most: self.scan.sequences_at_most.filter(|&at_most| at_most < largest) });
         }
     }
 }
@@ -130,7 +136,7 @@ impl Stretch {
         let Some(batch) = self.decoder.next_batch()? else { return Ok(None) };
         let column = |root: usize| self.roots.binary_search(&root).ok().map(|place| batch.column(place));
         let keys = match reader.schema().key() {
-            [] => None,
+            key if key.is_empty() || !self.keys => None,
             key => Some(reader.encode_keys(key.iter().filter_map(|&root| column(root).cloned()).collect())?),
         };
         self.columns.check(column).map_err(|message| reader.bad(message))?;

@@ -93,6 +93,10 @@ pub struct RowFileScan {
     pub access: Access,
     /// The most rows of a chunk; taken as at least 1.
     pub batch_rows: usize,
+    /// Whether chunks must tell the keys and sequences of their rows. Without, for a caller that merges them with nothing, a
+    /// chunk may lack its keys, and its sequences mean nothing: neither is read but where `range` begins or ends. Taken as set
+    /// if `sequences_at_most` is.
+    pub keys: bool,
 }
 
 impl RowFileScan {
@@ -105,7 +109,20 @@ impl RowFileScan {
             sequences_at_most: None,
             access: Access::Cached,
             batch_rows: 8192,
+            keys: true,
         }
+    }
+
+    /// Whether the chunks' sequences mean anything.
+    pub(super) fn needs_sequences(&self) -> bool {
+        self.keys || self.sequences_at_most.is_some()
+    }
+
+    /// Whether the keys of a group's rows are needed: to be handed out, or to find those in the range.
+    pub(super) fn needs_keys(&self, group: &GroupStats) -> bool {
+        let starts_inside = self.range.lower.as_ref().is_none_or(|lower| *lower <= group.first_key);
+        let ends_inside = self.range.upper.as_ref().is_none_or(|upper| group.last_key < *upper);
+        self.needs_sequences() || !starts_inside || !ends_inside
     }
 }
 

@@ -122,6 +122,40 @@ fn scans_and_lookups_find_what_a_model_finds() {
 }
 
 #[test]
+fn a_scan_without_keys_gives_the_same_rows_from_fewer_bytes() {
+    let (schema, model) = (schema(), model(5000));
+    let mut place = Place::new();
+    place.write(&schema, &chunks(&schema, &model), small_pages());
+    let files = FaultFileSystem::new(place.env.files.clone(), Vec::new());
+    place.env.files = files.clone();
+    let reader = place.open(&schema);
+    let keys: Vec<_> = model.keys().collect();
+    let bound = |at: usize| Some(key(&schema, &keys[at].0, keys[at].1));
+    let inner = KeyRange { lower: bound(700), upper: bound(4000) };
+    for range in [KeyRange::all(), inner, KeyRange { lower: bound(10), upper: bound(10) }] {
+        let mut results = Vec::new();
+        for keys in [true, false] {
+            let request = RowFileScan { range: range.clone(), keys, access: Access::Scan, ..RowFileScan::of(vec![1]) };
+            let chunks = scan(&reader, request).unwrap();
+            let values: Vec<_> = chunks
+                .iter()
+                .flat_map(|chunk| chunk.batch.column(0).as_primitive::<Int64Type>().iter().collect::<Vec<_>>())
+                .collect();
+            let keyed: usize = chunks.iter().filter(|chunk| chunk.keys.is_some()).map(RowChunk::len).sum();
+            results.push((values, keyed));
+        }
+        assert_eq!(results[0].0, results[1].0, "{range:?}");
+        assert_eq!(results[0].1, results[0].0.len());
+        assert!(results[1].1 < results[0].1 || range.is_empty(), "whole groups inside of {range:?} need no keys");
+    }
+    let none = RowFileScan { keys: false, access: Access::Scan, ..RowFileScan::of(Vec::new()) };
+    let before = files.count(Call::Read);
+    assert!(rows(&scan(&reader, none).unwrap()) == model.len());
+    let groups_with_deletes = reader.groups().iter().filter(|group| group.tombstones > 0).count();
+    assert!(files.count(Call::Read) - before <= groups_with_deletes as u64);
+}
+
+#[test]
 fn only_the_groups_and_pages_that_a_scan_names_are_read() {
     let (schema, model) = (schema(), model(5000));
     let mut place = Place::new();
