@@ -17,12 +17,14 @@ mod column_family;
 mod compact;
 mod core;
 mod destroy;
+mod export;
 mod flush;
 mod get;
 mod health;
 mod install;
 mod iterate;
 mod jobs;
+mod live_files;
 mod obsolete_files;
 mod open;
 mod options;
@@ -41,9 +43,11 @@ mod write;
 
 pub use close::{CloseOptions, OpenObjects};
 pub use column_family::{ColumnFamily, DEFAULT_FAMILY};
+pub use export::{Export, ExportedFile};
 pub use flush::{FlushResult, FlushToken};
 pub use get::ReadOptions;
 pub use iterate::{DbIterator, IterOptions};
+pub use live_files::{LiveFile, LiveFiles};
 pub use options::{Durability, OptionInfo, OptionScope, OptionType, Options};
 #[cfg(feature = "arrow")]
 pub use scan::{ScanOptions, TableScan};
