@@ -69,7 +69,7 @@ pub use batch::WriteBatch;
 pub use db::{
     CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, Export, ExportedFile,
     FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, OpenObjects, OptionInfo, OptionScope, OptionType,
-    Options, ReadOptions, Segment, Snapshot, Stats, WriteOptions,
+    Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats, WriteOptions,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use iter::{EntryBatch, PinnedBytes};

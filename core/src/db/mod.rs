@@ -29,6 +29,7 @@ mod obsolete_files;
 mod open;
 mod options;
 mod recovery;
+mod repair;
 #[cfg(feature = "arrow")]
 mod scan;
 #[cfg(feature = "arrow")]
@@ -49,6 +50,7 @@ pub use get::ReadOptions;
 pub use iterate::{DbIterator, IterOptions};
 pub use live_files::{LiveFile, LiveFiles};
 pub use options::{Durability, OptionInfo, OptionScope, OptionType, Options};
+pub use repair::{RepairOptions, RepairReport, RepairedFile};
 #[cfg(feature = "arrow")]
 pub use scan::{ScanOptions, TableScan};
 pub use snapshot::Snapshot;
