@@ -78,8 +78,9 @@ pub use observe::{Event, EventKind, FlushReason, HistogramSummary};
 pub use version::FileFormat;
 #[cfg(feature = "arrow")]
 pub use {
-    db::{ScanOptions, Table, TableScan},
+    db::{ScanOptions, Splits, Table, TableScan},
     read::filter::{Comparison, Filter},
     read::scan::{Explanation, FileExplanation},
+    read::split::{Split, SplitFile},
     schema::{KeyOptions, SchemaChange},
 };

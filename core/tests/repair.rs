@@ -39,15 +39,16 @@ fn flush(db: &Db) {
     db.flush(&[]).unwrap().wait(None).unwrap();
 }
 
+/// Copies what is there. The database may be open: old segments and directories may go meanwhile, which nobody needs then.
 fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
+    for entry in std::fs::read_dir(from).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_dir(&path, &target);
+        } else if let Err(error) = std::fs::copy(&path, target) {
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{}", path.display());
         }
     }
 }

@@ -35,6 +35,8 @@ mod scan;
 #[cfg(feature = "arrow")]
 mod schemas;
 mod snapshot;
+#[cfg(feature = "arrow")]
+mod splits;
 mod stats;
 mod switch;
 #[cfg(feature = "arrow")]
@@ -54,6 +56,8 @@ pub use repair::{RepairOptions, RepairReport, RepairedFile};
 #[cfg(feature = "arrow")]
 pub use scan::{ScanOptions, TableScan};
 pub use snapshot::Snapshot;
+#[cfg(feature = "arrow")]
+pub use splits::Splits;
 pub use stats::{Segment, Stats};
 #[cfg(feature = "arrow")]
 pub use table::Table;
