@@ -122,3 +122,6 @@ impl Split {
         Ok(Run { meta: Arc::new(meta.clone()), reader: AnySstReader::Rows(reader) })
     }
 }
+
+#[cfg(test)]
+mod tests;
