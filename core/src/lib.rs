@@ -67,18 +67,20 @@ pub mod db;
 
 pub use batch::WriteBatch;
 pub use db::{
-    CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, FlushResult, FlushToken,
-    IterOptions, OpenObjects, OptionInfo, OptionScope, OptionType, Options, ReadOptions, Segment, Snapshot, Stats,
-    WriteOptions,
+    CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, Export, ExportedFile,
+    FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, OpenObjects, OptionInfo, OptionScope, OptionType,
+    Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats, WriteOptions,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use iter::{EntryBatch, PinnedBytes};
 pub use key::{CollectionId, FileNumber, KeyRange, Sequence};
 pub use observe::{Event, EventKind, FlushReason, HistogramSummary};
+pub use version::FileFormat;
 #[cfg(feature = "arrow")]
 pub use {
-    db::{ScanOptions, Table, TableScan},
+    db::{ScanOptions, Splits, Table, TableScan},
     read::filter::{Comparison, Filter},
     read::scan::{Explanation, FileExplanation},
+    read::split::{Split, SplitFile},
     schema::{KeyOptions, SchemaChange},
 };

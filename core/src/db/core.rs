@@ -3,6 +3,7 @@
 use super::collection::Collection;
 use super::health::Health;
 use super::jobs::Jobs;
+use super::obsolete_files::FilePins;
 use super::options::Options;
 use super::snapshot::SnapshotList;
 use super::target::{Caches, Stamps};
@@ -74,6 +75,7 @@ pub(crate) struct Core {
     // Small parts that are their own lock.
     pub(super) snapshots: SnapshotList,
     pub(super) health: Health,
+    pub(super) file_pins: FilePins,
     pub state: AtomicU8,
     pub next_file: Arc<AtomicU64>,
     pub next_memtable: AtomicU64,

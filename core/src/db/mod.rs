@@ -17,21 +17,26 @@ mod column_family;
 mod compact;
 mod core;
 mod destroy;
+mod export;
 mod flush;
 mod get;
 mod health;
 mod install;
 mod iterate;
 mod jobs;
+mod live_files;
 mod obsolete_files;
 mod open;
 mod options;
 mod recovery;
+mod repair;
 #[cfg(feature = "arrow")]
 mod scan;
 #[cfg(feature = "arrow")]
 mod schemas;
 mod snapshot;
+#[cfg(feature = "arrow")]
+mod splits;
 mod stats;
 mod switch;
 #[cfg(feature = "arrow")]
@@ -41,13 +46,18 @@ mod write;
 
 pub use close::{CloseOptions, OpenObjects};
 pub use column_family::{ColumnFamily, DEFAULT_FAMILY};
+pub use export::{Export, ExportedFile};
 pub use flush::{FlushResult, FlushToken};
 pub use get::ReadOptions;
 pub use iterate::{DbIterator, IterOptions};
+pub use live_files::{LiveFile, LiveFiles};
 pub use options::{Durability, OptionInfo, OptionScope, OptionType, Options};
+pub use repair::{RepairOptions, RepairReport, RepairedFile};
 #[cfg(feature = "arrow")]
 pub use scan::{ScanOptions, TableScan};
 pub use snapshot::Snapshot;
+#[cfg(feature = "arrow")]
+pub use splits::Splits;
 pub use stats::{Segment, Stats};
 #[cfg(feature = "arrow")]
 pub use table::Table;

@@ -6,16 +6,82 @@ use super::core::Core;
 use crate::env::{FileSystem, parent};
 use crate::error::Result;
 use crate::key::FileNumber;
+use crate::lock::Mutex;
 use crate::observe::EventKind;
 use crate::version::file_name::{self, FileKind};
 use crate::version::{FileFormat, FileMeta, VersionState};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Keeps the names of files that are not live any more, as long as somebody works by names: an export, splits in other processes.
+#[derive(Default)]
+pub(super) struct FilePins {
+    inner: Mutex<Pinned>,
+}
+
+#[derive(Default)]
+struct Pinned {
+    pins: u64,
+    /// What would have been deleted meanwhile.
+    waiting: Vec<Obsolete>,
+}
+
+/// A file to be deleted.
+struct Obsolete {
+    directory: PathBuf,
+    collection: String,
+    meta: FileMeta,
+}
+
+/// As long as it lives, no file of a view that was loaded after it was made loses its name.
+pub(super) struct FilePin {
+    core: Arc<Core>,
+}
+
+impl FilePin {
+    pub fn new(core: &Arc<Core>) -> Self {
+        core.file_pins.inner.lock().pins += 1;
+        Self { core: core.clone() }
+    }
+}
+
+impl Drop for FilePin {
+    fn drop(&mut self) {
+        let waiting = {
+            let mut pinned = self.core.file_pins.inner.lock();
+            pinned.pins -= 1;
+            if pinned.pins == 0 { std::mem::take(&mut pinned.waiting) } else { Vec::new() }
+        };
+        // A forked child has nothing to delete in its parent's database.
+        if !self.core.env.runtime.forked() {
+            waiting.iter().for_each(|obsolete| self.core.delete_now(obsolete));
+        }
+    }
+}
 
 impl Core {
-    /// Deletes a file. Readers that have it open keep it until they are done.
+    /// Deletes a file, or has it deleted with the last pin. Readers that have it open keep it until they are done. Requires: no
+    /// view names it any more, and no durable edit.
     pub(super) fn delete_file(&self, collection: &Collection, meta: &FileMeta) {
+        let obsolete = Obsolete {
+            directory: collection.directory.clone(),
+            collection: collection.name.clone(),
+            meta: meta.clone(),
+        };
+        {
+            // A pin that is made after this look is followed by a view without the file.
+            let mut pinned = self.file_pins.inner.lock();
+            if pinned.pins > 0 {
+                pinned.waiting.push(obsolete);
+                return;
+            }
+        }
+        self.delete_now(&obsolete);
+    }
+
+    fn delete_now(&self, Obsolete { directory, collection, meta }: &Obsolete) {
         let files = &*self.env.files;
-        let path = file_name::file_path(&collection.directory, meta);
+        let path = file_name::file_path(directory, meta);
         let removed = match meta.format {
             FileFormat::Ipc => remove_ipc_dir(files, &parent(&path)),
             FileFormat::Blocks | FileFormat::Parquet => files.remove(&path),
@@ -26,7 +92,7 @@ impl Core {
         }
         if removed.is_ok() {
             self.event(EventKind::FileDeleted, |event| {
-                event.collection.clone_from(&collection.name);
+                event.collection.clone_from(collection);
                 event.number = meta.number.0;
                 event.bytes = meta.size_bytes;
             });

@@ -6,7 +6,7 @@ use super::column_family::DEFAULT_FAMILY;
 use super::core::{CATALOG_PLACE, Catalog, Core, INSTALL_PLACE, Installer, JOBS_PLACE, OPEN, log_event};
 use super::health::Health;
 use super::jobs::Jobs;
-use super::obsolete_files::{Found, delete_orphans, list_files};
+use super::obsolete_files::{FilePins, Found, delete_orphans, list_files};
 use super::options::Options;
 use super::recovery::{self, Recovered};
 use super::snapshot::SnapshotList;
@@ -300,6 +300,7 @@ impl Opening {
             view: Shared::new(Arc::new(view)),
             snapshots: SnapshotList::default(),
             health: Health::default(),
+            file_pins: FilePins::default(),
             state: AtomicU8::new(OPEN),
             next_file: parts.next_file,
             next_memtable: parts.next_memtable,

@@ -85,24 +85,29 @@ impl Db {
         let snapshot = self.check_snapshot(options)?;
         let (view, visible) = core.pin(table.id())?;
         let schema = schema_of(table, &view);
+        let request = self.scan_request(&schema, scan)?;
+        ScanPlan::new(view, schema, snapshot.unwrap_or(visible), request)
+    }
+
+    /// What a scan asks for, its bounds encoded.
+    pub(super) fn scan_request(&self, schema: &TableSchema, scan: &ScanOptions) -> Result<ScanRequest> {
         let mut range = KeyRange::all();
         if let Some(prefix) = &scan.prefix {
-            let prefix = encode_bound(&schema, prefix)?;
+            let prefix = encode_bound(schema, prefix)?;
             range = range.intersect(KeyRange { upper: prefix_end(&prefix), lower: Some(prefix) });
         }
         let bound = |columns: &Option<Vec<ArrayRef>>| -> Result<Option<Vec<u8>>> {
-            columns.as_ref().map(|columns| encode_bound(&schema, columns)).transpose()
+            columns.as_ref().map(|columns| encode_bound(schema, columns)).transpose()
         };
         range = range.intersect(KeyRange { lower: bound(&scan.start)?, upper: bound(&scan.stop)? });
-        let request = ScanRequest {
+        Ok(ScanRequest {
             columns: scan.columns.clone(),
             range,
             filter: scan.filter.clone(),
             limit: scan.limit,
             batch_rows: if scan.batch_rows == 0 { ScanRequest::default().batch_rows } else { scan.batch_rows },
             access: if scan.cached { Access::Cached } else { Access::Scan },
-        };
-        ScanPlan::new(view, schema, snapshot.unwrap_or(visible), request)
+        })
     }
 
     /// Scans a table as of now, or of a snapshot. InvalidArgument names the column or literal that does not fit.

@@ -12,6 +12,8 @@ mod rows;
 #[cfg(feature = "arrow")]
 pub mod scan;
 mod source;
+#[cfg(feature = "arrow")]
+pub mod split;
 
 pub use get::{Answer, get};
 pub use iterator::VisibleCursor;

@@ -9,7 +9,8 @@ use super::ipc_file::{IpcFileReader, IpcFileWriter};
 #[cfg(feature = "parquet")]
 use super::parquet_file::{ParquetReader, ParquetWriter};
 use super::row_file::{
-    GroupStats, RowCache, RowFileExpected, RowFileOptions, RowFileScan, RowFileSummary, RowFormat, RowIndex, RowLookup,
+    GroupStats, PeekedIndex, RowCache, RowFileExpected, RowFileOptions, RowFileScan, RowFileSummary, RowFormat,
+    RowIndex, RowLookup,
 };
 use super::{Io, SstIdentity};
 use crate::env::Env;
@@ -38,6 +39,33 @@ pub fn check_row_format(schema: &TableSchema, format: RowFormat) -> Result<()> {
 
 /// Writes one file of rows. One thread at a time. A writer that is not finished removes its file, best effort, when it goes; after
 /// an error every later call fails.
+///
+/// It needs no database: many programs can write files side by side.
+///
+/// ```
+/// # fn main() -> sstore::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("data.arrow");
+/// use arrow_array::{Int64Array, RecordBatch};
+/// use arrow_schema::{DataType, Field, Schema};
+/// use sstore::batch::PreparedRows;
+/// use sstore::env::posix::posix;
+/// use sstore::key::Kind;
+/// use sstore::schema::TableSchema;
+/// use sstore::sst::{RowFileOptions, RowFileWriter, RowFormat, SstIdentity};
+/// use std::sync::Arc;
+///
+/// let columns = Schema::new(vec![Field::new("id", DataType::Int64, false)]);
+/// let table = Arc::new(TableSchema::new(&columns, &["id"], &Default::default())?);
+/// let rows = RecordBatch::try_new(Arc::new(columns), vec![Arc::new(Int64Array::from(vec![3, 1, 2]))]).unwrap();
+///
+/// let options = RowFileOptions::new(RowFormat::Ipc);
+/// let mut writer = RowFileWriter::create(&posix(), &path, SstIdentity::default(), table.clone(), 0, options)?;
+/// // Sorted by key; of several batches each must begin behind the one before.
+/// writer.add(&PreparedRows::prepare(&table, &rows, Kind::Rows)?.to_chunk(1)?)?;
+/// assert_eq!(writer.finish()?.rows, 3);
+/// # Ok(()) }
+/// ```
 pub struct RowFileWriter(Writer);
 
 enum Writer {
@@ -139,6 +167,28 @@ impl RowFileReader {
             None => return Err(Error::invalid("file whose name says no format of tables").in_file(path)),
         };
         Ok(Arc::new(Self(reader)))
+    }
+
+    /// What the file says of itself, to somebody who knows nothing else: its number, its table, the schema of its rows. Its index
+    /// is verified, its rows are not.
+    pub fn peek(env: &Env, path: &Path) -> Result<PeekedIndex> {
+        match RowFormat::of_path(path) {
+            Some(RowFormat::Ipc) => IpcFileReader::peek(env, path),
+            #[cfg(feature = "parquet")]
+            Some(RowFormat::Parquet) => ParquetReader::peek(env, path),
+            #[cfg(not(feature = "parquet"))]
+            Some(RowFormat::Parquet) => Err(without_parquet(path)),
+            None => Err(Error::invalid("file whose name says no format of tables").in_file(path)),
+        }
+    }
+
+    /// Where its index begins in the file that holds it.
+    pub fn index_offset(&self) -> u64 {
+        match &self.0 {
+            Reader::Ipc(_) => 0,
+            #[cfg(feature = "parquet")]
+            Reader::Parquet(reader) => reader.index_offset(),
+        }
     }
 
     fn index(&self) -> &RowIndex {

@@ -111,7 +111,8 @@ impl FileMeta {
         None
     }
 
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends the encoding, as `FORMAT.md` has it.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.number.0);
         put_varint(out, u64::from(self.collection.0));
         put_varint(out, u64::from(self.level));
@@ -141,6 +142,12 @@ impl FileMeta {
         optional(tag::RANGE_DELETES, unless_zero(self.range_deletes));
         optional(tag::FORMAT, unless_zero(self.format as u64));
         optional(tag::STAMP_NANOS, unless_zero(self.stamp_nanos));
+    }
+
+    /// What [`encode`](Self::encode) wrote, all of `bytes`; `None` if nobody did, or a later version.
+    #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "only splits of tables hold such bytes"))]
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        Self::decode(&mut Reader::new(bytes)).ok().filter(|meta| meta.defect().is_none())
     }
 
     /// The inverse of [`encode`](Self::encode); all of `reader` belongs to it.

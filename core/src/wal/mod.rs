@@ -9,12 +9,14 @@ mod backend;
 mod helper;
 mod mapped;
 mod replay;
+mod salvage;
 mod segment;
 mod sync;
 mod write;
 mod writer;
 
 pub use replay::{Cut, LoggedRecord, RecoveryMode, ReplayOutcome, replay};
+pub use salvage::{SalvagedSegment, salvage, salvaged_database_id};
 pub use segment::{segment_name, segment_number};
 pub use writer::LogWriter;
 

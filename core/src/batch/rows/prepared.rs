@@ -6,7 +6,8 @@ use super::memory::{Memory, compact, used_bytes};
 use super::message;
 use super::order::{distinct_order, take_keys};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{KeyRows, Kind};
+use crate::iter::{RowChunk, Sequences};
+use crate::key::{KeyRows, Kind, Sequence};
 use crate::schema::TableSchema;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_buffer::Buffer;
@@ -102,6 +103,16 @@ impl PreparedRows {
     /// The rows' keys, ascending, each once; `None` in an append-only table.
     pub fn keys(&self) -> Option<&KeyRows> {
         self.keys.as_ref()
+    }
+
+    /// The rows as a file of the table takes them, written at `sequence`. InvalidArgument for deletes, which have no columns but
+    /// the key's.
+    pub fn to_chunk(&self, sequence: Sequence) -> Result<RowChunk> {
+        if self.is_deletes() {
+            return Err(Error::invalid("keys to delete are no whole rows"));
+        }
+        let sequences = Sequences::Same(sequence);
+        Ok(RowChunk { batch: self.batch.clone(), keys: self.keys.clone(), sequences, deletes: None })
     }
 
     /// [`Kind::Rows`] or [`Kind::RowDelete`].

@@ -15,7 +15,7 @@ pub(super) use plan::memtables;
 
 use super::filter::{BoundFilter, Filter};
 use crate::error::{Error, Result};
-use crate::key::{KeyRange, Sequence};
+use crate::key::{FileNumber, KeyRange, Sequence};
 use crate::schema::TableSchema;
 use crate::sst::Access;
 use crate::view::CollectionView;
@@ -121,6 +121,17 @@ impl ScanPlan {
             access: request.access,
             schema,
         })
+    }
+
+    /// Leaves out what else is to be read of the file than these groups of it: for a split of an append-only table.
+    pub fn keep_groups(&mut self, number: FileNumber, keep: &std::ops::Range<usize>) {
+        for file in self.files.iter_mut().filter(|file| file.number == number) {
+            if let plan::Verdict::Read { groups, outside_range, .. } = &mut file.verdict {
+                let before = groups.len();
+                groups.retain(|group| keep.contains(group));
+                *outside_range += before - groups.len();
+            }
+        }
     }
 
     /// The schema of the batches.

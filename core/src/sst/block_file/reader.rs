@@ -84,6 +84,19 @@ impl SstReader {
         Ok(Arc::new(Self { file, footer, index, filter, properties, decoder: Decoder::default(), cache }))
     }
 
+    /// What the file says of itself, to somebody who knows nothing else. Its footer and its properties are verified, its entries
+    /// are not.
+    pub fn peek(env: &Env, path: &Path) -> Result<Properties> {
+        let file = env.files.open(path)?;
+        let footer = read_footer(&*file, file.len()?)?;
+        let Section { offset, len, checksum } = footer.properties;
+        let bytes = read_bytes(&*file, offset, len)?;
+        if checksum_at(footer.number.0, offset, &bytes) != checksum {
+            return Err(Error::corruption(path, offset, "properties of a table do not match its checksum"));
+        }
+        Properties::decode(&bytes).map_err(|message| Error::corruption(path, offset, message))
+    }
+
     /// Finds the newest version of `key` at or below `snapshot`. `hash` is the key's [`key_hash`](crate::filter::key_hash).
     pub fn get(&self, key: &[u8], hash: u64, snapshot: Sequence, io: Io) -> Result<Lookup> {
         if !self.filter.may_contain(hash) || self.index.len() == 0 {

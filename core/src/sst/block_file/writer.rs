@@ -23,6 +23,23 @@ const INDEX_BYTES_MAX: usize = 3 << 30;
 
 /// Writes one file. One thread at a time. An entry that is refused (InvalidArgument) changes nothing; after any other error
 /// every later call that writes fails with the same one.
+///
+/// It needs no database: many programs can write files side by side.
+///
+/// ```
+/// # fn main() -> sstore::Result<()> {
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let path = directory.path().join("000001.sst");
+/// use sstore::env::posix::posix;
+/// use sstore::key::{Entry, Kind};
+/// use sstore::sst::{SstIdentity, SstOptions, SstWriter};
+///
+/// let mut writer = SstWriter::create(&posix(), &path, SstIdentity::default(), SstOptions::default())?;
+/// writer.add(Entry { key: b"cat", sequence: 1, kind: Kind::Put, value: b"meow" })?;
+/// let summary = writer.finish()?;
+/// assert_eq!((summary.entries, &summary.smallest[..]), (1, &b"cat"[..]));
+/// # Ok(()) }
+/// ```
 pub struct SstWriter {
     files: Arc<dyn FileSystem>,
     file: Arc<dyn File>,

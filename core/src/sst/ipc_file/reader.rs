@@ -5,8 +5,9 @@
 //! at most the batches that can hold the key, of those only the columns asked for, the key and what tells versions apart.
 
 use super::super::row_file::{
-    IndexBuilder, Projection, RowBlock, RowCache, RowFileExpected, RowFileOptions, RowFileScan, RowFormat, RowIndex,
-    RowLookup, StoredRows, Strides, VerifiedFile, check_operations, checked_sequences, find, read_blob, sequences,
+    IndexBuilder, PeekedIndex, Projection, RowBlock, RowCache, RowFileExpected, RowFileOptions, RowFileScan, RowFormat,
+    RowIndex, RowLookup, StoredRows, Strides, VerifiedFile, check_operations, checked_sequences, find, peek_blob,
+    read_blob, sequences,
 };
 use super::super::{Access, Io, SstIdentity};
 use super::footer::{Batch, read_footer};
@@ -134,6 +135,12 @@ impl IpcFileReader {
             zstd: super::super::block_file::Decoder::default(),
             cache,
         }))
+    }
+
+    /// What the index beside the file says of it, to somebody who knows nothing else.
+    pub fn peek(env: &Env, path: &Path) -> Result<PeekedIndex> {
+        let index_path = parent(path).join(INDEX_NAME);
+        peek_blob(&read_file(&*env.files, &index_path, INDEX_BYTES_MAX)?, (&index_path, 0))
     }
 
     /// What the index says.

@@ -6,8 +6,8 @@
 
 use super::super::Io;
 use super::super::row_file::{
-    GroupStats, Projection, RowBlock, RowCache, RowFileExpected, RowFileScan, RowFormat, RowIndex, RowLookup,
-    StoredRows, VerifiedFile, read_blob, unpinned,
+    GroupStats, PeekedIndex, Projection, RowBlock, RowCache, RowFileExpected, RowFileScan, RowFormat, RowIndex,
+    RowLookup, StoredRows, VerifiedFile, peek_blob, read_blob, unpinned,
 };
 use super::columns::Columns;
 use super::decode::GroupDecoder;
@@ -87,6 +87,13 @@ impl ParquetReader {
         let pages_before = pages_before.collect();
         let file = Arc::new(VerifiedFile::new(file, expected.file.number.0, strides)?);
         Ok(Arc::new(Self { file, metadata, cache, size_bytes, index_offset, tail_checksum, pages_before, index }))
+    }
+
+    /// What the file says of itself, to somebody who knows nothing else.
+    pub fn peek(env: &Env, path: &Path) -> Result<PeekedIndex> {
+        let file = env.files.open(path)?;
+        let (index_offset, tail) = read_tail(&*file, file.len()?, None)?;
+        peek_blob(&tail, (path, index_offset))
     }
 
     /// Finds the newest version of `key` at or below `snapshot`, with the columns of these ids.

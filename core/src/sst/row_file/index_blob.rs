@@ -23,6 +23,8 @@ const VERSION: u32 = 1;
 /// Magic, version and length.
 pub const HEADER_BYTES: usize = 20;
 const CHECKSUM_BYTES: usize = 4;
+/// How many fields every index has.
+const FIELDS: usize = 8;
 /// The bits of `features_incompatible` that this version understands: none yet.
 const FEATURES_UNDERSTOOD: u64 = 0;
 
@@ -70,6 +72,7 @@ pub fn encode(blob: &Blob<'_>) -> Vec<u8> {
             put_bytes(out, content);
         }
     });
+    field(8, &|out| blob.schema.encode(out));
     let len = (out.len() + CHECKSUM_BYTES) as u64;
     out[12..HEADER_BYTES].copy_from_slice(&len.to_le_bytes());
     let checksum = checksum_at(0, 0, &out);
@@ -115,28 +118,8 @@ pub fn read_blob(
     schemas: &dyn Fn(SchemaId) -> Option<Arc<TableSchema>>,
 ) -> Result<(RowIndex, usize)> {
     let bad = |message: &str| Error::corruption(path, offset, message);
-    let later = |message: &str| Error::new(ErrorKind::NotSupported, message).at(path, offset);
-    let mut header = Reader::new(bytes);
-    if header.take(8) != Some(MAGIC) {
-        return Err(bad("no index of a table: magic number missing"));
-    }
-    let version = header.u32().ok_or_else(|| bad("index of a table ends early"))?;
-    let len = header.u64().and_then(|len| usize::try_from(len).ok());
-    let blob = len.filter(|len| *len >= HEADER_BYTES + CHECKSUM_BYTES).and_then(|len| bytes.get(..len));
-    let (body, checksum) = blob
-        .and_then(|blob| blob.split_last_chunk::<CHECKSUM_BYTES>())
-        .ok_or_else(|| bad("index of a table has an impossible length"))?;
-    if checksum_at(0, 0, body) != u32::from_le_bytes(*checksum) {
-        return Err(bad("index of a table does not match its checksum"));
-    }
-    if version != VERSION {
-        return Err(later("index of a table has another format version"));
-    }
-    let fields = fields(&body[HEADER_BYTES..]).map_err(bad)?;
-    let properties = Properties::decode(fields[0]).map_err(bad)?;
-    if properties.features_incompatible & !FEATURES_UNDERSTOOD != 0 || properties.hash_version != HASH_VERSION {
-        return Err(later("table uses features that this version of the library does not know"));
-    }
+    let (fields, len) = verified_fields(bytes, (path, offset))?;
+    let properties = properties(fields[0], (path, offset))?;
     if properties.number != expected.number
         || properties.database_id != expected.database_id
         || properties.collection != expected.collection
@@ -172,7 +155,62 @@ pub fn read_blob(
         schema,
     };
     index.place_pages().map_err(bad)?;
-    Ok((index, body.len() + CHECKSUM_BYTES))
+    Ok((index, len))
+}
+
+/// What an index says of its file to somebody who knows nothing of it.
+pub struct PeekedIndex {
+    /// Who made the file from what, and its counts.
+    pub properties: Properties,
+    /// The schema of its rows.
+    pub schema: Arc<TableSchema>,
+    /// The level that it was written for.
+    pub level: u32,
+}
+
+/// Reads from the index at the front of `bytes`, which lie in the file `path` from `offset` on, whose it is. Errors as [`read_blob`].
+pub fn peek_blob(bytes: &[u8], (path, offset): (&Path, u64)) -> Result<PeekedIndex> {
+    let bad = |message: &str| Error::corruption(path, offset, message);
+    let (fields, _) = verified_fields(bytes, (path, offset))?;
+    let properties = properties(fields[0], (path, offset))?;
+    let table = TableFields::decode(fields[1]).ok_or_else(|| bad("index of a table with a malformed field"))?;
+    let schema = TableSchema::decode(fields[7]).map_err(|error| error.at(path, offset))?;
+    if schema.id() != table.schema || schema.fingerprint() != table.fingerprint {
+        return Err(bad("index of a table with the encoding of another schema"));
+    }
+    Ok(PeekedIndex { properties, schema: Arc::new(schema), level: table.level })
+}
+
+/// The fields of the index at the front of `bytes`, their checksum verified, and the length of the whole.
+fn verified_fields<'a>(bytes: &'a [u8], (path, offset): (&Path, u64)) -> Result<([&'a [u8]; FIELDS], usize)> {
+    let bad = |message: &str| Error::corruption(path, offset, message);
+    let mut header = Reader::new(bytes);
+    if header.take(8) != Some(MAGIC) {
+        return Err(bad("no index of a table: magic number missing"));
+    }
+    let version = header.u32().ok_or_else(|| bad("index of a table ends early"))?;
+    let len = header.u64().and_then(|len| usize::try_from(len).ok());
+    let blob = len.filter(|len| *len >= HEADER_BYTES + CHECKSUM_BYTES).and_then(|len| bytes.get(..len));
+    let (body, checksum) = blob
+        .and_then(|blob| blob.split_last_chunk::<CHECKSUM_BYTES>())
+        .ok_or_else(|| bad("index of a table has an impossible length"))?;
+    if checksum_at(0, 0, body) != u32::from_le_bytes(*checksum) {
+        return Err(bad("index of a table does not match its checksum"));
+    }
+    if version != VERSION {
+        return Err(Error::new(ErrorKind::NotSupported, "index of a table has another format version").at(path, offset));
+    }
+    Ok((fields(&body[HEADER_BYTES..]).map_err(bad)?, body.len() + CHECKSUM_BYTES))
+}
+
+/// Decodes properties and refuses those of a later version.
+fn properties(bytes: &[u8], (path, offset): (&Path, u64)) -> Result<Properties> {
+    let properties = Properties::decode(bytes).map_err(|message| Error::corruption(path, offset, message))?;
+    if properties.features_incompatible & !FEATURES_UNDERSTOOD != 0 || properties.hash_version != HASH_VERSION {
+        let message = "table uses features that this version of the library does not know";
+        return Err(Error::new(ErrorKind::NotSupported, message).at(path, offset));
+    }
+    Ok(properties)
 }
 
 struct TableFields {
@@ -199,10 +237,10 @@ impl TableFields {
     }
 }
 
-/// The contents of the fields 1 to 7.
-fn fields(bytes: &[u8]) -> std::result::Result<[&[u8]; 7], &'static str> {
+/// The contents of the fields 1 to 8.
+fn fields(bytes: &[u8]) -> std::result::Result<[&[u8]; FIELDS], &'static str> {
     const BAD: &str = "index of a table with a malformed field";
-    let mut found = [None; 7];
+    let mut found = [None; FIELDS];
     let mut reader = Reader::new(bytes);
     while !reader.is_empty() {
         let id = reader.varint().ok_or(BAD)?;
@@ -213,7 +251,7 @@ fn fields(bytes: &[u8]) -> std::result::Result<[&[u8]; 7], &'static str> {
             *place = Some(content);
         }
     }
-    let mut all: [&[u8]; 7] = [&[]; 7];
+    let mut all: [&[u8]; FIELDS] = [&[]; FIELDS];
     for (content, found) in all.iter_mut().zip(found) {
         *content = found.ok_or("index of a table without a required field")?;
     }

@@ -25,7 +25,8 @@ pub use groups::GroupStats;
 pub use options::{ColumnOverride, RowFileOptions, RowFormat, StatsHook, StatsHookFactory};
 pub use rows::{RowBlock, RowCache};
 
-pub(super) use index_blob::{RowIndex, read_blob};
+pub use index_blob::PeekedIndex;
+pub(super) use index_blob::{RowIndex, peek_blob, read_blob};
 pub(super) use index_builder::IndexBuilder;
 pub(super) use output::StridedOutput;
 pub(super) use rows::{Projection, StoredRows, check_operations, checked_sequences, find, sequences, unpinned};
