@@ -6,7 +6,7 @@
 
 use super::super::row_file::{
     IndexBuilder, Projection, RowBlock, RowCache, RowFileExpected, RowFileOptions, RowFileScan, RowFormat, RowIndex,
-    RowLookup, StoredRows, Strides, VerifiedFile, find, read_blob, sequences,
+    RowLookup, StoredRows, Strides, VerifiedFile, check_operations, checked_sequences, find, read_blob, sequences,
 };
 use super::super::{Access, Io, SstIdentity};
 use super::footer::{Batch, read_footer};
@@ -232,7 +232,7 @@ impl IpcFileReader {
             operations = Some(column);
         }
         let schema = wanted.projection.schema.clone();
-        let rows = StoredRows::new(schema, columns, keys, sequences, operations, stats.rows);
+        let rows = StoredRows::from_checked(schema, columns, keys, sequences, operations, stats.rows);
         rows.map(Some).map_err(|message| self.damaged(group, message))
     }
 
@@ -262,7 +262,7 @@ impl IpcFileReader {
             return Ok(Some(Sequences::Same(stats.smallest_sequence)));
         }
         let Some(column) = self.column(group, self.schema().columns().len(), wanted)? else { return Ok(None) };
-        sequences(&column).map(Some).map_err(|message| self.damaged(group, message))
+        checked_sequences(&column).map(Some).map_err(|message| self.damaged(group, message))
     }
 
     /// Column `column` of the stored schema, from the cache or from disk.
@@ -345,6 +345,13 @@ impl IpcFileReader {
         if array.len() != stats.rows {
             return Err(self.damaged(group, "column with another number of rows than the index says"));
         }
+        // Once, before anybody keeps it.
+        let checked = match column.checked_sub(self.schema().columns().len()) {
+            None => Ok(()),
+            Some(0) => sequences(&array).map(|_| ()),
+            Some(_) => check_operations(&array),
+        };
+        checked.map_err(|message| self.damaged(group, message))?;
         Ok(array)
     }
 

@@ -28,7 +28,7 @@ pub use rows::{RowBlock, RowCache};
 pub(super) use index_blob::{RowIndex, read_blob};
 pub(super) use index_builder::IndexBuilder;
 pub(super) use output::StridedOutput;
-pub(super) use rows::{Projection, StoredRows, find, sequences};
+pub(super) use rows::{Projection, StoredRows, check_operations, checked_sequences, find, sequences, unpinned};
 #[cfg(test)]
 pub(super) use strides::StrideBuilder;
 pub(super) use strides::Strides;

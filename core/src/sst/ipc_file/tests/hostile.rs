@@ -212,6 +212,25 @@ fn an_index_that_is_not_true_of_the_rows_is_found_by_verify() {
 }
 
 #[test]
+fn impossible_operations_and_sequences_are_refused() {
+    let (place, all) = sample(Compression::None);
+    let data = bytes_of(&place, &place.path());
+    let operations: Vec<u8> = all.iter().map(|row| u8::from(row.2)).collect();
+    let operations = data.windows(operations.len()).position(|window| window == operations).unwrap();
+    let sequences: Vec<u8> = all.iter().flat_map(|row| row.1.to_le_bytes()).collect();
+    let sequences = data.windows(sequences.len()).position(|window| window == sequences).unwrap();
+    for (offset, value) in [(operations, 2), (operations + 3, 0xff), (sequences + 7, 0x80), (sequences + 15, 1)] {
+        let mut lie = data.clone();
+        lie[offset] = value;
+        forge_data(&place, &lie);
+        assert_eq!(read_all(&place, &all).unwrap_err().kind(), ErrorKind::Corruption);
+        let reader = place.open(1 << 20).unwrap();
+        let found = reader.get(&key(&place.schema, 6), MAX_SEQUENCE, &[1], Io::Allowed);
+        assert_eq!(found.unwrap_err().kind(), ErrorKind::Corruption);
+    }
+}
+
+#[test]
 fn a_write_that_fails_leaves_no_file() {
     let schema = schema(&["id"]);
     for (call, part) in [
