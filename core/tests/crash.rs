@@ -3,20 +3,27 @@
 //! Scripted workloads run on files in memory and the seeded executor, which keep an image before each mutating call. For each
 //! image the unsynced data are lost, kept, zeroed, torn, kept in random sectors or (mapped log) pages, and the unsynced names
 //! dropped in all subsets up to six. Each distinct result is opened; its content must be the state after some commit, the same
-//! commit in every family, none of the synced ones missing. Then the opening itself is cut at each of its calls.
+//! commit in every family and table, none of the synced ones missing. Then the opening itself is cut at each of its calls.
 
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use sstore::env::executor::SeededRuntime;
 use sstore::env::mem::MemFileSystem;
 use sstore::env::mem::crash::{
     AllKept, AllLost, Combined, CrashChoice, DirSubset, RandomPages, RandomSectors, Torn, TornLast, Zeroed,
 };
-use sstore::env::{Env, Runtime};
-use sstore::{CloseOptions, ColumnFamily, Db, Durability, IterOptions, Options, ReadOptions, WriteBatch, WriteOptions};
+use sstore::env::{Env, FileSystem, Runtime};
+use sstore::{
+    CloseOptions, ColumnFamily, Db, Durability, IterOptions, KeyOptions, Options, ReadOptions, ScanOptions, SchemaChange,
+    WriteBatch, WriteOptions,
+};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-/// The content of all families: `family/key` to value.
+/// The content of all families and tables: `family/key` to value. The names of tables begin with `rows`; their rows are a key and a
+/// value as well.
 type State = BTreeMap<(String, Vec<u8>), Vec<u8>>;
 
 /// What a script did, as far as the oracle must know: the state after each commit, and where in the file system's count of calls it
@@ -39,6 +46,7 @@ struct Script {
     history: History,
     families: BTreeSet<String>,
     counter: u64,
+    has_tables: bool,
 }
 
 fn env(files: &Arc<MemFileSystem>, seed: u64) -> (Env, Arc<SeededRuntime>) {
@@ -68,6 +76,7 @@ impl Script {
             history: History::default(),
             families: BTreeSet::new(),
             counter: 0,
+            has_tables: false,
         };
         script.history.states.push(State::new());
         script.history.begun.push((0, 1));
@@ -99,6 +108,20 @@ impl Script {
     fn write(&mut self, operations: &[(&str, &str, Option<&str>)], sync: bool) {
         let mut batch = WriteBatch::new();
         for (family, key, value) in operations {
+            if family.starts_with("rows") {
+                let table = self.db().table(family).unwrap();
+                let changed = match value {
+                    Some(value) => table.put_rows(&mut batch, &row(key, Some(value))),
+                    None => table.delete_rows(&mut batch, &row(key, None)),
+                };
+                changed.unwrap();
+                let key = ((*family).to_owned(), key.as_bytes().to_vec());
+                match value {
+                    Some(value) => self.state.insert(key, value.as_bytes().to_vec()),
+                    None => self.state.remove(&key),
+                };
+                continue;
+            }
             let id = self.family(family).id();
             match value {
                 Some(value) => {
@@ -149,6 +172,47 @@ impl Script {
         self.synced();
     }
 
+    /// A table in each format.
+    fn create_tables(&mut self) {
+        self.has_tables = true;
+        for (name, format) in [("rows-a", "arrow"), ("rows-p", "parquet")] {
+            let columns = ["k", "v"].map(|name| Field::new(name, DataType::Utf8, name == "v"));
+            let options = self.options.clone().with("table_format", format).unwrap();
+            let schema = Schema::new(columns.to_vec());
+            self.db().create_table(name, &schema, &["k"], &KeyOptions::default(), &options).unwrap();
+        }
+    }
+
+    /// `count` batches over both tables and a family, with deletes.
+    fn mixed_burst(&mut self, count: u64, sync_every: u64) {
+        for _ in 0..count {
+            self.counter += 1;
+            let (key, value) = (format!("k{:03}", self.counter % 7), format!("{:030}", self.counter));
+            let (other, old) = (format!("n{:05}", self.counter), format!("n{:05}", self.counter / 2));
+            self.write(
+                &[
+                    ("rows-p", &key, Some(&value)),
+                    ("default", &key, Some(&value)),
+                    ("rows-a", &key, Some(&value)),
+                    ("rows-p", &other, Some(&value)),
+                    ("rows-a", &old, None),
+                    ("rows-a", &other, Some(&value)),
+                    ("rows-p", &old, None),
+                ],
+                self.counter.is_multiple_of(sync_every),
+            );
+        }
+    }
+
+    fn drop_table(&mut self, name: &str) {
+        self.state.retain(|(family, _), _| family != name);
+        self.history.states.push(self.state.clone());
+        self.history.begun.push((self.files.op_count(), self.history.states.len()));
+        let table = self.db().table(name).unwrap();
+        self.db().drop_table(&table).unwrap();
+        self.synced();
+    }
+
     fn flush(&mut self) {
         self.db().flush(&[]).unwrap().wait(None).unwrap();
         self.synced();
@@ -170,8 +234,33 @@ impl Script {
     }
 }
 
+/// One row, or the key of one.
+fn row(key: &str, value: Option<&str>) -> RecordBatch {
+    let columns = [("k", Some(key)), ("v", value)].into_iter().filter(|(_, value)| value.is_some());
+    let columns = columns.map(|(name, value)| (name, Arc::new(StringArray::from(vec![value])) as ArrayRef));
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
 fn contents(db: &Db) -> State {
     let mut state = State::new();
+    for name in db.tables().unwrap() {
+        let table = db.table(&name).unwrap();
+        // The value's column may have got another name.
+        let columns = table.schema();
+        let columns = ["k", columns.fields().iter().find(|field| field.name().starts_with('v')).unwrap().name()];
+        let columns = Some(columns.map(str::to_owned).to_vec());
+        let scan = ScanOptions { columns: columns.clone(), ..ScanOptions::default() };
+        for batch in db.scan(&table, &scan, &ReadOptions::default()).unwrap() {
+            let batch = batch.unwrap();
+            for at in 0..batch.num_rows() {
+                let [key, value] = [0, 1].map(|column| batch.column(column).as_string::<i32>().value(at));
+                let found = db.get_row(&table, &row(key, None), columns.as_deref(), &ReadOptions::default()).unwrap();
+                assert_eq!(found, Some(batch.slice(at, 1)), "lookup and scan agree");
+                let twice = state.insert((name.clone(), key.as_bytes().to_vec()), value.as_bytes().to_vec());
+                assert_eq!(twice, None, "a key comes once");
+            }
+        }
+    }
     // What has no log stands outside the promise of a prefix.
     for name in db.column_families().unwrap().into_iter().filter(|name| name != "bare") {
         let family = db.column_family(&name).unwrap();
@@ -231,6 +320,10 @@ impl Enumeration<'_> {
         if index + 1 < can {
             self.totals.lost_tail += 1;
         }
+        if self.script.has_tables {
+            db.verify().unwrap_or_else(|error| panic!("cut before call {op}, {what}: {error}"));
+            self.check_table_files(files, &db);
+        }
         // It takes writes again, and keeps them.
         let family = db.default_family();
         db.put(&family, b"after", b"crash", &WriteOptions { durability: Some(Durability::Sync), no_stall: false })
@@ -256,6 +349,17 @@ impl Enumeration<'_> {
                         &format!("cut before call {op}, {what}, then before call {step} of the opening"),
                     );
                 }
+            }
+        }
+    }
+
+    /// Nothing half of a table's file is left: what is there was finished once, and what is live is there.
+    fn check_table_files(&self, files: &Arc<MemFileSystem>, db: &Db) {
+        for name in db.tables().unwrap() {
+            let found = files.list(&Path::new("/db/table").join(&name)).unwrap_or_default();
+            assert!(found.iter().all(|name| !name.ends_with(".tmp")), "{found:?}");
+            for segment in db.table_segments(&db.table(&name).unwrap()).unwrap() {
+                assert_eq!(files.file_len(&segment.path).unwrap().is_some(), true, "{}", segment.path.display());
             }
         }
     }
@@ -497,5 +601,63 @@ fn the_manifest_is_rolled() {
             script.drop_family("f0");
             script.drop_family("f1");
         }
+    });
+}
+
+#[test]
+fn batches_over_tables_and_a_family() {
+    run("rows", |script| {
+        script.create_tables();
+        script.mixed_burst(5, 3);
+    });
+}
+
+#[test]
+fn tables_are_flushed() {
+    run("flushes of tables", |script| {
+        script.create_tables();
+        for _ in 0..2 {
+            script.mixed_burst(2, 2);
+            script.flush();
+        }
+        script.mixed_burst(2, 2);
+    });
+}
+
+#[test]
+fn files_of_tables_are_merged() {
+    run("merges of tables", |script| {
+        script.create_tables();
+        for _ in 0..2 {
+            script.mixed_burst(2, 3);
+            script.flush();
+        }
+        for name in ["rows-a", "rows-p"] {
+            let table = script.db().table(name).unwrap();
+            script.db().compact_table(&table).unwrap();
+        }
+        script.mixed_burst(1, 1);
+    });
+}
+
+#[test]
+fn tables_are_changed_dropped_and_opened_again() {
+    run("changes of tables", |script| {
+        script.create_tables();
+        script.mixed_burst(2, 2);
+        for (name, change) in [
+            ("rows-a", SchemaChange::Rename { name: "v".into(), to: "value".into() }),
+            ("rows-p", SchemaChange::Add { field: Field::new("x", DataType::Int64, true), position: Some(0) }),
+        ] {
+            let table = script.db().table(name).unwrap();
+            script.db().alter_table(&table, &change).unwrap();
+        }
+        script.close(false);
+        script.open();
+        script.drop_table("rows-a");
+        script.write(&[("rows-p", "k001", None), ("default", "k001", None)], true);
+        script.close(true);
+        script.open();
+        script.write(&[("rows-p", "k002", Some("x")), ("default", "k002", Some("x"))], true);
     });
 }

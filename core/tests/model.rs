@@ -1,15 +1,20 @@
-//! Random operations against a `BTreeMap`, over many reopens: the engine must answer as the model does at every moment.
+//! Random operations against a `BTreeMap`, over many reopens: the engine must answer as the model does at every moment. Batches go
+//! over column families and tables, of both formats.
 //!
 //! The whole run, background work included, is a pure function of the seed: files in memory, the seeded executor. It prints
 //! the seed and what it did; `SSTORE_MODEL_SEED` and `SSTORE_MODEL_OPS` choose other runs.
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use sstore::env::Env;
 use sstore::env::executor::SeededRuntime;
 use sstore::env::mem::MemFileSystem;
 use sstore::env::mem::crash::AllKept;
 use sstore::{
-    CloseOptions, ColumnFamily, Condition, Db, DbIterator, EntryBatch, ErrorKind, IterOptions, KeyRange, Options,
-    ReadOptions, Snapshot, WriteBatch, WriteOptions,
+    CloseOptions, ColumnFamily, Condition, Db, DbIterator, EntryBatch, ErrorKind, IterOptions, KeyOptions, KeyRange,
+    Options, ReadOptions, ScanOptions, Snapshot, Table, WriteBatch, WriteOptions,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,6 +25,12 @@ type Map = BTreeMap<Vec<u8>, (Vec<u8>, u64)>;
 const FAMILIES: [(&str, &str, &str); 4] =
     [("default", "4KiB", "none"), ("small", "8KiB", "lz4"), ("middle", "16KiB", "zstd"), ("large", "64KiB", "none")];
 const KEYS: u64 = 3000;
+
+type Rows = BTreeMap<i64, Option<String>>;
+
+/// Name and format.
+const TABLES: [(&str, &str); 2] = [("columns", "parquet"), ("messages", "arrow")];
+const ROW_KEYS: u64 = 400;
 
 /// Numbers from a seed.
 struct Random(u64);
@@ -63,11 +74,15 @@ struct Counts {
     families_dropped: u64,
     scans: u64,
     conflicts: u64,
+    row_batches: u64,
+    row_scans: u64,
+    row_lookups: u64,
 }
 
 struct Held {
     snapshot: Snapshot,
     maps: Vec<Map>,
+    rows: Vec<Rows>,
 }
 
 struct HeldIterator {
@@ -82,6 +97,8 @@ struct Run {
     db: Option<Db>,
     families: Vec<ColumnFamily>,
     maps: Vec<Map>,
+    tables: Vec<Table>,
+    rows: Vec<Rows>,
     snapshots: Vec<Held>,
     iterators: Vec<HeldIterator>,
     counts: Counts,
@@ -116,6 +133,8 @@ impl Run {
             db: None,
             families: Vec::new(),
             maps: vec![Map::new(); FAMILIES.len()],
+            tables: Vec::new(),
+            rows: vec![Rows::new(); TABLES.len()],
             snapshots: Vec::new(),
             iterators: Vec::new(),
             counts: Counts::default(),
@@ -125,6 +144,12 @@ impl Run {
             let family = run.db().create_column_family(name, &family_options(write_buffer, compression)).unwrap();
             run.families.push(family);
         }
+        for (name, format) in TABLES {
+            let columns = vec![Field::new("id", DataType::Int64, false), Field::new("text", DataType::Utf8, true)];
+            let options = options().with("table_format", format).unwrap().with("write_buffer_bytes", "32KiB").unwrap();
+            let table = run.db().create_table(name, &Schema::new(columns), &["id"], &KeyOptions::default(), &options);
+            run.tables.push(table.unwrap());
+        }
         run
     }
 
@@ -133,6 +158,8 @@ impl Run {
         let db = Db::open_in(env, Path::new("/db"), options).unwrap();
         self.families = db.column_families().unwrap().iter().filter_map(|name| db.column_family(name).ok()).collect();
         self.families.sort_by_key(|family| FAMILIES.iter().position(|(name, ..)| *name == family.name()));
+        let tables = TABLES.iter().filter_map(|(name, _)| db.table(name).ok());
+        self.tables = tables.collect();
         self.db = Some(db);
     }
 
@@ -161,6 +188,7 @@ impl Run {
         }
         let flush = self.random.below(2) == 0;
         self.families.clear();
+        self.tables.clear();
         let db = self.db.take().unwrap();
         db.close(&CloseOptions { flush: Some(flush), ..CloseOptions::default() }).unwrap();
         drop(db);
@@ -171,25 +199,81 @@ impl Run {
     fn write_batch(&mut self) {
         let mut batch = WriteBatch::new();
         let mut changes = Vec::new();
+        let mut sequences = 0;
         for _ in 0..1 + self.random.below(8) {
+            sequences += 1;
+            if self.random.below(64) == 0 {
+                self.change_rows(&mut batch);
+                continue;
+            }
             let family = self.random.below(self.families.len() as u64) as usize;
             let key = self.random.key();
             if self.random.below(4) == 0 {
                 batch.delete(self.families[family].id(), &key).unwrap();
-                changes.push((family, key, None));
+                changes.push((sequences, family, key, None));
             } else {
                 let value = self.random.value();
                 batch.put(self.families[family].id(), &key, &value).unwrap();
-                changes.push((family, key, Some(value)));
+                changes.push((sequences, family, key, Some(value)));
             }
         }
         let last = self.db().write(&batch, &WriteOptions::default()).unwrap();
-        let first = last + 1 - changes.len() as u64;
-        for (index, (family, key, value)) in changes.into_iter().enumerate() {
+        for (index, family, key, value) in changes {
             match value {
-                Some(value) => self.maps[family].insert(key, (value, first + index as u64)),
+                Some(value) => self.maps[family].insert(key, (value, last + index - sequences)),
                 None => self.maps[family].remove(&key),
             };
+        }
+    }
+
+    /// Puts rows into a table, some of the same key, or deletes some: one operation of a batch.
+    fn change_rows(&mut self, batch: &mut WriteBatch) {
+        self.counts.row_batches += 1;
+        let index = self.random.below(self.tables.len() as u64) as usize;
+        let ids: Vec<i64> = (0..1 + self.random.below(30)).map(|_| self.random.below(ROW_KEYS) as i64).collect();
+        let column: ArrayRef = Arc::new(Int64Array::from(ids.clone()));
+        if self.random.below(4) == 0 {
+            let keys = RecordBatch::try_from_iter([("id", column)]).unwrap();
+            self.tables[index].delete_rows(batch, &keys).unwrap();
+            ids.iter().for_each(|id| drop(self.rows[index].remove(id)));
+            return;
+        }
+        let number = self.random.next();
+        let texts = ids.iter().map(|id| (id % 5 > 0).then(|| format!("{number} {id}")));
+        let texts: Vec<Option<String>> = texts.collect();
+        let text: ArrayRef = Arc::new(StringArray::from(texts.clone()));
+        let rows = RecordBatch::try_from_iter([("id", column), ("text", text)]).unwrap();
+        self.tables[index].put_rows(batch, &rows).unwrap();
+        self.rows[index].extend(ids.into_iter().zip(texts));
+    }
+
+    /// A whole table, now or in a snapshot, scanned; and some of its rows looked up.
+    fn read_rows(&mut self, index: usize, held: Option<&Held>) {
+        let (options, expected) = match held {
+            None => (ReadOptions::default(), &self.rows[index]),
+            Some(held) => (ReadOptions { snapshot: Some(&held.snapshot) }, &held.rows[index]),
+        };
+        let (db, table) = (self.db.as_ref().unwrap(), &self.tables[index]);
+        let mut found = Vec::new();
+        for batch in db.scan(table, &ScanOptions::default(), &options).unwrap() {
+            let batch = batch.unwrap();
+            let texts = batch.column(1).as_string::<i32>();
+            let ids = batch.column(0).as_primitive::<Int64Type>().values().iter();
+            found.extend(ids.zip(texts.iter()).map(|(id, text)| (*id, text.map(str::to_owned))));
+        }
+        self.counts.row_scans += 1;
+        assert!(found.iter().map(|(id, text)| (id, text)).eq(expected.iter()), "{}: {found:?}", table.name());
+        for _ in 0..4 {
+            let id = self.random.below(ROW_KEYS) as i64;
+            let key: ArrayRef = Arc::new(Int64Array::from(vec![id]));
+            let key = RecordBatch::try_from_iter([("id", key)]).unwrap();
+            let found = db.get_row(table, &key, None, &options).unwrap();
+            let text = |row: &RecordBatch| {
+                let texts = row.column(1).as_string::<i32>();
+                texts.is_valid(0).then(|| texts.value(0).to_owned())
+            };
+            self.counts.row_lookups += 1;
+            assert_eq!(found.as_ref().map(text).as_ref(), expected.get(&id), "{id} of {}", table.name());
         }
     }
 
@@ -349,8 +433,14 @@ impl Run {
         );
     }
 
-    /// Every family, every snapshot, every held iterator, in full.
+    /// Every family and table, every snapshot, every held iterator, in full.
     fn check_everything(&mut self) {
+        let snapshots = std::mem::take(&mut self.snapshots);
+        for index in 0..self.tables.len() {
+            self.read_rows(index, None);
+            snapshots.iter().for_each(|held| self.read_rows(index, Some(held)));
+        }
+        self.snapshots = snapshots;
         let forward = self.random.below(2) == 0;
         for mut held in std::mem::take(&mut self.iterators) {
             Self::check_iterator(&mut held, forward);
@@ -401,7 +491,8 @@ impl Run {
             9400..=9479 => self.multi_get(),
             9480..=9579 => self.scan(),
             9580..=9589 if self.snapshots.len() < 4 => {
-                self.snapshots.push(Held { snapshot: self.db().snapshot().unwrap(), maps: self.maps.clone() });
+                let (maps, rows) = (self.maps.clone(), self.rows.clone());
+                self.snapshots.push(Held { snapshot: self.db().snapshot().unwrap(), maps, rows });
             }
             9590..=9599 if !self.snapshots.is_empty() => {
                 let index = self.random.below(self.snapshots.len() as u64) as usize;
@@ -428,6 +519,17 @@ impl Run {
                 assert!(self.db().segments(&family).unwrap().len() <= 1);
             }
             9621 if self.random.below(4) == 0 => self.drop_and_create(),
+            9701..=9702 => {
+                let index = self.random.below(self.tables.len() as u64) as usize;
+                let held = self.snapshots.pop();
+                self.read_rows(index, held.as_ref());
+                self.snapshots.extend(held);
+            }
+            9703 if self.random.below(8) == 0 => {
+                let table = self.tables[self.random.below(2) as usize].clone();
+                self.db().compact_table(&table).unwrap();
+                assert!(self.db().table_segments(&table).unwrap().len() <= 1);
+            }
             9622..=9624 => self.reopen(),
             9625..=9700 => self.runtime.run_until_idle(),
             _ => self.runtime.run_some(),
@@ -452,6 +554,7 @@ fn a_million_operations_answer_as_the_model_does() {
     if operations >= 1_000_000 {
         let counts = &run.counts;
         assert!(counts.flushes >= 500 && counts.compactions >= 50 && counts.reopens >= 200, "{counts:?}");
+        assert!(counts.row_batches > 1000 && counts.row_scans > 200 && counts.row_lookups > 1000, "{counts:?}");
         assert!(counts.scans > 1000 && counts.conflicts > 100 && counts.families_dropped > 5, "{counts:?}");
     }
 }

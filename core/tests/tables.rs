@@ -304,3 +304,29 @@ fn columns_that_the_format_cannot_hold_are_refused_before_anything_is_written() 
         assert!(Db::open(&path, &options(format)).unwrap().table("plain").is_ok());
     }
 }
+
+#[test]
+fn a_prefix_of_a_whole_key_is_that_key_also_if_it_ends_with_a_string() {
+    let schema = Schema::new(vec![Field::new("a", DataType::Int64, false), Field::new("b", DataType::Utf8, false)]);
+    for key in [&["a", "b"][..], &["b"]] {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path().join("db"), &Options::new()).unwrap();
+        let table = db.create_table("t", &schema, key, &KeyOptions::default(), &Options::new()).unwrap();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(Int64Array::from(vec![1, 1, 1, 2])),
+            Arc::new(StringArray::from(vec!["x", "xy", "x\0", "z"])),
+        ];
+        let rows = RecordBatch::try_new(Arc::new(schema.clone()), columns).unwrap();
+        db.append(&table, &rows, &WriteOptions::default()).unwrap();
+        let count = |prefix: Vec<ArrayRef>| -> usize {
+            let scan = ScanOptions { prefix: Some(prefix), ..ScanOptions::default() };
+            db.scan(&table, &scan, &ReadOptions::default()).unwrap().map(|batch| batch.unwrap().num_rows()).sum()
+        };
+        let (one, x) = (Arc::new(Int64Array::from(vec![1])), Arc::new(StringArray::from(vec!["x"])));
+        if key.len() == 2 {
+            assert_eq!((count(vec![one.clone()]), count(vec![one, x])), (3, 1));
+        } else {
+            assert_eq!(count(vec![x]), 1);
+        }
+    }
+}

@@ -93,8 +93,11 @@ impl Db {
     pub(super) fn scan_request(&self, schema: &TableSchema, scan: &ScanOptions) -> Result<ScanRequest> {
         let mut range = KeyRange::all();
         if let Some(prefix) = &scan.prefix {
+            let is_whole = prefix.len() == schema.key().len();
             let prefix = encode_bound(schema, prefix)?;
-            range = range.intersect(KeyRange { upper: prefix_end(&prefix), lower: Some(prefix) });
+            // A whole key may be the beginning of another: strings that end a key are not closed.
+            let upper = if is_whole { Some([&prefix[..], &[0]].concat()) } else { prefix_end(&prefix) };
+            range = range.intersect(KeyRange { lower: Some(prefix), upper });
         }
         let bound = |columns: &Option<Vec<ArrayRef>>| -> Result<Option<Vec<u8>>> {
             columns.as_ref().map(|columns| encode_bound(schema, columns)).transpose()

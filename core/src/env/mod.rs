@@ -50,7 +50,7 @@ pub trait FileSystem: Send + Sync {
     /// The names in a directory, sorted. A missing directory is an error of kind NotFound.
     fn list(&self, dir: &Path) -> Result<Vec<String>>;
 
-    /// Gives a file another name in one step, replacing what has that name.
+    /// Gives a file or directory another name in one step, replacing the file or empty directory that has that name.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
     /// Gives a file a second name; refuses if that name is taken.

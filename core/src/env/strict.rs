@@ -183,6 +183,13 @@ impl FileSystem for StrictFileSystem {
         let mut watch = self.watch.lock();
         let known = watch.files.remove(from).unwrap_or_default();
         watch.files.insert(to.to_path_buf(), Known { name_undurable: true, ..known });
+        // The files in a directory go with it.
+        let within: Vec<PathBuf> = watch.files.keys().filter(|path| path.starts_with(from)).cloned().collect();
+        for path in within {
+            if let (Some(known), Ok(name)) = (watch.files.remove(&path), path.strip_prefix(from)) {
+                watch.files.insert(to.join(name), known);
+            }
+        }
         Ok(())
     }
 

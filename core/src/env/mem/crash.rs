@@ -339,7 +339,11 @@ pub(super) fn crash(image: &Image, choice: &mut dyn CrashChoice) -> Image {
         match choice.entry(&UnsyncedEntry { index, count: pending.len(), is_rename, name }) {
             EntryFate::Lost => {}
             EntryFate::Kept => left.apply(change, |dir| &mut dir.durable, true),
-            EntryFate::Both => left.apply(change, |dir| &mut dir.durable, false),
+            // A directory never has two names.
+            EntryFate::Both => {
+                let moves_dir = matches!(change, EntryChange::Rename { inode, .. } if left.dir(*inode).is_some());
+                left.apply(change, |dir| &mut dir.durable, moves_dir);
+            }
         }
     }
     let dirs: Vec<Inode> =

@@ -313,8 +313,13 @@ impl FileSystem for MemFileSystem {
         let (to_dir, to_name) = state.place(to, "rename")?;
         let inode = state.entry(from_dir, from_name).ok_or_else(|| failed("rename", from, libc::ENOENT))?;
         let replaced = state.entry(to_dir, to_name);
-        if state.image.file(inode).is_none() || replaced.is_some_and(|inode| state.image.file(inode).is_none()) {
-            return Err(failed("rename", to, libc::EISDIR));
+        let is_dir = state.image.dir(inode).is_some();
+        match replaced.map(|inode| state.image.dir(inode)) {
+            Some(Some(_)) if !is_dir => return Err(failed("rename", to, libc::EISDIR)),
+            Some(None) if is_dir => return Err(failed("rename", to, libc::ENOTDIR)),
+            Some(Some(dir)) if !dir.live.is_empty() => return Err(failed("rename", to, libc::ENOTEMPTY)),
+            _ if is_dir && to != from && to.starts_with(from) => return Err(failed("rename", to, libc::EINVAL)),
+            _ => {}
         }
         if replaced == Some(inode) {
             return Ok(()); // As POSIX has it for two names of one file.

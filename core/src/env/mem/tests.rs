@@ -111,6 +111,33 @@ fn a_rename_may_leave_old_new_or_both() {
 }
 
 #[test]
+fn a_directory_is_renamed_with_what_is_in_it() {
+    let (files, _) = start();
+    files.create_dir(&path("d.tmp")).unwrap();
+    let file = files.create(&path("d.tmp/data")).unwrap();
+    file.write_at(b"rows", 0).unwrap();
+    file.sync_data().unwrap();
+    files.sync_dir(&path("d.tmp")).unwrap();
+    files.sync_dir(&path("")).unwrap();
+    files.rename(&path("d.tmp"), &path("d")).unwrap();
+    assert_eq!(bytes(&files, "d/data").unwrap(), b"rows");
+    let after = |bits, both| files.crash_clone(&mut Combined { data: AllLost, entries: DirSubset { bits, both } });
+    assert_eq!(after(0, false).list(&path("")).unwrap(), ["a", "d.tmp"]);
+    for both in [false, true] {
+        assert_eq!(after(1, both).list(&path("")).unwrap(), ["a", "d"], "a directory never has two names");
+        assert_eq!(bytes(&after(1, both), "d/data").unwrap(), b"rows");
+    }
+    files.create_dir(&path("other")).unwrap();
+    let code = |from: &str, to: &str| files.rename(&path(from), &path(to)).unwrap_err().os_code();
+    assert_eq!(code("other", "d"), Some(libc::ENOTEMPTY));
+    assert_eq!(code("other", "other/inner"), Some(libc::EINVAL));
+    assert_eq!(code("a", "other"), Some(libc::EISDIR));
+    assert_eq!(code("other", "a"), Some(libc::ENOTDIR));
+    files.rename(&path("d"), &path("other")).unwrap();
+    assert_eq!(files.list(&path("other")).unwrap(), ["data"]);
+}
+
+#[test]
 fn images_show_every_moment() {
     let (files, file) = start();
     files.record_images();

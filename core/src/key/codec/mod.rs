@@ -154,7 +154,7 @@ impl KeyCodec {
     }
 
     /// The bytes that every key with these values in its leading columns begins with, and no other key; `columns` have one
-    /// row each. With all columns it is the key itself.
+    /// row each. With all columns it is the key itself, which, if it ends with a string, others may begin with.
     pub fn encode_prefix(&self, columns: &[ArrayRef]) -> Result<Vec<u8>> {
         self.check_leading(columns)?;
         encode::prefix(&self.parts, columns)
