@@ -71,6 +71,23 @@ impl Object for ValuesObject {
     const PROMPT: bool = false;
 }
 
+/// The snapshot that a read is to be done at; `None`: now.
+#[inline]
+pub(crate) fn read_snapshot(
+    handles: &'static Handles,
+    database: &Database,
+    options: *const sstore_read_options,
+) -> Result<Option<Arc<SnapshotObject>>> {
+    if options.is_null() {
+        return Ok(None);
+    }
+    let options = bytes::structure(options, "options")?;
+    if options.reserved != 0 {
+        return Err(Error::invalid("`options.reserved` is not 0"));
+    }
+    database.snapshot(handles, options.snapshot)
+}
+
 /// Where and when a read looks.
 struct Place<'a> {
     family: Chosen<'a>,
@@ -86,14 +103,7 @@ impl<'a> Place<'a> {
         options: *const sstore_read_options,
     ) -> Result<Self> {
         let family = database.family(handles, family)?;
-        if options.is_null() {
-            return Ok(Self { family, snapshot: None });
-        }
-        let options = bytes::structure(options, "options")?;
-        if options.reserved != 0 {
-            return Err(Error::invalid("`options.reserved` is not 0"));
-        }
-        Ok(Self { family, snapshot: database.snapshot(handles, options.snapshot)? })
+        Ok(Self { family, snapshot: read_snapshot(handles, database, options)? })
     }
 
     #[inline]

@@ -238,6 +238,11 @@ fn renew(old: *mut Handles) -> Option<&'static Handles> {
 }
 
 impl Handles {
+    /// Counts forks: another number in every child.
+    pub(crate) fn process(&self) -> u32 {
+        self.process
+    }
+
     fn slot(&self, index: u32) -> &Slot {
         debug_assert!(index < self.capacity);
         // SAFETY: every index comes from `take_index` or was compared with `next`, which never exceeds the capacity, and

@@ -44,7 +44,7 @@ pub enum sstore_durability {
     SSTORE_DURABILITY_SYNC = 2,
 }
 
-fn write_options(options: *const sstore_write_options) -> Result<WriteOptions> {
+pub(crate) fn write_options(options: *const sstore_write_options) -> Result<WriteOptions> {
     if options.is_null() {
         return Ok(WriteOptions::default());
     }
