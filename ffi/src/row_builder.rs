@@ -13,7 +13,7 @@ use std::ffi::c_void;
 #[cfg(feature = "arrow")]
 use {
     crate::arrow::export,
-    crate::arrow::rows::{Builder, BuilderObject},
+    crate::arrow::rows::BuilderObject,
     crate::boundary::{self, Outcome},
     engine::Result,
 };
@@ -37,17 +37,13 @@ pub enum sstore_row_kind {
 
 /// Runs a body with a builder that nobody else uses meanwhile.
 #[cfg(feature = "arrow")]
-#[inline]
+#[inline(always)]
 fn with(
     builder: *const sstore_row_builder,
     error: *mut *mut sstore_error,
-    body: impl FnOnce(&mut Builder) -> Outcome,
+    body: impl FnOnce(&mut BuilderObject) -> Outcome,
 ) -> sstore_code {
-    boundary::call(error, |handles| {
-        let object = handles.pin::<BuilderObject>(builder)?;
-        let mut builder = object.lock()?;
-        body(&mut builder)
-    })
+    boundary::call(error, |handles| body(&mut *handles.hold::<BuilderObject>(builder)?))
 }
 
 #[cfg(feature = "arrow")]
@@ -85,8 +81,8 @@ pub unsafe extern "C" fn sstore_row_builder_create(
             2 => true,
             other => return Err(Error::invalid(format!("{other} is no kind of row")).into()),
         };
-        let builder = Builder::new(database.db.clone(), table, of_keys)?;
-        out.set(handles.insert(BuilderObject::new(builder))?);
+        let builder = BuilderObject::new(database.db.clone(), table.clone(), of_keys)?;
+        out.set(handles.insert(builder)?);
         Ok(())
     })
 }
@@ -182,7 +178,7 @@ pub unsafe extern "C" fn sstore_row_builder_append(
 /// Does not block.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_row_builder_count(builder: *const sstore_row_builder) -> usize {
-    value_with_tables!(0, |handles| Ok(handles.pin::<BuilderObject>(builder)?.lock()?.rows()))
+    value_with_tables!(0, |handles| Ok(handles.hold::<BuilderObject>(builder)?.rows()))
 }
 
 /// Forgets all rows, also the one that was begun, and keeps the memory for the next ones. Does not block; one thread at a time.
@@ -227,8 +223,7 @@ pub unsafe extern "C" fn sstore_row_builder_add_to_batch(
     error: *mut *mut sstore_error,
 ) -> sstore_code {
     with_tables!(error, |handles| {
-        let object = handles.pin::<BuilderObject>(builder)?;
-        let mut rows = object.lock()?;
+        let mut rows = handles.hold::<BuilderObject>(builder)?;
         full_rows(&rows)?;
         let made = rows.batch()?;
         change(handles, batch, |filled| {
@@ -271,7 +266,7 @@ pub unsafe extern "C" fn sstore_row_builder_free(builder: *mut sstore_row_builde
 
 /// Keys alone are no rows.
 #[cfg(feature = "arrow")]
-fn full_rows(rows: &Builder) -> Result<()> {
+fn full_rows(rows: &BuilderObject) -> Result<()> {
     match rows.of_keys {
         false => Ok(()),
         true => Err(Error::invalid("the builder makes keys, not rows: finish it, and look them up or delete by them")),

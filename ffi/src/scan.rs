@@ -12,7 +12,7 @@ use engine::Error;
 use std::ffi::c_char;
 #[cfg(feature = "arrow")]
 use {
-    crate::arrow::objects::{Described, FilterObject, ScanObject},
+    crate::arrow::objects::{FilterObject, ScanObject},
     crate::arrow::{export, import},
     crate::boundary::{self, Outcome},
     crate::handle::Handles,
@@ -41,13 +41,9 @@ pub enum sstore_bound {
 fn with(
     scan: *const sstore_scan,
     error: *mut *mut sstore_error,
-    body: impl FnOnce(&'static Handles, &mut Described) -> Outcome,
+    body: impl FnOnce(&'static Handles, &mut ScanObject) -> Outcome,
 ) -> sstore_code {
-    boundary::call(error, |handles| {
-        let object = handles.pin::<ScanObject>(scan)?;
-        let mut described = object.lock()?;
-        body(handles, &mut described)
-    })
+    boundary::call(error, |handles| body(handles, &mut *handles.hold::<ScanObject>(scan)?))
 }
 
 #[cfg(feature = "arrow")]
@@ -78,7 +74,7 @@ pub unsafe extern "C" fn sstore_scan_create(
         out.required("scan")?;
         let database = handles.pin::<Database>(db)?;
         let table = database.table(handles, table)?;
-        out.set(handles.insert(ScanObject::new(&database, table))?);
+        out.set(handles.insert(ScanObject::new(&database, table.clone()))?);
         Ok(())
     })
 }
@@ -177,7 +173,7 @@ pub unsafe extern "C" fn sstore_scan_set_snapshot(
     with_scan!(error, scan, |handles, scan| {
         scan.snapshot = match snapshot.is_null() {
             true => None,
-            false => Some(handles.pin::<SnapshotObject>(snapshot)?),
+            false => Some(handles.pin::<SnapshotObject>(snapshot)?.snapshot.clone()),
         };
         Ok(())
     })

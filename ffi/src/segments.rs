@@ -22,7 +22,6 @@ impl Object for SegmentsObject {
     type Opaque = sstore_segments;
     const TYPE: u8 = 12;
     const NAME: &'static str = "segments object";
-    const PROMPT: bool = false;
 }
 
 impl SegmentsObject {

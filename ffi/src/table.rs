@@ -210,12 +210,7 @@ pub unsafe extern "C" fn sstore_table_key(
 }
 
 #[cfg(feature = "arrow")]
-fn alter(
-    handles: &'static Handles,
-    db: *mut sstore_db,
-    table: *const sstore_table,
-    change: &SchemaChange,
-) -> Outcome {
+fn alter(handles: &'static Handles, db: *mut sstore_db, table: *const sstore_table, change: &SchemaChange) -> Outcome {
     let database = handles.pin::<Database>(db)?;
     let table = database.table(handles, table)?;
     Ok(database.db.alter_table(&table.table, change)?)

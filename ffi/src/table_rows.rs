@@ -4,7 +4,9 @@
 use crate::arrow_abi::{self, ArrowArray, ArrowArrayStream, ArrowSchema, Movable};
 use crate::boundary::Stop;
 use crate::bytes::{self, Out};
-use crate::get::{read_snapshot, sstore_read_options};
+#[cfg(feature = "arrow")]
+use crate::get::read_snapshot;
+use crate::get::sstore_read_options;
 use crate::open::{Database, sstore_db};
 use crate::status::{sstore_code, sstore_error};
 use crate::table::sstore_table;
@@ -177,7 +179,8 @@ pub unsafe extern "C" fn sstore_table_get_many(
             return Err(Error::invalid(message).into());
         }
         let answers = database.db.get_rows(&table.table, &keys, columns, &options)?;
-        let (is_found, batches): (Vec<_>, Vec<_>) = answers.into_iter().map(|row| (u8::from(row.is_some()), row)).unzip();
+        let (is_found, batches): (Vec<_>, Vec<_>) =
+            answers.into_iter().map(|row| (u8::from(row.is_some()), row)).unzip();
         let batches: Vec<RecordBatch> = batches.into_iter().flatten().collect();
         let together = match batches.first() {
             Some(first) => concat_batches(&first.schema(), &batches).map_err(|cause| {

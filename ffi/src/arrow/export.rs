@@ -13,8 +13,9 @@ use arrow_array::{Array, RecordBatch, StructArray};
 use arrow_data::ffi::FFI_ArrowArray;
 use arrow_schema::ffi::FFI_ArrowSchema;
 use arrow_schema::{ArrowError, Schema, SchemaRef};
+use engine::lock::Mutex;
 use engine::{Error, ErrorKind, Result, TableScan};
-use parking_lot::Mutex;
+
 use std::any::Any;
 use std::ffi::{CString, c_char, c_int};
 use std::mem::transmute;

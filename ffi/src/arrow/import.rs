@@ -263,9 +263,8 @@ impl<'a> Source<'a> {
             }
             T::Struct(fields) => {
                 self.expect(1, fields.len())?;
-                let child = |(index, field): (usize, &Arc<Field>)| {
-                    self.child(index)?.import(field.data_type(), start, len)
-                };
+                let child =
+                    |(index, field): (usize, &Arc<Field>)| self.child(index)?.import(field.data_type(), start, len);
                 (vec![], fields.iter().enumerate().map(child).collect::<Result<Vec<_>>>()?)
             }
             T::Union(fields, mode) => {

@@ -2,16 +2,12 @@
 
 use super::import;
 use crate::arrow_abi::{ArrowArray, ArrowSchema, Moved};
-use crate::handle::{Handles, LANES, Object};
+use crate::handle::{Handles, Held, Object, Use};
 use crate::open::Database;
-use crate::options::busy;
-use crate::snapshot::SnapshotObject;
 use crate::{filter::sstore_filter, scan::sstore_scan, table::sstore_table};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::Schema;
-use engine::{Db, Error, Filter, ReadOptions, Result, ScanOptions, Table};
-use parking_lot::{Mutex, MutexGuard};
-use std::sync::Arc;
+use engine::{Db, Error, Filter, ReadOptions, Result, ScanOptions, Snapshot, Table};
 
 #[derive(Clone)]
 pub(crate) struct TableObject {
@@ -23,16 +19,12 @@ impl Object for TableObject {
     type Opaque = sstore_table;
     const TYPE: u8 = 14;
     const NAME: &'static str = "table";
-    const SHARED: bool = true;
-
-    fn lanes(self) -> Vec<Arc<Self>> {
-        (0..LANES).map(|_| Arc::new(self.clone())).collect()
-    }
+    const USE: Use = Use::Everywhere;
 }
 
 impl Database {
     /// The table of a handle, checked to be of this database.
-    pub(crate) fn table(&self, handles: &Handles, table: *const sstore_table) -> Result<Arc<TableObject>> {
+    pub(crate) fn table(&self, handles: &'static Handles, table: *const sstore_table) -> Result<Held<TableObject>> {
         let table = handles.pin::<TableObject>(table)?;
         self.owns(table.token, TableObject::NAME)?;
         Ok(table)
@@ -71,7 +63,10 @@ impl TableObject {
     fn key_columns(&self) -> Result<Schema> {
         let schema = self.table.table_schema();
         if !schema.is_keyed() {
-            return Err(Error::invalid(format!("table \"{}\" is append-only: its rows have no keys", self.table.name())));
+            return Err(Error::invalid(format!(
+                "table \"{}\" is append-only: its rows have no keys",
+                self.table.name()
+            )));
         }
         Ok(schema.keys_schema().as_ref().clone())
     }
@@ -87,38 +82,29 @@ impl Object for FilterObject {
     type Opaque = sstore_filter;
     const TYPE: u8 = 15;
     const NAME: &'static str = "filter";
-    const PROMPT: bool = false;
 }
 
 /// A scan that is being described.
-pub(crate) struct Described {
+pub(crate) struct ScanObject {
     pub(crate) db: Db,
-    pub(crate) table: Arc<TableObject>,
+    pub(crate) table: TableObject,
     pub(crate) options: ScanOptions,
-    pub(crate) snapshot: Option<Arc<SnapshotObject>>,
+    pub(crate) snapshot: Option<Snapshot>,
 }
-
-impl Described {
-    pub(crate) fn read_options(&self) -> ReadOptions<'_> {
-        ReadOptions { snapshot: self.snapshot.as_ref().map(|object| &object.snapshot) }
-    }
-}
-
-pub(crate) struct ScanObject(Mutex<Described>);
 
 impl Object for ScanObject {
     type Opaque = sstore_scan;
     const TYPE: u8 = 16;
     const NAME: &'static str = "scan";
+    const USE: Use = Use::Alone;
 }
 
 impl ScanObject {
-    pub(crate) fn new(database: &Database, table: Arc<TableObject>) -> Self {
-        let (db, options) = (database.db.clone(), ScanOptions::default());
-        Self(Mutex::new(Described { db, table, options, snapshot: None }))
+    pub(crate) fn new(database: &Database, table: TableObject) -> Self {
+        Self { db: database.db.clone(), table, options: ScanOptions::default(), snapshot: None }
     }
 
-    pub(crate) fn lock(&self) -> Result<MutexGuard<'_, Described>> {
-        self.0.try_lock().ok_or_else(|| busy(Self::NAME))
+    pub(crate) fn read_options(&self) -> ReadOptions<'_> {
+        ReadOptions { snapshot: self.snapshot.as_ref() }
     }
 }

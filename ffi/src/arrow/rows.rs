@@ -5,49 +5,35 @@
 mod column;
 
 use super::objects::TableObject;
-use crate::handle::Object;
-use crate::options::busy;
+use crate::handle::{Object, Use};
 use crate::row_builder::sstore_row_builder;
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
 use column::Column;
 use engine::schema::MAX_BATCH_ROWS;
 use engine::{Db, Error, Result};
-use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
 
-pub(crate) struct BuilderObject(Mutex<Builder>);
-
-impl Object for BuilderObject {
-    type Opaque = sstore_row_builder;
-    const TYPE: u8 = 17;
-    const NAME: &'static str = "row builder";
-}
-
-impl BuilderObject {
-    pub(crate) fn new(builder: Builder) -> Self {
-        Self(Mutex::new(builder))
-    }
-
-    #[inline]
-    pub(crate) fn lock(&self) -> Result<MutexGuard<'_, Builder>> {
-        self.0.try_lock().ok_or_else(|| busy(Self::NAME))
-    }
-}
-
 /// Rows of a table, or keys of it, column by column.
-pub(crate) struct Builder {
+pub(crate) struct BuilderObject {
     pub(crate) db: Db,
-    pub(crate) table: Arc<TableObject>,
+    pub(crate) table: TableObject,
     pub(crate) of_keys: bool,
     columns: Vec<Column>,
     schema: SchemaRef,
     rows: usize,
 }
 
-impl Builder {
+impl Object for BuilderObject {
+    type Opaque = sstore_row_builder;
+    const TYPE: u8 = 17;
+    const NAME: &'static str = "row builder";
+    const USE: Use = Use::Alone;
+}
+
+impl BuilderObject {
     /// For the columns that the table has now, or those of its key.
-    pub(crate) fn new(db: Db, table: Arc<TableObject>, of_keys: bool) -> Result<Self> {
+    pub(crate) fn new(db: Db, table: TableObject, of_keys: bool) -> Result<Self> {
         let schema = table.table.table_schema();
         let given = match (of_keys, schema.is_keyed()) {
             (false, _) => table.table.schema(),

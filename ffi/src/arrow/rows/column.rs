@@ -201,7 +201,11 @@ impl Column {
             Values::Texts { ends, bytes } => ends.push(bytes.len() as i64),
             _ => {}
         }
-        if is_value { self.nulls.append_non_null() } else { self.nulls.append_null() }
+        if is_value {
+            self.nulls.append_non_null()
+        } else {
+            self.nulls.append_null()
+        }
         self.pending = Pending::Nothing;
         self.rows += 1;
     }
