@@ -1,5 +1,4 @@
 //! Filters of scans: a small tree of comparisons of columns with literals, built from its leaves up or read from text.
-#![cfg_attr(not(feature = "arrow"), allow(unused))]
 
 use crate::arrow_abi::{self, ArrowArray, ArrowSchema};
 use crate::bytes::{self, Out};

@@ -1,5 +1,4 @@
 //! Row builders: rows set value by value, for callers who have no Arrow of their own.
-#![cfg_attr(not(feature = "arrow"), allow(unused))]
 
 use crate::arrow_abi::{ArrowArray, ArrowSchema, Movable};
 use crate::batch::{change, sstore_batch};

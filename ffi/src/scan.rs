@@ -1,5 +1,4 @@
 //! Scans of tables: described step by step, explained, and executed into streams of the caller's.
-#![cfg_attr(not(feature = "arrow"), allow(unused))]
 
 use crate::arrow_abi::{self, ArrowArray, ArrowArrayStream, ArrowSchema, Movable};
 use crate::bytes::{self, Out};

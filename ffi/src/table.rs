@@ -1,5 +1,4 @@
 //! Tables: rows of an Arrow schema, created, looked up, described, changed and dropped. What is in them is in `table_rows`.
-#![cfg_attr(not(feature = "arrow"), allow(unused))]
 
 use crate::arrow_abi::{self, ArrowSchema, Movable};
 use crate::bytes::{self, Out, Sized32, sstore_slice};

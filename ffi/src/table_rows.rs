@@ -1,5 +1,4 @@
 //! What is in tables: rows appended, streamed in, deleted, and looked up by their keys.
-#![cfg_attr(not(feature = "arrow"), allow(unused))]
 
 use crate::arrow_abi::{self, ArrowArray, ArrowArrayStream, ArrowSchema, Movable};
 use crate::boundary::Stop;

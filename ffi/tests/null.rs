@@ -217,7 +217,8 @@ fn case(function: &Function, null: usize) -> String {
             // What was taken is released; what was given has to be.
             let variable = &expression[1..];
             let is_given = declarations.contains("0x55");
-            checks.push_str(&format!("CHECK({variable}.release == NULL || ({} && code == SSTORE_OK));", is_given as u8));
+            checks
+                .push_str(&format!("CHECK({variable}.release == NULL || ({} && code == SSTORE_OK));", is_given as u8));
             checks.push_str(&format!("if ({variable}.release != NULL) {variable}.release(&{variable});"));
             checks.push_str("CHECK(unreleased == 0);");
         }

@@ -100,21 +100,21 @@ unsafe extern "C" fn get_last_error(stream: *mut ArrowArrayStream) -> *const c_c
 }
 
 unsafe extern "C" fn release(stream: *mut ArrowArrayStream) {
-    if exported(stream).is_none() {
-        return;
-    }
-    // SAFETY: `exported` found a stream that was made here and not released yet; its `private_data` came from `Box::into_raw`
-    // and is taken back once, since `release` becomes NULL.
-    let owned = unsafe {
-        let owned = Box::from_raw((*stream).private_data.cast::<Exported>());
+    let Some(given) = exported(stream) else { return };
+    let is_ours = given.process == process();
+    // SAFETY: `exported` found a stream that was made here and not released yet.
+    let private_data = unsafe {
+        let private_data = (*stream).private_data;
         *stream = ArrowArrayStream::RELEASED;
-        owned
+        // A child of a fork can free nothing of its parent's, and keeps where it is.
+        (*stream).private_data = if is_ours { std::ptr::null_mut() } else { private_data };
+        private_data.cast::<Exported>()
     };
-    if owned.process == process() {
+    if is_ours {
+        // SAFETY: it came from `Box::into_raw`, and is taken back once, since `release` is NULL from now on.
+        let owned = unsafe { Box::from_raw(private_data) };
         // The last holder of a released database closes it here.
         drop(catch_unwind(AssertUnwindSafe(|| drop(owned))));
-    } else {
-        std::mem::forget(owned);
     }
 }
 
