@@ -80,11 +80,10 @@ unsafe extern "C" fn get_next(stream: *mut ArrowArrayStream, out: *mut ArrowArra
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
-        let next = match state.scan.as_mut().map(Iterator::next) {
-            // Empty batches would look like progress.
-            Some(Some(Ok(rows))) => return Ok(batch(rows)),
-            Some(Some(Err(failure))) => Err(failure),
-            Some(None) | None => Ok(ArrowArray::RELEASED),
+        let next = match state.scan.as_mut().and_then(Iterator::next) {
+            Some(Ok(rows)) => return Ok(batch(rows)),
+            Some(Err(failure)) => Err(failure),
+            None => Ok(ArrowArray::RELEASED),
         };
         // What it read from goes now rather than when the stream is released.
         state.scan = None;

@@ -455,3 +455,7 @@ fn failed(stream: &mut Moved<ArrowArrayStream>, code: i32, name: &str) -> Error 
 pub(crate) fn names(first: *const *const c_char, count: usize, name: &str) -> Result<Vec<String>> {
     bytes::array(first, count, name)?.iter().map(|text| Ok(bytes::text(*text, name)?.to_owned())).collect()
 }
+
+#[cfg(test)]
+#[path = "import/tests.rs"]
+mod tests;
