@@ -29,7 +29,7 @@ impl Object for TokenObject {
     const NAME: &'static str = "flush token";
 }
 
-/// Freezes the memtables of `count` families (0: of all) and has them written to files, oldest first. `*token` is the caller's,
+/// Freezes the memtables of `count` families (0: of all, tables too) and has them written to files, oldest first. `*token` is the caller's,
 /// to wait with; free it with sstore_flush_token_free; a NULL `token` wants none. The array is borrowed until the call returns, and
 /// a NULL in it stands for the default family. Does not wait for the files. Any thread.
 /// Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT.

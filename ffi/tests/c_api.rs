@@ -136,3 +136,8 @@ fn what_is_taken_and_given_is_released_once() {
 fn hostile_arrow_gets_codes() {
     test("arrow_hostile");
 }
+
+#[test]
+fn a_table_is_used_by_several_threads() {
+    test("tables_threads");
+}
