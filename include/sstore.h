@@ -211,7 +211,7 @@ typedef enum sstore_code {
      */
     SSTORE_POISONED = 15,
     /**
-     * The column family was dropped.
+     * The column family or table was dropped.
      */
     SSTORE_DROPPED = 16,
     /**
@@ -1153,7 +1153,7 @@ uint32_t sstore_column_family_id(const struct sstore_column_family *family);
 void sstore_column_family_free(struct sstore_column_family *family);
 
 /**
- * Freezes the memtables of `count` families (0: of all) and has them written to files, oldest first. `*token` is the caller's,
+ * Freezes the memtables of `count` families (0: of all, tables too) and has them written to files, oldest first. `*token` is the caller's,
  * to wait with; free it with sstore_flush_token_free; a NULL `token` wants none. The array is borrowed until the call returns, and
  * a NULL in it stands for the default family. Does not wait for the files. Any thread.
  * Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT.
