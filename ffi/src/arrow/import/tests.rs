@@ -76,7 +76,7 @@ fn arrays() -> Vec<ArrayRef> {
     let number = |row: usize| row as i64 * 1_000_003 - 7_000_000;
     let decimals = values::<i128, PrimitiveArray<Decimal128Type>>(|row| i128::from(number(row)) << 30);
     let wide = values::<i256, Decimal256Array>(|row| i256::from_i128(i128::from(number(row))));
-    let fixed = (0..ROWS).map(|row| is_there(row).then(|| [row as u8; 5]));
+    let fixed = (0..ROWS).map(|row| is_there(row).then_some([row as u8; 5]));
     let run_ends = Int32Array::from(vec![7, 8, 30, 40]);
     let words: DictionaryArray<Int32Type> =
         (0..ROWS).map(|row| is_there(row).then(|| ["red", "green", "blue"][row % 3])).collect();
