@@ -14,7 +14,8 @@
  *     until the call returns: the caller may reuse them afterwards. Texts are NUL-terminated UTF-8; paths any bytes but NUL.
  *  5. Ownership. What a function named .._create, .._open, .._list or with a pointer to a handle as a result gives is the caller's,
  *     and is freed with the free function of its type; copies of bytes are freed with sstore_free. Free functions accept NULL,
- *     and handles that were freed already, and do nothing then. No other memory changes hands.
+ *     and handles that were freed already, and do nothing then. No other memory changes hands, but for
+ *     Arrow: see 14.
  *  6. Handles are not pointers to memory: they are checked on every call and never followed. One that was freed or closed gives
  *     SSTORE_CLOSED, one of another type or any other value SSTORE_INVALID_ARGUMENT.
  *  7. Order of freeing. Any order is safe. Column families, iterators, snapshots, pinned values and tokens keep what they need alive;
