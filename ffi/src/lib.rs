@@ -13,7 +13,7 @@
 #![allow(clippy::too_many_arguments)]
 // C has no optional ones
 // Without tables the bodies of their functions are left out, and with them all uses of what these were given.
-#![cfg_attr(not(feature = "arrow"), allow(unused))]
+#![cfg_attr(not(feature = "arrow"), allow(unused, clippy::no_effect))]
 
 mod handle;
 pub mod status;
