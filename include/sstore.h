@@ -14,7 +14,8 @@
  *     until the call returns: the caller may reuse them afterwards. Texts are NUL-terminated UTF-8; paths any bytes but NUL.
  *  5. Ownership. What a function named .._create, .._open, .._list or with a pointer to a handle as a result gives is the caller's,
  *     and is freed with the free function of its type; copies of bytes are freed with sstore_free. Free functions accept NULL,
- *     and handles that were freed already, and do nothing then. No other memory changes hands.
+ *     and handles that were freed already, and do nothing then. No other memory changes hands, but for
+ *     Arrow: see 14.
  *  6. Handles are not pointers to memory: they are checked on every call and never followed. One that was freed or closed gives
  *     SSTORE_CLOSED, one of another type or any other value SSTORE_INVALID_ARGUMENT.
  *  7. Order of freeing. Any order is safe. Column families, iterators, snapshots, pinned values and tokens keep what they need alive;
@@ -27,11 +28,20 @@
  *     libraries fit together. Begin with the .._INIT macros. Reserved fields are 0.
  * 12. Callbacks must return: no exception, longjmp or pthread_exit may leave one.
  * 13. The library installs no signal handlers, writes nothing to stdout or stderr, and stays loaded after dlclose.
+ * 14. Tables speak the Arrow C data and stream interfaces. A batch is an array of a struct type, with a child for each column and no
+ *     nulls of its own. Every ArrowSchema, ArrowArray and ArrowArrayStream that a function takes is moved: when the call returns,
+ *     with whatever code, it has been released, once, by the calling thread, and its `release` is NULL; what the library keeps
+ *     is a copy. What it gives is the caller's to release: from any thread, also after everything else was freed and closed.
+ *     Where a call gives nothing, `release` is NULL. Types, nesting, counts, offsets, texts, dictionaries and alignment of what is
+ *     taken are checked or put right; that buffers are as long as these say is the caller's promise.
+ * 15. A library built without tables has their functions too: all answer SSTORE_NOT_SUPPORTED, and release what they are given.
  *
  * THREAD SAFETY, per handle:
  *   sstore_db, sstore_column_family, sstore_snapshot, sstore_pinned, sstore_values, sstore_flush_token, sstore_segments,
- *   sstore_metrics, sstore_list, sstore_error      free: any number of threads at once
- *   sstore_iterator, sstore_batch, sstore_options  one thread at a time, which may change; a second at once gets SSTORE_BUSY
+ *   sstore_metrics, sstore_list, sstore_error, sstore_table, sstore_filter
+ *                                     free: any number of threads at once
+ *   sstore_iterator, sstore_batch, sstore_options, sstore_row_builder, sstore_scan
+ *                                     one thread at a time, which may change; a second at once gets SSTORE_BUSY
  */
 
 
@@ -53,6 +63,63 @@
 /** Whether the header is at least this version. */
 #define SSTORE_VERSION_AT_LEAST(major, minor, patch) \
     (SSTORE_VERSION_NUMBER >= (major) * 1000000 + (minor) * 1000 + (patch))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The Arrow C data interface and the Arrow C stream interface, as their specification declares them: whichever header comes
+ * first declares them for all. */
+#ifndef ARROW_C_DATA_INTERFACE
+#define ARROW_C_DATA_INTERFACE
+
+#define ARROW_FLAG_DICTIONARY_ORDERED 1
+#define ARROW_FLAG_NULLABLE 2
+#define ARROW_FLAG_MAP_KEYS_SORTED 4
+
+struct ArrowSchema {
+    const char *format;
+    const char *name;
+    const char *metadata;
+    int64_t flags;
+    int64_t n_children;
+    struct ArrowSchema **children;
+    struct ArrowSchema *dictionary;
+    void (*release)(struct ArrowSchema *);
+    void *private_data;
+};
+
+struct ArrowArray {
+    int64_t length;
+    int64_t null_count;
+    int64_t offset;
+    int64_t n_buffers;
+    int64_t n_children;
+    const void **buffers;
+    struct ArrowArray **children;
+    struct ArrowArray *dictionary;
+    void (*release)(struct ArrowArray *);
+    void *private_data;
+};
+
+#endif /* ARROW_C_DATA_INTERFACE */
+
+#ifndef ARROW_C_STREAM_INTERFACE
+#define ARROW_C_STREAM_INTERFACE
+
+struct ArrowArrayStream {
+    int (*get_schema)(struct ArrowArrayStream *, struct ArrowSchema *out);
+    int (*get_next)(struct ArrowArrayStream *, struct ArrowArray *out);
+    const char *(*get_last_error)(struct ArrowArrayStream *);
+    void (*release)(struct ArrowArrayStream *);
+    void *private_data;
+};
+
+#endif /* ARROW_C_STREAM_INTERFACE */
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
 
 
 /**
@@ -145,7 +212,7 @@ typedef enum sstore_code {
      */
     SSTORE_POISONED = 15,
     /**
-     * The column family was dropped.
+     * The column family or table was dropped.
      */
     SSTORE_DROPPED = 16,
     /**
@@ -239,9 +306,9 @@ typedef enum sstore_event_kind {
      */
     SSTORE_EVENT_LOG_DELETED = 7,
     /**
-     * A table file that nobody needs any more was deleted.
+     * A file that nobody needs any more was deleted.
      */
-    SSTORE_EVENT_TABLE_DELETED = 8,
+    SSTORE_EVENT_FILE_DELETED = 8,
     /**
      * Writers wait. `detail` is the cause.
      */
@@ -277,6 +344,86 @@ typedef enum sstore_event_kind {
 } sstore_event_kind;
 
 /**
+ * What a row builder makes. The numbers are frozen.
+ */
+typedef enum sstore_row_kind {
+    /**
+     * Rows: all columns of the table, in its order.
+     */
+    SSTORE_ROW_FULL = 1,
+    /**
+     * Keys: the columns of the key, in key order. They are given out, to be looked up, deleted or scanned from.
+     */
+    SSTORE_ROW_KEY = 2,
+} sstore_row_kind;
+
+/**
+ * How a column's value is compared with a literal. The numbers are frozen.
+ */
+typedef enum sstore_comparison {
+    /**
+     * The same.
+     */
+    SSTORE_COMPARISON_EQUAL = 1,
+    /**
+     * Another.
+     */
+    SSTORE_COMPARISON_NOT_EQUAL = 2,
+    /**
+     * Less than the literal.
+     */
+    SSTORE_COMPARISON_LESS = 3,
+    /**
+     * At most the literal.
+     */
+    SSTORE_COMPARISON_LESS_OR_EQUAL = 4,
+    /**
+     * More than the literal.
+     */
+    SSTORE_COMPARISON_GREATER = 5,
+    /**
+     * At least the literal.
+     */
+    SSTORE_COMPARISON_GREATER_OR_EQUAL = 6,
+} sstore_comparison;
+
+/**
+ * How filters are put together. The numbers are frozen.
+ */
+typedef enum sstore_logic {
+    /**
+     * All of them hold; of none: every row.
+     */
+    SSTORE_LOGIC_AND = 1,
+    /**
+     * At least one of them holds; of none: no row.
+     */
+    SSTORE_LOGIC_OR = 2,
+    /**
+     * The only one does not hold. Of a comparison with null nothing is known, nor of its contrary.
+     */
+    SSTORE_LOGIC_NOT = 3,
+} sstore_logic;
+
+/**
+ * What a bound of a scan is. The numbers are frozen.
+ */
+typedef enum sstore_bound {
+    /**
+     * The first key, or the beginning of it.
+     */
+    SSTORE_BOUND_START = 1,
+    /**
+     * Where to end: keys from this one on are left out.
+     */
+    SSTORE_BOUND_STOP = 2,
+    /**
+     * Only keys that begin with these values.
+     */
+    SSTORE_BOUND_PREFIX = 3,
+} sstore_bound;
+
+/**
  * Operations to be applied together. Thread safety: one thread at a time; a second one at once gets SSTORE_BUSY.
  * Free with sstore_batch_free. It may be written any number of times, and filled further.
  */
@@ -298,6 +445,12 @@ typedef struct sstore_db sstore_db;
  * Why a call failed. Thread safety: free; any number of threads may read one. Free with sstore_error_free.
  */
 typedef struct sstore_error sstore_error;
+
+/**
+ * A condition on rows, of no table in particular: columns are looked up by name when a scan is executed. It never changes.
+ * Thread safety: free. Free with sstore_filter_free; scans and filters that were made with it keep a copy.
+ */
+typedef struct sstore_filter sstore_filter;
 
 /**
  * A flush that is under way or done. Thread safety: free. Free with sstore_flush_token_free; the flush goes on.
@@ -332,7 +485,21 @@ typedef struct sstore_options sstore_options;
 typedef struct sstore_pinned sstore_pinned;
 
 /**
- * The files of a family at one moment. Thread safety: free. Free with sstore_segments_free.
+ * Rows that are being put together. Values are set in the columns of a row, in any order, then the row is appended; the rows
+ * are written together, or given out as Arrow. Thread safety: one thread at a time; a second one at once gets SSTORE_BUSY.
+ * Free with sstore_row_builder_free; rows that were not written are gone then.
+ */
+typedef struct sstore_row_builder sstore_row_builder;
+
+/**
+ * What a scan of a table is to give; it can be executed any number of times. Thread safety: one thread at a time; a second one at
+ * once gets SSTORE_BUSY. Free with sstore_scan_free; streams that it was executed into go on. It keeps its database open, and a
+ * snapshot that was set in it.
+ */
+typedef struct sstore_scan sstore_scan;
+
+/**
+ * The files of a family or a table at one moment. Thread safety: free. Free with sstore_segments_free.
  */
 typedef struct sstore_segments sstore_segments;
 
@@ -341,6 +508,11 @@ typedef struct sstore_segments sstore_segments;
  * old versions on disk.
  */
 typedef struct sstore_snapshot sstore_snapshot;
+
+/**
+ * A table of rows. Thread safety: free. Free with sstore_table_free; that neither drops nor changes the table.
+ */
+typedef struct sstore_table sstore_table;
 
 /**
  * Many values with one owner. Thread safety: free. Free with sstore_values_free.
@@ -513,7 +685,7 @@ typedef struct sstore_event {
      */
     const char *kind_name;
     /**
-     * The column family concerned.
+     * The column family or table concerned.
      */
     const char *family;
     /**
@@ -759,6 +931,36 @@ typedef struct sstore_operation {
     struct sstore_slice value;
 } sstore_operation;
 
+/**
+ * What the key of a new table may be, and what orders a table without one. Start from SSTORE_TABLE_OPTIONS_INIT.
+ */
+typedef struct sstore_table_options {
+    /**
+     * sizeof(sstore_table_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Not 0: columns of the key that are declared nullable may be null; nulls come first and equal each other.
+     */
+    uint32_t nullable_keys;
+    /**
+     * Not 0: floats may be in the key, in IEEE total order.
+     */
+    uint32_t float_keys;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+    /**
+     * The columns that the files of a table without a key are sorted by, `order_by_count` names; NULL and 0: order of arrival.
+     */
+    const char *const *order_by;
+    /**
+     * How many.
+     */
+    size_t order_by_count;
+} sstore_table_options;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -843,6 +1045,26 @@ enum sstore_code sstore_batch_delete(struct sstore_batch *batch,
                                      const void *key,
                                      size_t key_len,
                                      struct sstore_error **error);
+
+/**
+ * Adds: put `rows` into `table`, as sstore_table_append does; they count as one operation. Rows and schema (NULL: the table's) are
+ * moved. A batch whose table is altered before it is written is refused then with CONFLICT. Otherwise like sstore_batch_put.
+ * Errors also: NOT_SUPPORTED (a library without tables, or a type that has no place in the log).
+ */
+enum sstore_code sstore_batch_put_rows(struct sstore_batch *batch,
+                                       const struct sstore_table *table,
+                                       struct ArrowArray *rows,
+                                       struct ArrowSchema *schema,
+                                       struct sstore_error **error);
+
+/**
+ * Adds: remove the rows with these keys from `table`, as sstore_table_delete does. Otherwise like sstore_batch_put_rows.
+ */
+enum sstore_code sstore_batch_delete_rows(struct sstore_batch *batch,
+                                          const struct sstore_table *table,
+                                          struct ArrowArray *keys,
+                                          struct ArrowSchema *schema,
+                                          struct sstore_error **error);
 
 /**
  * Adds all operations of `other`, in order, after those of `batch`; `other` is unchanged. The two must not be the same.
@@ -932,7 +1154,7 @@ uint32_t sstore_column_family_id(const struct sstore_column_family *family);
 void sstore_column_family_free(struct sstore_column_family *family);
 
 /**
- * Freezes the memtables of `count` families (0: of all) and has them written to files, oldest first. `*token` is the caller's,
+ * Freezes the memtables of `count` families (0: of all, tables too) and has them written to files, oldest first. `*token` is the caller's,
  * to wait with; free it with sstore_flush_token_free; a NULL `token` wants none. The array is borrowed until the call returns, and
  * a NULL in it stands for the default family. Does not wait for the files. Any thread.
  * Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT.
@@ -942,6 +1164,16 @@ enum sstore_code sstore_flush(struct sstore_db *db,
                               size_t count,
                               struct sstore_flush_token **token,
                               struct sstore_error **error);
+
+/**
+ * Freezes the memtables of `count` tables (0: of all tables and families) and has them written to files. Otherwise like
+ * sstore_flush, but that a NULL in the array is refused. Errors also: NOT_SUPPORTED (a library without tables).
+ */
+enum sstore_code sstore_table_flush(struct sstore_db *db,
+                                    const struct sstore_table *const *tables,
+                                    size_t count,
+                                    struct sstore_flush_token **token,
+                                    struct sstore_error **error);
 
 /**
  * Asks whether the flush has ended: `*done` becomes 1 or 0. If it failed, its error is given, and `*done` is 1.
@@ -990,6 +1222,14 @@ enum sstore_code sstore_sync(struct sstore_db *db, struct sstore_error **error);
 enum sstore_code sstore_compact(struct sstore_db *db,
                                 const struct sstore_column_family *family,
                                 struct sstore_error **error);
+
+/**
+ * Merges all files of a table into one and waits for it. Blocks. Any thread, but not a callback.
+ * Errors: IO, NO_SPACE, CORRUPTION, DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT, NOT_SUPPORTED (a library without tables).
+ */
+enum sstore_code sstore_table_compact(struct sstore_db *db,
+                                      const struct sstore_table *table,
+                                      struct sstore_error **error);
 
 /**
  * The failure that stopped background work or turned the database read-only, as code and error object; SSTORE_OK if there is
@@ -1340,6 +1580,15 @@ enum sstore_code sstore_segments_list(const struct sstore_db *db,
                                       struct sstore_error **error);
 
 /**
+ * Lists the files of a table. Keys are as the files have them: encoded so that bytes compare as rows do. Otherwise like
+ * sstore_segments_list. Errors also: NOT_SUPPORTED (a library without tables).
+ */
+enum sstore_code sstore_table_segments(const struct sstore_db *db,
+                                       const struct sstore_table *table,
+                                       struct sstore_segments **segments,
+                                       struct sstore_error **error);
+
+/**
  * How many files; 0 for NULL and for what is no segments object. Does not block; any thread.
  */
 size_t sstore_segments_count(const struct sstore_segments *segments);
@@ -1473,6 +1722,458 @@ enum sstore_code sstore_write_if(struct sstore_db *db,
                                  uint64_t *sequence,
                                  struct sstore_error **error);
 
+/**
+ * Reads a filter from text, as SQL writes conditions: `a > 3 AND (b LIKE 'x%' OR c IS NULL)`. `text` is NUL-terminated UTF-8. Words:
+ * AND, OR, NOT, IN, BETWEEN, LIKE with a beginning, IS NULL, TRUE, FALSE, DATE '..' and TIMESTAMP '..'; names that are none of them
+ * stand bare, others in double quotes. `*filter` is the caller's; free it with sstore_filter_free. Does not block; any thread.
+ * Errors: INVALID_ARGUMENT (says where the text cannot be understood), NO_MEMORY, NOT_SUPPORTED (a library without tables).
+ */
+enum sstore_code sstore_filter_parse(const char *text,
+                                     struct sstore_filter **filter,
+                                     struct sstore_error **error);
+
+/**
+ * Makes the filter `column comparison literal`, where `comparison` is a number of sstore_comparison and the literal an array of
+ * one row with its type, both moved. It need not be the column's type, as long as the two can be compared exactly. Otherwise like
+ * sstore_filter_parse; whether column and literal fit is seen when a scan is executed.
+ */
+enum sstore_code sstore_filter_compare(const char *column,
+                                       uint32_t comparison,
+                                       struct ArrowArray *literal,
+                                       struct ArrowSchema *schema,
+                                       struct sstore_filter **filter,
+                                       struct sstore_error **error);
+
+/**
+ * Makes the filter that `column` is one of the literals: an array of any number of rows with its type, both moved. Otherwise like
+ * sstore_filter_compare.
+ */
+enum sstore_code sstore_filter_in(const char *column,
+                                  struct ArrowArray *literals,
+                                  struct ArrowSchema *schema,
+                                  struct sstore_filter **filter,
+                                  struct sstore_error **error);
+
+/**
+ * Makes the filter that `column` is null. Otherwise like sstore_filter_parse.
+ */
+enum sstore_code sstore_filter_is_null(const char *column, struct sstore_filter **filter, struct sstore_error **error);
+
+/**
+ * Makes the filter that the text or binary in `column` begins with these bytes, which are copied. Otherwise like
+ * sstore_filter_parse.
+ */
+enum sstore_code sstore_filter_starts_with(const char *column,
+                                           const void *prefix,
+                                           size_t prefix_len,
+                                           struct sstore_filter **filter,
+                                           struct sstore_error **error);
+
+/**
+ * Puts `count` filters together; `logic` is a number of sstore_logic. The array is borrowed until the call returns, and the
+ * filters stay the caller's. Otherwise like sstore_filter_parse. INVALID_ARGUMENT also for a NOT of another number than one.
+ */
+enum sstore_code sstore_filter_combine(uint32_t logic,
+                                       const struct sstore_filter *const *filters,
+                                       size_t count,
+                                       struct sstore_filter **filter,
+                                       struct sstore_error **error);
+
+/**
+ * Frees a filter. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_filter_free(struct sstore_filter *filter);
+
+/**
+ * Makes a builder for rows of a table, or, by `kind` (a number of sstore_row_kind), for keys of it. It knows the columns that the
+ * table has at this call. `*builder` is the caller's; free it with sstore_row_builder_free. Does not block; any thread.
+ * Errors: INVALID_ARGUMENT (also: keys of a table that has none), CLOSED, NO_MEMORY, NOT_SUPPORTED (a library without tables).
+ */
+enum sstore_code sstore_row_builder_create(struct sstore_db *db,
+                                           const struct sstore_table *table,
+                                           uint32_t kind,
+                                           struct sstore_row_builder **builder,
+                                           struct sstore_error **error);
+
+/**
+ * Sets a value of the row that is being put together to null; what was set before in this row is taken back. `column` counts
+ * from 0. Does not block; one thread at a time.
+ * Errors: INVALID_ARGUMENT (no such column), BUSY, CLOSED, NOT_SUPPORTED (a library without tables).
+ */
+enum sstore_code sstore_row_builder_set_null(struct sstore_row_builder *builder,
+                                             size_t column,
+                                             struct sstore_error **error);
+
+/**
+ * Sets a value of type bool: 0 is false, anything else true. Otherwise like sstore_row_builder_set_i64.
+ */
+enum sstore_code sstore_row_builder_set_bool(struct sstore_row_builder *builder,
+                                             size_t column,
+                                             int32_t value,
+                                             struct sstore_error **error);
+
+/**
+ * Sets a whole number in a column of integers of any width; of dates, times, timestamps or durations, in the column's unit since
+ * 1970 or midnight; or of decimals, without the point: 1234 in a decimal(10, 2) is 12.34. A value set again replaces the first.
+ * An error changes nothing. Does not block; one thread at a time.
+ * Errors: INVALID_ARGUMENT (no such column, of another type, or it cannot hold the value), BUSY, CLOSED, NO_MEMORY, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_row_builder_set_i64(struct sstore_row_builder *builder,
+                                            size_t column,
+                                            int64_t value,
+                                            struct sstore_error **error);
+
+/**
+ * Like sstore_row_builder_set_i64, for numbers from 2^63 on.
+ */
+enum sstore_code sstore_row_builder_set_u64(struct sstore_row_builder *builder,
+                                            size_t column,
+                                            uint64_t value,
+                                            struct sstore_error **error);
+
+/**
+ * Sets a float64, or a float32, which takes the nearest value that it has. Otherwise like sstore_row_builder_set_i64.
+ */
+enum sstore_code sstore_row_builder_set_f64(struct sstore_row_builder *builder,
+                                            size_t column,
+                                            double value,
+                                            struct sstore_error **error);
+
+/**
+ * Sets a text, which must be UTF-8 and needs no NUL, or a binary, of just the width if that is fixed. It is copied. Otherwise like
+ * sstore_row_builder_set_i64. INVALID_ARGUMENT also when the column has 2 GiB already: write the rows first.
+ */
+enum sstore_code sstore_row_builder_set_bytes(struct sstore_row_builder *builder,
+                                              size_t column,
+                                              const void *value,
+                                              size_t value_len,
+                                              struct sstore_error **error);
+
+/**
+ * Ends the row: what was not set is null. On an error the row stays as it was begun. Does not block; one thread at a time.
+ * Errors: INVALID_ARGUMENT (a column that may not be null was not set: it is named), BUSY, CLOSED, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_row_builder_append(struct sstore_row_builder *builder,
+                                           struct sstore_error **error);
+
+/**
+ * How many rows were appended and not yet written; 0 for NULL, for what is no builder, and while another thread uses it.
+ * Does not block.
+ */
+size_t sstore_row_builder_count(const struct sstore_row_builder *builder);
+
+/**
+ * Forgets all rows, also the one that was begun, and keeps the memory for the next ones. Does not block; one thread at a time.
+ * Errors: BUSY, CLOSED, INVALID_ARGUMENT, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_row_builder_clear(struct sstore_row_builder *builder,
+                                          struct sstore_error **error);
+
+/**
+ * Puts the rows into the table, together, as sstore_table_append does, and empties the builder. On an error the rows stay.
+ * A row that was begun must be appended first. May block, and has the errors of sstore_table_append, BUSY, and INVALID_ARGUMENT
+ * for a builder of keys. One thread at a time.
+ */
+enum sstore_code sstore_row_builder_write(struct sstore_row_builder *builder,
+                                          const struct sstore_write_options *options,
+                                          uint64_t *sequence,
+                                          struct sstore_error **error);
+
+/**
+ * Adds the rows to a write batch, as sstore_batch_put_rows does, and empties the builder. On an error neither changes.
+ * Does not block; one thread at a time, for both. Errors: those of sstore_batch_put_rows.
+ */
+enum sstore_code sstore_row_builder_add_to_batch(struct sstore_row_builder *builder,
+                                                 struct sstore_batch *batch,
+                                                 struct sstore_error **error);
+
+/**
+ * Gives the rows out as a struct array with its columns (`schema` may be NULL), both for the caller to release, and empties the
+ * builder: keys to look up or delete, or the bounds of a scan. On an error the rows stay. Does not block; one thread at a time.
+ * Errors: INVALID_ARGUMENT (also: a row was begun and not appended), BUSY, CLOSED, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_row_builder_finish(struct sstore_row_builder *builder,
+                                           struct ArrowArray *rows,
+                                           struct ArrowSchema *schema,
+                                           struct sstore_error **error);
+
+/**
+ * Frees a builder. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_row_builder_free(struct sstore_row_builder *builder);
+
+/**
+ * Makes a scan of all columns and rows of a table, to be narrowed down. `*scan` is the caller's; free it with sstore_scan_free.
+ * Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED, NO_MEMORY, NOT_SUPPORTED (a library without tables).
+ */
+enum sstore_code sstore_scan_create(struct sstore_db *db,
+                                    const struct sstore_table *table,
+                                    struct sstore_scan **scan,
+                                    struct sstore_error **error);
+
+/**
+ * Only these columns, in this order; NULL and 0: all. Names are copied, and looked up when the scan is executed. An error
+ * changes nothing. Does not block; one thread at a time. Errors: INVALID_ARGUMENT, BUSY, CLOSED, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_scan_set_columns(struct sstore_scan *scan,
+                                         const char *const *columns,
+                                         size_t count,
+                                         struct sstore_error **error);
+
+/**
+ * Only a range of keys: `kind` is a number of sstore_bound, and the bound one row of the key's leading columns, in key order and of
+ * their types. Both are moved; a NULL schema stands for as many of the key's columns as `bound` has. The three kinds combine; one
+ * that is set again replaces the first. Otherwise like sstore_scan_set_columns.
+ */
+enum sstore_code sstore_scan_set_bound(struct sstore_scan *scan,
+                                       uint32_t kind,
+                                       struct ArrowArray *bound,
+                                       struct ArrowSchema *schema,
+                                       struct sstore_error **error);
+
+/**
+ * Only rows for which this filter is true; NULL: all. The filter stays the caller's. Otherwise like sstore_scan_set_columns.
+ */
+enum sstore_code sstore_scan_set_filter(struct sstore_scan *scan,
+                                        const struct sstore_filter *filter,
+                                        struct sstore_error **error);
+
+/**
+ * At most so many rows; UINT64_MAX: all. Otherwise like sstore_scan_set_columns.
+ */
+enum sstore_code sstore_scan_set_limit(struct sstore_scan *scan, uint64_t limit, struct sstore_error **error);
+
+/**
+ * At most so many rows in one array of the stream; 0: 8192. Otherwise like sstore_scan_set_columns.
+ */
+enum sstore_code sstore_scan_set_batch_rows(struct sstore_scan *scan, size_t rows, struct sstore_error **error);
+
+/**
+ * The table as it was at a snapshot of its database; NULL: as it is when the scan is executed. The scan keeps the snapshot open.
+ * Otherwise like sstore_scan_set_columns.
+ */
+enum sstore_code sstore_scan_set_snapshot(struct sstore_scan *scan,
+                                          const struct sstore_snapshot *snapshot,
+                                          struct sstore_error **error);
+
+/**
+ * Executes the scan into a stream of the caller's: `*stream`, which is not looked at, becomes one that he releases. Its arrays are
+ * struct arrays, in key order, or in order of arrival of a table without a key. It shows the table as it is at this call (or at the
+ * snapshot), whatever happens later, also a drop. It needs no handle any more, and does not keep sstore_close from closing: its
+ * get_next gives ECANCELED from then on, with a text. After an error every further get_next gives the same one. One thread at a
+ * time may use the stream, any may release it, and its arrays. May block: reads files. One thread at a time.
+ * Errors: INVALID_ARGUMENT (a column or literal that does not fit is named), DROPPED, BUSY, CLOSED, CORRUPTION, IO, NO_MEMORY,
+ * FORKED, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_scan_execute(const struct sstore_scan *scan,
+                                     struct ArrowArrayStream *stream,
+                                     struct sstore_error **error);
+
+/**
+ * Tells, for people to read, which files and parts of files the scan would read, and which it would leave out and why. `*text` is
+ * the caller's; free it with sstore_free. May block: reads files. One thread at a time. Errors: those of sstore_scan_execute.
+ */
+enum sstore_code sstore_scan_explain(const struct sstore_scan *scan,
+                                     char **text,
+                                     struct sstore_error **error);
+
+/**
+ * Frees a scan; streams that it was executed into go on. NULL and what was freed already do nothing. Does not block, unless it is
+ * the last thing that a released database waited for (see sstore_release). Any thread.
+ */
+void sstore_scan_free(struct sstore_scan *scan);
+
+/**
+ * Creates a table with the columns of `schema`, a struct, which is moved. With `key_count` columns as its key, in that order, a
+ * later row replaces the earlier one with the same key, and scans come in key order; with none, rows are only appended. Names
+ * are copied. NULL options: every default; `table_format` and the like are among `options`. `*table` is the caller's; free it
+ * with sstore_table_free. Blocks: writes and syncs the manifest. Any thread.
+ * Errors: INVALID_ARGUMENT (the name is taken or not allowed; a column that cannot be, or not in the key, is named), CLOSED,
+ * READ_ONLY, NOT_SUPPORTED, IO, NO_SPACE.
+ */
+enum sstore_code sstore_table_create(struct sstore_db *db,
+                                     const char *name,
+                                     struct ArrowSchema *schema,
+                                     const char *const *key,
+                                     size_t key_count,
+                                     const struct sstore_table_options *table_options,
+                                     const struct sstore_options *options,
+                                     struct sstore_table **table,
+                                     struct sstore_error **error);
+
+/**
+ * A handle of an existing table. `*table` is the caller's; free it with sstore_table_free. Does not block; any thread.
+ * Errors: NOT_FOUND (with an error object: no table has that name), CLOSED, INVALID_ARGUMENT, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_table_open(struct sstore_db *db,
+                                   const char *name,
+                                   struct sstore_table **table,
+                                   struct sstore_error **error);
+
+/**
+ * The names of all tables, sorted. `*names` is the caller's; free it with sstore_list_free.
+ * Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_table_list(const struct sstore_db *db, struct sstore_list **names, struct sstore_error **error);
+
+/**
+ * Drops a table with all its rows. The handle stays the caller's to free; every use of it, and of other handles of the same
+ * table, gives SSTORE_DROPPED. Scans that run go on. Blocks: writes and syncs the manifest. Any thread.
+ * Errors: DROPPED, CLOSED, READ_ONLY, IO, INVALID_ARGUMENT, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_table_drop(struct sstore_db *db,
+                                   struct sstore_table *table,
+                                   struct sstore_error **error);
+
+/**
+ * The name of a table: its bytes live until this handle is freed. Does not block; any thread.
+ * Errors: CLOSED (the handle was freed), INVALID_ARGUMENT, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_table_name(const struct sstore_table *table,
+                                   struct sstore_slice *name,
+                                   struct sstore_error **error);
+
+/**
+ * The columns that are in force: a struct, for the caller to release. Does not block; any thread.
+ * Errors: CLOSED (the handle was freed), INVALID_ARGUMENT, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_table_schema(const struct sstore_table *table,
+                                     struct ArrowSchema *schema,
+                                     struct sstore_error **error);
+
+/**
+ * The names of the key's columns, in key order; none of a table without a key. `*names` is the caller's; free it with
+ * sstore_list_free. Does not block; any thread. Errors: CLOSED (the handle was freed), INVALID_ARGUMENT, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_table_key(const struct sstore_table *table,
+                                  struct sstore_list **names,
+                                  struct sstore_error **error);
+
+/**
+ * Adds a column behind the others: name and type of `field`, which is moved and must be nullable, since rows that are there
+ * have nulls in it. Nothing is rewritten; write batches filled before are refused with CONFLICT, and a row builder made before
+ * leaves the column null. Blocks: writes and syncs the manifest. Any thread.
+ * Errors: INVALID_ARGUMENT (names the column), DROPPED, CLOSED, READ_ONLY, IO, NO_SPACE, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_table_add_column(struct sstore_db *db,
+                                         const struct sstore_table *table,
+                                         struct ArrowSchema *field,
+                                         struct sstore_error **error);
+
+/**
+ * Takes a column away, not one of the key. A row builder made before is refused from then on, if the column is set in it.
+ * Otherwise like sstore_table_add_column.
+ */
+enum sstore_code sstore_table_drop_column(struct sstore_db *db,
+                                          const struct sstore_table *table,
+                                          const char *name,
+                                          struct sstore_error **error);
+
+/**
+ * Gives a column another name. Otherwise like sstore_table_drop_column.
+ */
+enum sstore_code sstore_table_rename_column(struct sstore_db *db,
+                                            const struct sstore_table *table,
+                                            const char *name,
+                                            const char *new_name,
+                                            struct sstore_error **error);
+
+/**
+ * Gives a column, not one of the key, the wider type of `field`, which is moved and whose name does not count: an integer of
+ * more bits, float64 for float32, and the like. Otherwise like sstore_table_add_column.
+ */
+enum sstore_code sstore_table_widen_column(struct sstore_db *db,
+                                           const struct sstore_table *table,
+                                           const char *name,
+                                           struct ArrowSchema *field,
+                                           struct sstore_error **error);
+
+/**
+ * Frees a handle. NULL and what was freed already do nothing. Does not block, unless it is the last thing that a released
+ * database waited for (see sstore_release). Any thread.
+ */
+void sstore_table_free(struct sstore_table *table);
+
+/**
+ * Puts the rows of a batch, a struct array, into a table: visible at once and together, each in place of the row with its key,
+ * of rows with the same key the last. Columns are found by name, in any order; nullable ones may be missing, and large, view and
+ * dictionary forms of a type are taken. `rows` and `schema` are moved; a NULL schema stands for the table's columns in their
+ * order. NULL options: every default. `*sequence` (may be NULL) becomes the place of the write in the history of the database;
+ * 0 on failure. May block: for flushes if memtables are full, for the disk if it is to be durable. Any thread.
+ * Errors: INVALID_ARGUMENT (names the column, and the row that has a null where there may be none), DROPPED, CLOSED, READ_ONLY,
+ * STALLED, CONFLICT (the table is altered again and again), IO, NO_SPACE, POISONED, NO_MEMORY, FORKED, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_table_append(struct sstore_db *db,
+                                     const struct sstore_table *table,
+                                     const struct sstore_write_options *options,
+                                     struct ArrowArray *rows,
+                                     struct ArrowSchema *schema,
+                                     uint64_t *sequence,
+                                     struct sstore_error **error);
+
+/**
+ * Puts every batch of a stream into a table, each as one sstore_table_append does. The stream is moved, and read to its end
+ * or to the first failure; batches before it stay written. `*row_count` (may be NULL) becomes how many rows were written, and
+ * `*sequence` (may be NULL) the place of the last write, also on failure. Calls back into the stream, and waits for it.
+ * Otherwise like sstore_table_append. Errors also: IO (the stream failed; the message is its own).
+ */
+enum sstore_code sstore_table_append_stream(struct sstore_db *db,
+                                            const struct sstore_table *table,
+                                            const struct sstore_write_options *options,
+                                            struct ArrowArrayStream *stream,
+                                            uint64_t *row_count,
+                                            uint64_t *sequence,
+                                            struct sstore_error **error);
+
+/**
+ * Removes the rows with these keys, given as a struct array of the key's columns, whether they exist or not. `keys` and
+ * `schema` are moved; a NULL schema stands for the key's columns in key order. Otherwise like sstore_table_append.
+ * INVALID_ARGUMENT also for a table without a key.
+ */
+enum sstore_code sstore_table_delete(struct sstore_db *db,
+                                     const struct sstore_table *table,
+                                     const struct sstore_write_options *options,
+                                     struct ArrowArray *keys,
+                                     struct ArrowSchema *schema,
+                                     uint64_t *sequence,
+                                     struct sstore_error **error);
+
+/**
+ * Looks up the row with one key, given as a struct array of one row. `key` and `key_schema` are moved; a NULL schema stands for
+ * the key's columns in key order. Only the `column_count` columns named are given, in that order; 0: all. `*row` becomes a
+ * struct array of one row, and `*row_schema` (may be NULL) its columns, for the caller to release. NULL options: every default.
+ * Nothing found: SSTORE_NOT_FOUND without an error object, and both are marked as released. May block: reads files. Any thread.
+ * Errors: NOT_FOUND, INVALID_ARGUMENT, DROPPED, CLOSED, CORRUPTION, IO, NO_MEMORY, FORKED, NOT_SUPPORTED.
+ */
+enum sstore_code sstore_table_get(const struct sstore_db *db,
+                                  const struct sstore_table *table,
+                                  const struct sstore_read_options *options,
+                                  const char *const *columns,
+                                  size_t column_count,
+                                  struct ArrowArray *key,
+                                  struct ArrowSchema *key_schema,
+                                  struct ArrowArray *row,
+                                  struct ArrowSchema *row_schema,
+                                  struct sstore_error **error);
+
+/**
+ * Looks up many keys at one moment. `*rows` becomes a struct array of the rows found, in the order of their keys, and, unless
+ * `found` is NULL, the byte at each key's index in it becomes 1 or 0: whether there is a row; `found_count` is the number of
+ * bytes there and must be that of the keys. Finding none is no error: `*rows` has no rows then. Otherwise like sstore_table_get.
+ */
+enum sstore_code sstore_table_get_many(const struct sstore_db *db,
+                                       const struct sstore_table *table,
+                                       const struct sstore_read_options *options,
+                                       const char *const *columns,
+                                       size_t column_count,
+                                       struct ArrowArray *keys,
+                                       struct ArrowSchema *keys_schema,
+                                       uint8_t *found,
+                                       size_t found_count,
+                                       struct ArrowArray *rows,
+                                       struct ArrowSchema *rows_schema,
+                                       struct sstore_error **error);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
@@ -1490,6 +2191,8 @@ enum sstore_code sstore_write_if(struct sstore_db *db,
 /** Every default: of sstore_iterator_options. */
 #define SSTORE_ITERATOR_OPTIONS_INIT \
     { (uint32_t)sizeof(sstore_iterator_options), 0, NULL, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT }
+/** Every default: of sstore_table_options. */
+#define SSTORE_TABLE_OPTIONS_INIT { (uint32_t)sizeof(sstore_table_options), 0, 0, 0, NULL, 0 }
 /** To be filled: sstore_open_objects. */
 #define SSTORE_OPEN_OBJECTS_INIT { (uint32_t)sizeof(sstore_open_objects), 0, 0, 0 }
 /** To be filled: sstore_flush_result. */

@@ -1,10 +1,14 @@
 //! Write batches: operations that are applied together or not at all.
 
+#[cfg(feature = "arrow")]
+use crate::arrow::objects::TableObject;
+use crate::arrow_abi::{self, ArrowArray, ArrowSchema};
 use crate::boundary::{self, Outcome};
 use crate::bytes::{self, Out};
 use crate::column_family::{Family, sstore_column_family};
 use crate::handle::{Handles, Object, Use};
 use crate::status::{sstore_code, sstore_error};
+use crate::table::sstore_table;
 use engine::{CollectionId, Error, Result, WriteBatch};
 use std::ffi::c_void;
 
@@ -28,11 +32,17 @@ impl BatchObject {
             return Ok(CollectionId(0));
         }
         let family = handles.pin::<Family>(family)?;
-        if self.token.is_some_and(|token| token != family.token) {
-            return Err(Error::invalid("the batch has operations on column families of another database"));
-        }
-        self.token = Some(family.token);
+        self.belong(family.token)?;
         Ok(family.family.id())
+    }
+
+    /// From now on the batch belongs to the database with this token.
+    pub(crate) fn belong(&mut self, token: u64) -> Result<()> {
+        if self.token.is_some_and(|known| known != token) {
+            return Err(Error::invalid("the batch has operations on column families or tables of another database"));
+        }
+        self.token = Some(token);
+        Ok(())
     }
 }
 
@@ -43,7 +53,7 @@ impl Object for BatchObject {
     const USE: Use = Use::Alone;
 }
 
-fn change(
+pub(crate) fn change(
     handles: &'static Handles,
     batch: *mut sstore_batch,
     change: impl FnOnce(&mut BatchObject) -> Result<()>,
@@ -105,6 +115,48 @@ pub unsafe extern "C" fn sstore_batch_delete(
     })
 }
 
+/// Adds: put `rows` into `table`, as sstore_table_append does; they count as one operation. Rows and schema (NULL: the table's) are
+/// moved. A batch whose table is altered before it is written is refused then with CONFLICT. Otherwise like sstore_batch_put.
+/// Errors also: NOT_SUPPORTED (a library without tables, or a type that has no place in the log).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_batch_put_rows(
+    batch: *mut sstore_batch,
+    table: *const sstore_table,
+    rows: *mut ArrowArray,
+    schema: *mut ArrowSchema,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let (rows, schema) = (arrow_abi::take(rows), arrow_abi::take(schema));
+    with_tables!(error, |handles| {
+        let table = handles.pin::<TableObject>(table)?;
+        let rows = table.rows(rows, schema)?;
+        change(handles, batch, |filled| {
+            filled.belong(table.token)?;
+            table.table.put_rows(&mut filled.batch, &rows)
+        })
+    })
+}
+
+/// Adds: remove the rows with these keys from `table`, as sstore_table_delete does. Otherwise like sstore_batch_put_rows.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_batch_delete_rows(
+    batch: *mut sstore_batch,
+    table: *const sstore_table,
+    keys: *mut ArrowArray,
+    schema: *mut ArrowSchema,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let (keys, schema) = (arrow_abi::take(keys), arrow_abi::take(schema));
+    with_tables!(error, |handles| {
+        let table = handles.pin::<TableObject>(table)?;
+        let keys = table.keys(keys, schema)?;
+        change(handles, batch, |filled| {
+            filled.belong(table.token)?;
+            table.table.delete_rows(&mut filled.batch, &keys)
+        })
+    })
+}
+
 /// Adds all operations of `other`, in order, after those of `batch`; `other` is unchanged. The two must not be the same.
 /// Does not block; one thread at a time. Errors: INVALID_ARGUMENT, BUSY, CLOSED, NO_MEMORY.
 #[unsafe(no_mangle)]
@@ -120,7 +172,7 @@ pub unsafe extern "C" fn sstore_batch_append(
         let other = handles.hold::<BatchObject>(other)?;
         change(handles, batch, |filled| {
             if filled.token.is_some() && other.token.is_some() && filled.token != other.token {
-                return Err(Error::invalid("the batches have operations on column families of two databases"));
+                return Err(Error::invalid("the batches have operations on collections of two databases"));
             }
             filled.batch.append(&other.batch)?;
             filled.token = filled.token.or(other.token);

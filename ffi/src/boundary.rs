@@ -52,6 +52,41 @@ pub(crate) fn value<T>(default: T, body: impl FnOnce(&'static Handles) -> engine
     }
 }
 
+/// Runs the body of a fallible function of tables, as `call` does; without tables in the library the answer is NOT_SUPPORTED.
+#[cfg(feature = "arrow")]
+macro_rules! with_tables {
+    ($error:expr, $body:expr) => {
+        $crate::boundary::call($error, $body)
+    };
+}
+
+#[cfg(not(feature = "arrow"))]
+macro_rules! with_tables {
+    ($error:expr, $body:expr) => {
+        $crate::boundary::call($error, |_| Err($crate::boundary::without_tables().into()))
+    };
+}
+
+/// Runs the body of a function of tables that has no way to report, as `value` does.
+#[cfg(feature = "arrow")]
+macro_rules! value_with_tables {
+    ($default:expr, $body:expr) => {
+        $crate::boundary::value($default, $body)
+    };
+}
+
+#[cfg(not(feature = "arrow"))]
+macro_rules! value_with_tables {
+    ($default:expr, $body:expr) => {
+        $default
+    };
+}
+
+#[cfg(not(feature = "arrow"))]
+pub(crate) fn without_tables() -> Error {
+    Error::new(ErrorKind::NotSupported, "this library was built without tables")
+}
+
 /// Writes the error object that the caller asked for.
 #[inline(always)]
 fn report(error: *mut *mut sstore_error, object: *mut sstore_error) {
@@ -70,7 +105,7 @@ fn fail(handles: &'static Handles, error: *mut *mut sstore_error, cause: &Error)
     sstore_code::from_kind(cause.kind())
 }
 
-fn describe_panic(payload: &(dyn Any + Send)) -> Error {
+pub(crate) fn describe_panic(payload: &(dyn Any + Send)) -> Error {
     let text = payload
         .downcast_ref::<&str>()
         .copied()

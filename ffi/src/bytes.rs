@@ -202,7 +202,7 @@ pub unsafe extern "C" fn sstore_free(memory: *mut c_void) {
 }
 
 #[cold]
-fn null(name: &str) -> Error {
+pub(crate) fn null(name: &str) -> Error {
     Error::invalid(format!("`{name}` is NULL"))
 }
 

@@ -120,8 +120,7 @@ pub unsafe extern "C" fn sstore_column_family_list(
     boundary::call(error, |handles| {
         out.required("names")?;
         let names = handles.pin::<Database>(db)?.db.column_families()?;
-        let ended = |name: String| [name.as_bytes(), b"\0"].concat();
-        out.set(handles.insert(ListObject(names.into_iter().map(ended).collect()))?);
+        out.set(handles.insert(ListObject::of_names(names))?);
         Ok(())
     })
 }

@@ -6,6 +6,7 @@ use crate::column_family::sstore_column_family;
 use crate::handle::Object;
 use crate::open::{Database, sstore_db};
 use crate::status::{sstore_code, sstore_error};
+use crate::table::sstore_table;
 use engine::{FlushResult, FlushToken, Result};
 use std::ffi::c_char;
 use std::sync::OnceLock;
@@ -28,7 +29,7 @@ impl Object for TokenObject {
     const NAME: &'static str = "flush token";
 }
 
-/// Freezes the memtables of `count` families (0: of all) and has them written to files, oldest first. `*token` is the caller's,
+/// Freezes the memtables of `count` families (0: of all, tables too) and has them written to files, oldest first. `*token` is the caller's,
 /// to wait with; free it with sstore_flush_token_free; a NULL `token` wants none. The array is borrowed until the call returns, and
 /// a NULL in it stands for the default family. Does not wait for the files. Any thread.
 /// Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT.
@@ -47,6 +48,30 @@ pub unsafe extern "C" fn sstore_flush(
         let chosen = families.iter().map(|family| database.family(handles, *family)).collect::<Result<Vec<_>>>()?;
         let families: Vec<_> = chosen.iter().map(|chosen| chosen.get()).collect();
         let flush = database.db.flush(&families)?;
+        if !token.is_null() {
+            out.set(handles.insert(TokenObject { token: flush, files: OnceLock::new() })?);
+        }
+        Ok(())
+    })
+}
+
+/// Freezes the memtables of `count` tables (0: of all tables and families) and has them written to files. Otherwise like
+/// sstore_flush, but that a NULL in the array is refused. Errors also: NOT_SUPPORTED (a library without tables).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_table_flush(
+    db: *mut sstore_db,
+    tables: *const *const sstore_table,
+    count: usize,
+    token: *mut *mut sstore_flush_token,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let out = Out::new(token, std::ptr::null_mut());
+    with_tables!(error, |handles| {
+        let database = handles.pin::<Database>(db)?;
+        let tables = bytes::array(tables, count, "tables")?;
+        let tables = tables.iter().map(|table| database.table(handles, *table)).collect::<Result<Vec<_>>>()?;
+        let tables: Vec<_> = tables.iter().map(|object| &object.table).collect();
+        let flush = database.db.flush_tables(&tables)?;
         if !token.is_null() {
             out.set(handles.insert(TokenObject { token: flush, files: OnceLock::new() })?);
         }
@@ -187,6 +212,21 @@ pub unsafe extern "C" fn sstore_compact(
         let database = handles.pin::<Database>(db)?;
         let family = database.family(handles, family)?;
         Ok(database.db.compact(family.get())?)
+    })
+}
+
+/// Merges all files of a table into one and waits for it. Blocks. Any thread, but not a callback.
+/// Errors: IO, NO_SPACE, CORRUPTION, DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT, NOT_SUPPORTED (a library without tables).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_table_compact(
+    db: *mut sstore_db,
+    table: *const sstore_table,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    with_tables!(error, |handles| {
+        let database = handles.pin::<Database>(db)?;
+        let table = database.table(handles, table)?;
+        Ok(database.db.compact_table(&table.table)?)
     })
 }
 

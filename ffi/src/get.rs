@@ -95,6 +95,16 @@ impl<'a> Place<'a> {
     }
 }
 
+/// The snapshot that a read is to be done at; `None`: now.
+#[cfg(feature = "arrow")]
+pub(crate) fn read_snapshot(
+    handles: &'static Handles,
+    database: &Database,
+    options: *const sstore_read_options,
+) -> Result<Option<Held<SnapshotObject>>> {
+    if options.is_null() { Ok(None) } else { database.snapshot(handles, given_snapshot(options)?) }
+}
+
 /// The snapshot that the caller's options name.
 fn given_snapshot(options: *const sstore_read_options) -> Result<*const sstore_snapshot> {
     let options = bytes::structure(options, "options")?;

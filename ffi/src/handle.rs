@@ -195,6 +195,11 @@ struct Found {
 }
 
 impl Handles {
+    /// Counts forks: another number in every child.
+    pub(crate) fn process(&self) -> u32 {
+        self.process
+    }
+
     #[inline]
     fn slot(&self, index: u32) -> &'static Slot {
         debug_assert!(index < self.capacity);

@@ -3,16 +3,24 @@
 //! Every function checks its pointers, calls one function of the engine and converts the result; it decides nothing. What it
 //! may assume of its callers, and they of it, are the numbered conventions at the head of `include/sstore.h`, which is
 //! generated from the doc comments here (see `ffi/cbindgen.toml`). All work on raw memory is in `boundary`, `handle`,
-//! `bytes` and `events`; the other files are safe code.
+//! `bytes`, `events`, `arrow_abi`, `arrow::import` and `arrow::export`; the other files are safe code.
+//!
+//! The functions of tables are always there. Without the feature `arrow` they take over and release what they are given as ever,
+//! and answer that they are not supported.
 #![allow(unsafe_code)] // exported names are `unsafe` attributes; blocks occur only in the modules named above
 #![allow(non_camel_case_types)] // names are those of the header
 #![allow(clippy::missing_safety_doc)] // the conventions of the header are the safety contract of every function
-#![allow(clippy::too_many_arguments)] // C has no optional ones
+#![allow(clippy::too_many_arguments)]
+// C has no optional ones
+// Without tables the bodies of their functions are left out, and with them all uses of what these were given.
+#![cfg_attr(not(feature = "arrow"), allow(unused, clippy::no_effect))]
 
 mod handle;
 pub mod status;
 
+#[macro_use]
 mod boundary;
+pub mod arrow_abi;
 pub mod bytes;
 pub mod version;
 
@@ -28,3 +36,14 @@ pub mod segments;
 pub mod snapshot;
 pub mod stats;
 pub mod write;
+
+#[cfg(feature = "arrow")]
+mod arrow;
+pub mod filter;
+pub mod row_builder;
+pub mod scan;
+pub mod table;
+pub mod table_rows;
+
+#[cfg(all(test, not(feature = "arrow")))]
+mod without_tables;

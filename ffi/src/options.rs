@@ -231,12 +231,19 @@ pub struct sstore_list {
     _opaque: [u8; 0],
 }
 
-pub(crate) struct ListObject(pub(crate) Vec<Vec<u8>>);
+pub(crate) struct ListObject(Vec<Vec<u8>>);
 
 impl Object for ListObject {
     type Opaque = sstore_list;
     const TYPE: u8 = 3;
     const NAME: &'static str = "list";
+}
+
+impl ListObject {
+    /// Names, each with the NUL that C wants after it.
+    pub(crate) fn of_names(names: Vec<String>) -> Self {
+        Self(names.into_iter().map(|name| [name.as_bytes(), b"\0"].concat()).collect())
+    }
 }
 
 /// How many items the list has; 0 for NULL and for what is no list. Does not block; any thread.

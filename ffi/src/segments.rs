@@ -6,11 +6,12 @@ use crate::column_family::sstore_column_family;
 use crate::handle::Object;
 use crate::open::{Database, sstore_db};
 use crate::status::{c_text, sstore_code, sstore_error};
+use crate::table::sstore_table;
 use engine::Segment;
 use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStrExt;
 
-/// The files of a family at one moment. Thread safety: free. Free with sstore_segments_free.
+/// The files of a family or a table at one moment. Thread safety: free. Free with sstore_segments_free.
 pub struct sstore_segments {
     _opaque: [u8; 0],
 }
@@ -21,6 +22,16 @@ impl Object for SegmentsObject {
     type Opaque = sstore_segments;
     const TYPE: u8 = 12;
     const NAME: &'static str = "segments object";
+}
+
+impl SegmentsObject {
+    fn new(segments: Vec<Segment>) -> Self {
+        let with_path = |segment: Segment| {
+            let path = c_text(segment.path.as_os_str().as_bytes());
+            (segment, path)
+        };
+        Self(segments.into_iter().map(with_path).collect())
+    }
 }
 
 /// One file. Path and keys live until the sstore_segments object is freed.
@@ -87,12 +98,26 @@ pub unsafe extern "C" fn sstore_segments_list(
         out.required("segments")?;
         let database = handles.pin::<Database>(db)?;
         let family = database.family(handles, family)?;
-        let with_path = |segment: Segment| {
-            let path = c_text(segment.path.as_os_str().as_bytes());
-            (segment, path)
-        };
-        let segments = database.db.segments(family.get())?.into_iter().map(with_path).collect();
-        out.set(handles.insert(SegmentsObject(segments))?);
+        out.set(handles.insert(SegmentsObject::new(database.db.segments(family.get())?))?);
+        Ok(())
+    })
+}
+
+/// Lists the files of a table. Keys are as the files have them: encoded so that bytes compare as rows do. Otherwise like
+/// sstore_segments_list. Errors also: NOT_SUPPORTED (a library without tables).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_table_segments(
+    db: *const sstore_db,
+    table: *const sstore_table,
+    segments: *mut *mut sstore_segments,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let out = Out::new(segments, std::ptr::null_mut());
+    with_tables!(error, |handles| {
+        out.required("segments")?;
+        let database = handles.pin::<Database>(db)?;
+        let table = database.table(handles, table)?;
+        out.set(handles.insert(SegmentsObject::new(database.db.table_segments(&table.table)?))?);
         Ok(())
     })
 }

@@ -46,7 +46,7 @@ pub enum sstore_code {
     SSTORE_CANCELLED = 14,
     /// An earlier failure left the outcome of a write unknown. Close and open again.
     SSTORE_POISONED = 15,
-    /// The column family was dropped.
+    /// The column family or table was dropped.
     SSTORE_DROPPED = 16,
     /// The caller's buffer is too small; the size needed was written.
     SSTORE_TOO_SMALL = 17,

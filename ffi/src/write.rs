@@ -45,7 +45,7 @@ pub enum sstore_durability {
 }
 
 #[inline(always)]
-fn write_options(options: *const sstore_write_options) -> Result<WriteOptions> {
+pub(crate) fn write_options(options: *const sstore_write_options) -> Result<WriteOptions> {
     if options.is_null() { Ok(WriteOptions::default()) } else { given_options(options) }
 }
 

@@ -93,6 +93,21 @@ fn example_errors() {
 }
 
 #[test]
+fn example_sensors() {
+    example("sensors");
+}
+
+#[test]
+fn example_scan_stream() {
+    example("scan_stream");
+}
+
+#[test]
+fn example_table_batch() {
+    example("table_batch");
+}
+
+#[test]
 fn every_function_does_what_the_header_says() {
     test("every_function");
 }
@@ -105,4 +120,24 @@ fn hostile_arguments_get_codes() {
 #[test]
 fn what_belongs_to_one_thread_survives_being_used_by_several() {
     test("one_at_a_time");
+}
+
+#[test]
+fn every_function_of_tables_does_what_the_header_says() {
+    test("tables");
+}
+
+#[test]
+fn what_is_taken_and_given_is_released_once() {
+    test("arrow_transfer");
+}
+
+#[test]
+fn hostile_arrow_gets_codes() {
+    test("arrow_hostile");
+}
+
+#[test]
+fn a_table_is_used_by_several_threads() {
+    test("tables_threads");
 }

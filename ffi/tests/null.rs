@@ -80,14 +80,18 @@ const HANDLES: &[&str] = &[
     "column_family",
     "db",
     "error",
+    "filter",
     "flush_token",
     "iterator",
     "list",
     "metrics",
     "options",
     "pinned",
+    "row_builder",
+    "scan",
     "segments",
     "snapshot",
+    "table",
     "values",
 ];
 
@@ -101,8 +105,33 @@ const STRUCTS: &[&str] = &[
     "read_options",
     "segment",
     "stats",
+    "table_options",
     "write_options",
 ];
+
+/// What Arrow a function takes or gives: how to make the first, or that the second is to be filled.
+fn arrow(function: &str, kind: &str, name: &str, variable: &str) -> (String, String) {
+    let is_given = matches!((function, name), ("sstore_table_schema" | "sstore_row_builder_finish", _))
+        || matches!((function, name), ("sstore_scan_execute", _) | ("sstore_table_get", "row" | "row_schema"))
+        || matches!((function, name), ("sstore_table_get_many", "rows" | "rows_schema"));
+    let make = match (kind, name) {
+        _ if is_given => format!("memset(&{variable}, 0x55, sizeof {variable})"),
+        ("struct ArrowArrayStream *", _) => format!("CHECK(sstore_scan_execute(scan, &{variable}, NULL) == SSTORE_OK)"),
+        ("struct ArrowArray *", "rows") => format!("make_rows(&{variable}, one_id, one_text, 1)"),
+        ("struct ArrowArray *", "literal" | "literals") => format!("make_ids(&{variable}, one_id, 1)"),
+        ("struct ArrowArray *", _) => format!("make_keys(&{variable}, one_id, 1)"),
+        (_, "field") => format!("make_schema(&{variable}, \"l\", \"extra\", 1, 0)"),
+        _ if function.starts_with("sstore_filter") => format!("make_schema(&{variable}, \"l\", \"\", 0, 0)"),
+        _ if function.contains("_create") || function.contains("_append") || function.contains("_put_") => {
+            format!("make_columns(&{variable})")
+        }
+        _ => format!(
+            "make_schema(&{variable}, \"+s\", \"\", 0, 1); make_schema({variable}.children[0], \"l\", \"id\", 0, 0)"
+        ),
+    };
+    let kind = kind.strip_suffix(" *").unwrap();
+    (format!("{kind} {variable}; {make};"), format!("&{variable}"))
+}
 
 /// A good argument: declarations for it, and the expression. Requires: `number` is unlike that of other parameters.
 fn argument(function: &str, (kind, name): &(String, String), number: usize) -> (String, String) {
@@ -110,7 +139,19 @@ fn argument(function: &str, (kind, name): &(String, String), number: usize) -> (
     let plain = kind.trim_start_matches("const ").trim_start_matches("struct ");
     let pointee = plain.strip_suffix(" *").and_then(|kind| kind.strip_prefix("sstore_"));
     let expression = match (kind.as_str(), name.as_str()) {
+        ("struct ArrowSchema *" | "struct ArrowArray *" | "struct ArrowArrayStream *", _) => {
+            return arrow(function, kind, name, &variable);
+        }
         (_, "path") => "fresh_path".to_owned(),
+        ("const char *const *", _) => "one_name".to_owned(),
+        ("const char *", "text") => "\"id > 0\"".to_owned(),
+        ("const char *", "column") => "\"name\"".to_owned(),
+        ("const char *", "new_name") => "\"renamed\"".to_owned(),
+        ("const char *", "name") if function == "sstore_table_open" => "\"table\"".to_owned(),
+        ("const char *", "name") if function.ends_with("_column") => "\"value\"".to_owned(),
+        ("const struct sstore_table *const *", _) => "one_table".to_owned(),
+        ("const struct sstore_filter *const *", _) => "one_filter".to_owned(),
+        ("size_t", "column") if function.ends_with("64") => "0".to_owned(),
         ("const char *", "value") => "\"1MiB\"".to_owned(),
         ("const char *", "name") if function.starts_with("sstore_options_") => "\"write_buffer_bytes\"".to_owned(),
         ("const char *", "name") if function.ends_with("_create") => "\"fresh\"".to_owned(),
@@ -127,7 +168,7 @@ fn argument(function: &str, (kind, name): &(String, String), number: usize) -> (
         ("void (*)(void *user_data)", _) => "on_destroy".to_owned(),
         ("size_t", "capacity") => "4".to_owned(),
         ("size_t", "index" | "max_bytes") | ("uint64_t", "expected_sequence") => "0".to_owned(),
-        ("size_t", _) | ("int32_t" | "uint32_t", _) => "1".to_owned(),
+        ("size_t", _) | ("int32_t" | "uint32_t" | "int64_t" | "double", _) => "1".to_owned(),
         ("uint64_t", "timeout_millis") => "60000".to_owned(),
         ("uint64_t", _) => "1 << 20".to_owned(),
         ("struct sstore_error **", _) => "&error".to_owned(),
@@ -135,7 +176,7 @@ fn argument(function: &str, (kind, name): &(String, String), number: usize) -> (
             let kind = kind.strip_suffix('*').unwrap();
             return (format!("{kind} {variable} = (void *)room;"), format!("&{variable}"));
         }
-        ("size_t *" | "uint64_t *" | "int32_t *", _) => {
+        ("size_t *" | "uint64_t *" | "int32_t *" | "uint8_t *", _) => {
             let kind = kind.strip_suffix(" *").unwrap();
             return (format!("{kind} {variable} = 0x55;"), format!("&{variable}"));
         }
@@ -172,6 +213,15 @@ fn case(function: &Function, null: usize) -> String {
         if declarations.contains("(void *)room") && returns.ends_with("sstore_code") {
             checks.push_str(&format!("CHECK(code == SSTORE_OK || {} == NULL);", &expression[1..]));
         }
+        if declarations.contains("struct Arrow") {
+            // What was taken is released; what was given has to be.
+            let variable = &expression[1..];
+            let is_given = declarations.contains("0x55");
+            checks
+                .push_str(&format!("CHECK({variable}.release == NULL || ({} && code == SSTORE_OK));", is_given as u8));
+            checks.push_str(&format!("if ({variable}.release != NULL) {variable}.release(&{variable});"));
+            checks.push_str("CHECK(unreleased == 0);");
+        }
         given.push(expression);
     }
     let (call, subject) = (format!("{name}({})", given.join(", ")), format!("{name} {}", parameters[null].1));
@@ -198,7 +248,7 @@ fn case(function: &Function, null: usize) -> String {
 }
 
 const PROGRAM: &str = r#"
-#include "test.h"
+#include "arrow.h"
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -226,6 +276,14 @@ static void walk(int number, const char *directory)
     sstore_segments *segments;
     sstore_snapshot *snapshot;
     sstore_values *values;
+    sstore_filter *filter;
+    sstore_row_builder *row_builder;
+    sstore_scan *scan;
+    sstore_table *table;
+    static const int64_t one_id[1] = {1};
+    static const char *const one_text[1] = {"text"}, *const one_name[1] = {"id"};
+    struct ArrowSchema columns;
+    struct ArrowArray row;
     GIVES(SSTORE_OK, sstore_options_create(&options, &error));
     GIVES(SSTORE_OK, sstore_options_set(options, "flush_on_close", "false", &error));
     GIVES(SSTORE_OK, sstore_open(path, options, &db, &error));
@@ -245,8 +303,19 @@ static void walk(int number, const char *directory)
     GIVES(SSTORE_OK, sstore_get_pinned(db, NULL, NULL, "k", 1, &pinned, slices, NULL, &error));
     GIVES(SSTORE_OK, sstore_multi_get(db, NULL, NULL, &one_key, 1, &values, &error));
     GIVES(SSTORE_OK, sstore_segments_list(db, column_family, &segments, &error));
+    make_columns(&columns);
+    GIVES(SSTORE_OK, sstore_table_create(db, "table", &columns, one_name, 1, NULL, NULL, &table, &error));
+    make_rows(&row, one_id, one_text, 1);
+    GIVES(SSTORE_OK, sstore_table_append(db, table, NULL, &row, NULL, NULL, &error));
+    GIVES(SSTORE_OK, sstore_filter_parse("id > 0", &filter, &error));
+    GIVES(SSTORE_OK, sstore_scan_create(db, table, &scan, &error));
+    GIVES(SSTORE_OK, sstore_row_builder_create(db, table, SSTORE_ROW_FULL, &row_builder, &error));
+    GIVES(SSTORE_OK, sstore_row_builder_set_i64(row_builder, 0, 1, &error));
+    GIVES(SSTORE_OK, sstore_row_builder_append(row_builder, &error));
     CHECK(sstore_column_family_drop(db, NULL, &error) == SSTORE_INVALID_ARGUMENT);
     const sstore_column_family *one_family[1] = {column_family};
+    const sstore_table *one_table[1] = {table};
+    const sstore_filter *one_filter[1] = {filter};
     switch (number) {
 @CASES@
     }
@@ -264,8 +333,12 @@ static void walk(int number, const char *directory)
     sstore_batch_free(batch);
     sstore_column_family_free(column_family);
     sstore_options_free(options);
+    sstore_row_builder_free(row_builder);
+    sstore_scan_free(scan);
+    sstore_filter_free(filter);
+    sstore_table_free(table);
     sstore_release(db);
-    (void)one_operation, (void)one_family, (void)fresh_path;
+    (void)one_operation, (void)one_family, (void)one_table, (void)one_filter, (void)fresh_path;
 }
 
 int main(int argc, char **argv)

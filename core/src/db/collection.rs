@@ -21,13 +21,13 @@ pub(crate) use super::schemas::Schemas;
 /// Without Arrow there are no tables.
 #[cfg(not(feature = "arrow"))]
 #[derive(Default)]
-pub(crate) struct Schemas;
+pub(crate) struct Schemas {}
 
 #[cfg(not(feature = "arrow"))]
 impl Schemas {
     pub fn decode(table: &str, stored: &[crate::version::StoredSchema]) -> Result<Self> {
         if stored.is_empty() {
-            return Ok(Self);
+            return Ok(Self {});
         }
         let message = format!("table \"{table}\" cannot be opened: this library was built without Arrow");
         Err(Error::new(ErrorKind::NotSupported, message))

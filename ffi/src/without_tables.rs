@@ -1,0 +1,51 @@
+//! A library without tables: their functions are there, say so, and release what they are given. Run by
+//! `cargo test -p sstore-ffi --no-default-features --lib`.
+
+use crate::arrow_abi::{ArrowArray, ArrowArrayStream, ArrowSchema, Movable};
+use crate::status::sstore_code::SSTORE_NOT_SUPPORTED;
+use std::cell::Cell;
+use std::ptr::{null, null_mut};
+
+thread_local! {
+    static RELEASED: Cell<u32> = const { Cell::new(0) };
+}
+
+unsafe extern "C" fn release_array(_: *mut ArrowArray) {
+    RELEASED.set(RELEASED.get() + 1);
+}
+
+unsafe extern "C" fn release_schema(_: *mut ArrowSchema) {
+    RELEASED.set(RELEASED.get() + 10);
+}
+
+unsafe extern "C" fn release_stream(_: *mut ArrowArrayStream) {
+    RELEASED.set(RELEASED.get() + 100);
+}
+
+#[test]
+fn what_is_given_is_released_and_what_is_taken_is_marked_so() {
+    let mut array = ArrowArray { release: Some(release_array), ..ArrowArray::RELEASED };
+    let mut schema = ArrowSchema { release: Some(release_schema), ..ArrowSchema::RELEASED };
+    let mut stream = ArrowArrayStream { release: Some(release_stream), ..ArrowArrayStream::RELEASED };
+    let mut made = ArrowArray { release: Some(release_array), ..ArrowArray::RELEASED };
+    let mut error = null_mut();
+    // SAFETY: every pointer is NULL or leads to a variable that outlives the call.
+    unsafe {
+        let (array, schema, made) = (&raw mut array, &raw mut schema, &raw mut made);
+        let (db, table) = (null_mut(), null());
+        let code = crate::table_rows::sstore_table_append(db, table, null(), array, schema, null_mut(), &raw mut error);
+        assert_eq!(code, SSTORE_NOT_SUPPORTED);
+        crate::status::sstore_error_free(error);
+        let stream = &raw mut stream;
+        let (rows, sequence) = (null_mut(), null_mut());
+        let code = crate::table_rows::sstore_table_append_stream(db, table, null(), stream, rows, sequence, null_mut());
+        assert_eq!(code, SSTORE_NOT_SUPPORTED);
+        let code = crate::row_builder::sstore_row_builder_finish(null_mut(), made, null_mut(), null_mut());
+        assert_eq!(code, SSTORE_NOT_SUPPORTED);
+        crate::table::sstore_table_free(null_mut());
+        assert_eq!(crate::row_builder::sstore_row_builder_count(null_mut()), 0);
+    }
+    assert_eq!(RELEASED.get(), 111);
+    assert!(array.release.is_none() && schema.release.is_none() && stream.release.is_none());
+    assert!(made.release.is_none(), "what is to be filled is not looked at");
+}
