@@ -8,6 +8,8 @@ mod any;
 mod block_file;
 #[cfg(feature = "arrow")]
 mod ipc_file;
+#[cfg(feature = "parquet")]
+mod parquet_file;
 #[cfg(feature = "arrow")]
 mod row_file;
 #[cfg(feature = "arrow")]

@@ -6,12 +6,16 @@
 
 use super::block_file::Properties;
 use super::ipc_file::{IpcFileReader, IpcFileWriter};
+#[cfg(feature = "parquet")]
+use super::parquet_file::{ParquetReader, ParquetWriter};
 use super::row_file::{
     GroupStats, RowCache, RowFileExpected, RowFileOptions, RowFileScan, RowFileSummary, RowFormat, RowIndex, RowLookup,
 };
 use super::{Io, SstIdentity};
 use crate::env::Env;
-use crate::error::{Error, ErrorKind, Result};
+#[cfg(not(feature = "parquet"))]
+use crate::error::ErrorKind;
+use crate::error::{Error, Result};
 use crate::iter::{RowChunk, RowSource};
 use crate::key::Sequence;
 use crate::schema::{SchemaId, TableSchema};
@@ -24,6 +28,8 @@ pub struct RowFileWriter(Writer);
 
 enum Writer {
     Ipc(Box<IpcFileWriter>),
+    #[cfg(feature = "parquet")]
+    Parquet(Box<ParquetWriter>),
 }
 
 impl RowFileWriter {
@@ -42,6 +48,12 @@ impl RowFileWriter {
                 let writer = IpcFileWriter::create(env, path, identity, schema, level, &options)?;
                 Ok(Self(Writer::Ipc(Box::new(writer))))
             }
+            #[cfg(feature = "parquet")]
+            RowFormat::Parquet => {
+                let writer = ParquetWriter::create(env, path, identity, schema, level, options)?;
+                Ok(Self(Writer::Parquet(Box::new(writer))))
+            }
+            #[cfg(not(feature = "parquet"))]
             RowFormat::Parquet => Err(without_parquet(path)),
         }
     }
@@ -51,6 +63,8 @@ impl RowFileWriter {
     pub fn add(&mut self, chunk: &RowChunk) -> Result<()> {
         match &mut self.0 {
             Writer::Ipc(writer) => writer.add(chunk),
+            #[cfg(feature = "parquet")]
+            Writer::Parquet(writer) => writer.add(chunk),
         }
     }
 
@@ -58,6 +72,8 @@ impl RowFileWriter {
     pub fn size_bytes(&self) -> u64 {
         match &self.0 {
             Writer::Ipc(writer) => writer.size_bytes(),
+            #[cfg(feature = "parquet")]
+            Writer::Parquet(writer) => writer.size_bytes(),
         }
     }
 
@@ -66,6 +82,8 @@ impl RowFileWriter {
     pub fn finish(self) -> Result<RowFileSummary> {
         match self.0 {
             Writer::Ipc(writer) => writer.finish(),
+            #[cfg(feature = "parquet")]
+            Writer::Parquet(writer) => writer.finish(),
         }
     }
 
@@ -73,6 +91,8 @@ impl RowFileWriter {
     pub fn abandon(self) {
         match self.0 {
             Writer::Ipc(writer) => writer.abandon(),
+            #[cfg(feature = "parquet")]
+            Writer::Parquet(writer) => writer.abandon(),
         }
     }
 }
@@ -82,6 +102,8 @@ pub struct RowFileReader(Reader);
 
 enum Reader {
     Ipc(Arc<IpcFileReader>),
+    #[cfg(feature = "parquet")]
+    Parquet(Arc<ParquetReader>),
 }
 
 impl RowFileReader {
@@ -96,6 +118,9 @@ impl RowFileReader {
     ) -> Result<Arc<Self>> {
         let reader = match RowFormat::of_path(path) {
             Some(RowFormat::Ipc) => Reader::Ipc(IpcFileReader::open(env, path, expected, schemas, cache)?),
+            #[cfg(feature = "parquet")]
+            Some(RowFormat::Parquet) => Reader::Parquet(ParquetReader::open(env, path, expected, schemas, cache)?),
+            #[cfg(not(feature = "parquet"))]
             Some(RowFormat::Parquet) => return Err(without_parquet(path)),
             None => return Err(Error::invalid("file whose name says no format of tables").in_file(path)),
         };
@@ -105,6 +130,8 @@ impl RowFileReader {
     fn index(&self) -> &RowIndex {
         match &self.0 {
             Reader::Ipc(reader) => reader.index(),
+            #[cfg(feature = "parquet")]
+            Reader::Parquet(reader) => reader.index(),
         }
     }
 
@@ -162,6 +189,8 @@ impl RowFileReader {
     pub fn path(&self) -> &Path {
         match &self.0 {
             Reader::Ipc(reader) => reader.path(),
+            #[cfg(feature = "parquet")]
+            Reader::Parquet(reader) => reader.path(),
         }
     }
 
@@ -169,6 +198,8 @@ impl RowFileReader {
     pub fn size_bytes(&self) -> u64 {
         match &self.0 {
             Reader::Ipc(reader) => reader.size_bytes(),
+            #[cfg(feature = "parquet")]
+            Reader::Parquet(reader) => reader.size_bytes(),
         }
     }
 
@@ -176,6 +207,8 @@ impl RowFileReader {
     pub fn checksum(&self) -> u32 {
         match &self.0 {
             Reader::Ipc(reader) => reader.checksum(),
+            #[cfg(feature = "parquet")]
+            Reader::Parquet(reader) => reader.checksum(),
         }
     }
 
@@ -183,6 +216,8 @@ impl RowFileReader {
     pub fn resident_bytes(&self) -> usize {
         match &self.0 {
             Reader::Ipc(reader) => reader.resident_bytes(),
+            #[cfg(feature = "parquet")]
+            Reader::Parquet(reader) => reader.resident_bytes(),
         }
     }
 
@@ -190,6 +225,8 @@ impl RowFileReader {
     pub fn scan(&self, scan: RowFileScan) -> Result<Box<dyn RowSource>> {
         match &self.0 {
             Reader::Ipc(reader) => reader.scan(scan),
+            #[cfg(feature = "parquet")]
+            Reader::Parquet(reader) => reader.scan(scan),
         }
     }
 
@@ -198,6 +235,8 @@ impl RowFileReader {
     pub fn get(&self, key: &[u8], snapshot: Sequence, columns: &[u32], io: Io) -> Result<RowLookup> {
         match &self.0 {
             Reader::Ipc(reader) => reader.get(key, snapshot, columns, io),
+            #[cfg(feature = "parquet")]
+            Reader::Parquet(reader) => reader.get(key, snapshot, columns, io),
         }
     }
 
@@ -205,10 +244,13 @@ impl RowFileReader {
     pub fn verify(&self) -> Result<()> {
         match &self.0 {
             Reader::Ipc(reader) => reader.verify(),
+            #[cfg(feature = "parquet")]
+            Reader::Parquet(reader) => reader.verify(),
         }
     }
 }
 
+#[cfg(not(feature = "parquet"))]
 fn without_parquet(path: &Path) -> Error {
     Error::new(ErrorKind::NotSupported, "this library was built without Parquet").in_file(path)
 }

@@ -121,7 +121,7 @@ pub enum RowLookup {
 }
 
 /// The fingerprint of a schema, as an index names it.
-fn fingerprint(schema: &crate::schema::TableSchema) -> u64 {
+pub(super) fn fingerprint(schema: &crate::schema::TableSchema) -> u64 {
     let columns: Vec<String> =
         schema.columns().iter().map(|column| format!("{} {}", column.id, column.field)).collect();
     crate::filter::key_hash(format!("{columns:?} {:?}", schema.key()).as_bytes())

@@ -12,7 +12,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int8Type, Int64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow_buffer::{BooleanBuffer, OffsetBuffer};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::path::Path;
@@ -122,6 +122,11 @@ impl StoredRows {
         self.keys.as_ref()
     }
 
+    /// The first row of all that is a version of `key` at or below `snapshot`; `None` in an append-only table.
+    pub fn find(&self, key: &[u8], snapshot: Sequence) -> Option<usize> {
+        find(self.keys.as_ref()?, 0..self.rows, key, |row| self.sequences.get(row), snapshot)
+    }
+
     /// A chunk of `rows`, without those of a greater sequence than `at_most`; `None` if none is left. Panics if there are no
     /// such rows.
     pub fn chunk(&self, rows: Range<usize>, at_most: Option<Sequence>, path: &Path) -> Result<Option<RowChunk>> {
@@ -145,7 +150,7 @@ impl StoredRows {
     /// The row at `row` in memory of its own. Panics if there is no such row.
     pub fn single(&self, row: usize, path: &Path) -> Result<RowChunk> {
         let index = UInt32Array::from(vec![row as u32]);
-        let take = |column: &ArrayRef| arrow_select::take::take(column, &index, None);
+        let take = |column: &ArrayRef| arrow_select::take::take(column, &index, None).map(unpinned);
         let columns = self.columns.iter().map(take).collect::<std::result::Result<Vec<_>, _>>();
         let options = RecordBatchOptions::new().with_row_count(Some(1));
         let batch = columns
@@ -156,6 +161,15 @@ impl StoredRows {
         let is_delete =
             self.operations.as_ref().is_some_and(|operations| operations.as_primitive::<Int8Type>().value(row) == 1);
         Ok(RowChunk { batch, keys, sequences, deletes: is_delete.then(|| BooleanBuffer::new_set(1)) })
+    }
+}
+
+/// The same values without the bytes of others: views share the buffers that they were taken from.
+fn unpinned(array: ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
+        _ => array,
     }
 }
 

@@ -1,0 +1,72 @@
+//! Parquet's own metadata: parsed once, when a file is opened, and compared with the index.
+//!
+//! Called by the reader with bytes that were verified. What the Parquet crate takes for granted about them is checked here.
+
+use super::super::row_file::GroupStats;
+use bytes::Bytes;
+use parquet::DecodeResult;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, RowGroupMetaData};
+use parquet::file::page_index::offset_index::PageLocation;
+use std::ops::Range;
+
+/// Parses Parquet's footer and offset indexes from the bytes of the file from `offset` to its end.
+pub fn parse_metadata(bytes: Bytes, offset: u64, size: u64) -> Result<ParquetMetaData, ParquetError> {
+    let mut decoder = ParquetMetaDataPushDecoder::try_new(size)?
+        .with_offset_index_policy(PageIndexPolicy::Required)
+        // Our own index has the bounds of groups and the first keys of pages.
+        .with_column_index_policy(PageIndexPolicy::Skip);
+    decoder.push_range(offset..size, bytes)?;
+    match decoder.try_decode()? {
+        DecodeResult::Data(metadata) => Ok(metadata),
+        _ => Err(ParquetError::General("they are not all behind the index".to_owned())),
+    }
+}
+
+/// Checks that Parquet's row groups are those of the index, and that each page lies within its chunk, each chunk before `end`.
+pub fn check_groups(metadata: &ParquetMetaData, stats: &[GroupStats], end: u64) -> Result<(), &'static str> {
+    let columns = metadata.file_metadata().schema_descr().num_columns();
+    if metadata.num_row_groups() != stats.len() {
+        return Err("Parquet's row groups are not those of the index");
+    }
+    for (number, (group, stats)) in metadata.row_groups().iter().zip(stats).enumerate() {
+        if group.num_rows() != stats.rows as i64 || group.num_columns() != columns {
+            return Err("Parquet's row groups are not those of the index");
+        }
+        for column in 0..columns {
+            let chunk = chunk_range(group, column).filter(|chunk| chunk.end <= end);
+            let chunk = chunk.ok_or("column chunk of Parquet that lies outside the data")?;
+            let offsets = metadata.page_index().and_then(|index| index.offset_index(number, column));
+            let pages = offsets.ok_or("Parquet file without offset indexes")?.page_locations();
+            let first = u64::try_from(group.column(column).data_page_offset()).unwrap_or(u64::MAX);
+            if !pages_fit(pages, first..chunk.end, stats.rows as i64) {
+                return Err("pages of Parquet that do not fit their column chunk");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Where a column chunk lies; `None` if that is no place at all, which the crate's own accessor would panic over.
+fn chunk_range(group: &RowGroupMetaData, column: usize) -> Option<Range<u64>> {
+    let column = group.column(column);
+    let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+    let (start, len) = (u64::try_from(start).ok()?, u64::try_from(column.compressed_size()).ok()?);
+    Some(start..start.checked_add(len)?)
+}
+
+/// Whether pages follow each other without a gap from the beginning to the end of `place`, and their rows within the group.
+fn pages_fit(pages: &[PageLocation], place: Range<u64>, rows: i64) -> bool {
+    let mut end = place.start;
+    let mut row = -1;
+    for page in pages {
+        let Ok(len) = u64::try_from(page.compressed_page_size) else { return false };
+        let fits = page.offset as u64 == end && len > 0 && (row + 1..rows).contains(&page.first_row_index);
+        // Bounded by the file's end after each step, so that no sum overflows.
+        if !fits || len > place.end.saturating_sub(end) {
+            return false;
+        }
+        (end, row) = (end + len, page.first_row_index);
+    }
+    end == place.end && pages.first().is_some_and(|page| page.first_row_index == 0)
+}
