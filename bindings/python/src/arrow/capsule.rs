@@ -106,7 +106,7 @@ pub(crate) fn metadata_in(capsule: &Bound<'_, PyAny>) -> PyResult<Vec<(Vec<u8>, 
         at = at.wrapping_add(bytes);
         slice.to_vec()
     };
-    let mut number = |take: &mut dyn FnMut(usize) -> Vec<u8>| {
+    let number = |take: &mut dyn FnMut(usize) -> Vec<u8>| {
         let bytes = take(4);
         i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).max(0) as usize
     };

@@ -7,7 +7,7 @@ use crate::bytes::Bytes;
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder, GenericByteBuilder};
 use arrow_array::types::*;
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, BinaryViewArray, BooleanArray, FixedSizeListArray, GenericListArray,
+    ArrayRef, ArrowPrimitiveType, BinaryViewArray, BooleanArray, FixedSizeListArray, GenericListArray,
     LargeBinaryArray, MapArray, NullArray, OffsetSizeTrait, PrimitiveArray, StringViewArray, StructArray,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer, i256};
