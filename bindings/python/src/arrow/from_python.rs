@@ -148,7 +148,7 @@ pub(crate) fn literal<'py>(value: &Bound<'py, PyAny>) -> PyResult<ArrayRef> {
         match (value.extract::<i64>(), value.extract::<u64>()) {
             (Ok(_), _) => T::Int64,
             (_, Ok(_)) => T::UInt64,
-            _ => T::Decimal256(76, 0),
+            _ => T::Decimal128(38, 0),
         }
     } else if value.is_instance_of::<PyFloat>() {
         T::Float64
@@ -171,7 +171,7 @@ pub(crate) fn literal<'py>(value: &Bound<'py, PyAny>) -> PyResult<ArrayRef> {
     } else if value.is_instance(calendar(py)?.decimal.bind(py))? {
         let exponent: i64 = value.call_method0("as_tuple")?.getattr("exponent")?.extract().map_err(|_| not_finite())?;
         let scale = i8::try_from(exponent.min(0).unsigned_abs()).map_err(|_| too_large())?;
-        T::Decimal256(76, scale)
+        T::Decimal128(38, scale)
     } else {
         let found = value.get_type().name()?;
         return Err(PyTypeError::new_err(format!("a filter cannot compare with a value of type {found}")));
