@@ -2,7 +2,7 @@
 # `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sanitize bench docs header clean
+.PHONY: help demo test mutants models sanitize bench docs header clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -13,6 +13,12 @@ demo: ## build library, header and wheel; load a million records, kill the loade
 
 test: ## every test: Rust, C, Python, examples, header, symbols, layers
 	@scripts/test
+
+mutants: ## break the engine on purpose, one feature at a time: a test must notice each
+	@cargo xtask mutants
+
+models: ## the code without locks under loom, which tries the orders of the threads' steps
+	@scripts/test models
 
 sanitize: ## the C examples and tests under valgrind and AddressSanitizer
 	@scripts/sanitize

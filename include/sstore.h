@@ -1234,7 +1234,7 @@ void sstore_release(struct sstore_db *db);
 
 /**
  * Deletes the database in directory `path`: its files only, and the directory if nothing else is in it.
- * Blocks. Any thread. Errors: LOCKED (it is open somewhere), NOT_FOUND, IO, INVALID_ARGUMENT.
+ * SSTORE_OK also if there is none. Blocks. Any thread. Errors: LOCKED (it is open somewhere), IO, INVALID_ARGUMENT.
  */
 enum sstore_code sstore_destroy(const char *path, struct sstore_error **error);
 

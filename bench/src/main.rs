@@ -3,6 +3,7 @@
 //! Called by `make bench` and by hand: `sstore-bench [group]... [--rounds N] [--quick] [--dir D] [--json] [--results FILE]`.
 //! A figure is the median of several rounds, with the least and the greatest beside it. Keys have 16 bytes, values 100.
 
+mod boundary;
 mod data;
 mod limits;
 mod measure;
@@ -47,6 +48,11 @@ const GROUPS: &[Group] = &[
         run: write::flush,
     },
     Group { name: "read", help: "get, scan and seek in a flushed, cached file", run: read::read },
+    Group {
+        name: "boundary",
+        help: "what the C interface adds to a call, against the same call in Rust",
+        run: boundary::run,
+    },
     Group { name: "open", help: "opening with 64 MiB in the log", run: read::open },
 ];
 

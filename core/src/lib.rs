@@ -21,6 +21,7 @@ pub mod coding;
 
 pub mod key;
 
+pub mod atomic;
 #[cfg(feature = "arrow")]
 pub mod schema;
 

@@ -1,24 +1,54 @@
 //! The engine's mutex: the standard library's, without poisoning.
 //!
-//! Why not `parking_lot`, as elsewhere in this workspace: it keeps the queues of all its waiting threads in one table of the
+//! Why not `parking_lot`: it keeps the queues of all its waiting threads in one table of the
 //! process, and a thread-local with a destructor beside each. A forked child inherits the table with the entries of threads
 //! that it does not have, and a wake-up meant for one of its own threads can go to such an entry and be lost. The standard
 //! mutex waits on its own word alone, so a child that opens a database of its own is safe; and it leaves nothing behind at
 //! thread exit. Poisoning is of no use here: what a panic can leave torn is marked where it matters (`commit`, `wal`).
 
+#[cfg(loom)]
+mod modelled;
+mod ordered;
+
+pub use ordered::{OrderedGuard, OrderedMutex};
+
+#[cfg(loom)]
+use modelled as sync;
+#[cfg(not(loom))]
+use std::sync;
 use std::sync::{PoisonError, TryLockError};
+use std::time::Duration;
 
 /// A held lock.
-pub type MutexGuard<'a, T> = std::sync::MutexGuard<'a, T>;
+pub type MutexGuard<'a, T> = sync::MutexGuard<'a, T>;
 
 /// Mutual exclusion; a panic while it is held does not lock others out.
 #[derive(Debug, Default)]
-pub struct Mutex<T>(std::sync::Mutex<T>);
+pub struct Mutex<T>(sync::Mutex<T>);
+
+/// Waits for a change of what a [`Mutex`] protects.
+#[derive(Debug, Default)]
+pub struct Condvar(sync::Condvar);
+
+impl Condvar {
+    /// Gives the lock back while it waits, for `timeout` at most. May return early, so call it in a loop around the condition.
+    pub fn wait<'a, T>(&self, held: MutexGuard<'a, T>, timeout: Option<Duration>) -> MutexGuard<'a, T> {
+        match timeout {
+            Some(timeout) => self.0.wait_timeout(held, timeout).unwrap_or_else(PoisonError::into_inner).0,
+            None => self.0.wait(held).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Wakes everyone who waits.
+    pub fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
 
 impl<T> Mutex<T> {
     /// A lock around `value`.
     pub const fn new(value: T) -> Self {
-        Self(std::sync::Mutex::new(value))
+        Self(sync::Mutex::new(value))
     }
 
     /// Waits for the lock and takes it.

@@ -1,15 +1,15 @@
 //! One small database, damaged in every way: each byte of each file flipped, each file cut at every length, missing, swapped with one
 //! of its kind, or stale. Each time it must open and read with an error that names the file, or with exactly the right data.
 //!
-//! What is promised for the log depends on how it ended. A clean close writes an end record: until that is damaged itself, nothing
-//! is missed. After a kill, a record that a later record knows to be durable is never missed; behind that, damage cannot be told
-//! from the torn end of a write, and the commits before it are there. What is undamaged still reads: the other
+//! What is promised for the log depends on how it ended. After a clean close the manifest says how long it is: whatever it lost is
+//! an error. After a kill, a record that a later record or a mark knows to be durable is never missed; behind that, damage cannot be
+//! told from the torn end of a write, and the commits before it are there. What is undamaged still reads: the other
 //! family, and the other blocks of a damaged table. Nothing panics, hangs, or deletes a table or a foreign file.
 
 use sstore::env::executor::SeededRuntime;
 use sstore::env::mem::MemFileSystem;
 use sstore::env::mem::crash::AllKept;
-use sstore::env::{Env, FileSystem};
+use sstore::env::{Env, FileSystem, Runtime};
 use sstore::{
     CloseOptions, Db, Durability, Error, ErrorKind, IterOptions, Options, ReadOptions, WriteBatch, WriteOptions,
 };
@@ -29,6 +29,15 @@ const DIRECTORY: &str = "/db";
 /// More steps of background tasks than this are a hang.
 const STEPS_MAX: u64 = 100_000;
 
+/// How a process left its database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Closed,
+    Killed,
+    /// Killed after everything was synced and nothing was written for a while.
+    KilledIdle,
+}
+
 /// A finished database as a closed or killed process left it.
 struct Fixture {
     files: Arc<MemFileSystem>,
@@ -36,13 +45,13 @@ struct Fixture {
     /// The files as they were at earlier moments.
     earlier: Vec<Tree>,
     log: PathBuf,
-    clean: bool,
+    ending: Ending,
     backend: &'static str,
     /// The state before the log's first record and after each of its commits.
     states: Vec<State>,
-    /// Where the records begin, and where each commit's record ends, trailing zeros left out.
+    /// Where the records begin, and where each commit's record ends, trailing zeros left out; a mark's counts as one more.
     ends: Vec<u64>,
-    /// (commit, the newest commit that it knows to be durable), both counted from 1.
+    /// (commit or mark, the newest commit that it knows to be durable), both counted from 1.
     proofs: Vec<(usize, usize)>,
 }
 
@@ -131,7 +140,7 @@ fn kind(path: &Path) -> &'static str {
 }
 
 impl Fixture {
-    fn build(clean: bool, backend: &'static str) -> Self {
+    fn build(ending: Ending, backend: &'static str) -> Self {
         let files = MemFileSystem::new();
         let (db, runtime) = open(&files, backend);
         let db = db.unwrap();
@@ -175,7 +184,7 @@ impl Fixture {
             }
             batch.delete(families[1].id(), format!("key{index:02}").as_bytes()).unwrap();
             state.get_mut("other").unwrap().remove(format!("key{index:02}").as_bytes());
-            let sync = index == 5 || index == 8;
+            let sync = index == 5 || index == 8 || index == 12 && ending == Ending::KilledIdle;
             let durability = Some(if sync { Durability::Sync } else { Durability::Buffered });
             db.write(&batch, &WriteOptions { durability, no_stall: false }).unwrap();
             proofs.push((index, durable));
@@ -194,7 +203,12 @@ impl Fixture {
                 earlier.push(now);
             }
         }
-        let files = if clean {
+        if ending == Ending::KilledIdle {
+            runtime.sleep(std::time::Duration::from_secs(3));
+            ends.push(used(&tree(&files)[&log]));
+            proofs.push((13, 12));
+        }
+        let files = if ending == Ending::Closed {
             db.close(&CloseOptions { flush: Some(false), ..CloseOptions::default() }).unwrap();
             files
         } else {
@@ -203,7 +217,7 @@ impl Fixture {
         let tree = tree(&files);
         assert_eq!(tree.keys().filter(|path| is_table(path)).count(), 3);
         assert!(ends.windows(2).all(|pair| pair[0] < pair[1]), "{ends:?}");
-        Self { files, tree, earlier, log, clean, backend, states, ends, proofs }
+        Self { files, tree, earlier, log, ending, backend, states, ends, proofs }
     }
 
     /// The least commit that must be found when the log's bytes of a range are damaged, if it is not an error.
@@ -213,7 +227,7 @@ impl Fixture {
         let whole = |commit: &usize| end(*commit) <= from || end(*commit - 1) >= to;
         let before = (1..self.ends.len()).take_while(|commit| end(*commit) <= from).last().unwrap_or(0);
         let proven = self.proofs.iter().filter(|(commit, _)| whole(commit)).map(|(_, durable)| *durable).max();
-        before.max(proven.unwrap_or(0))
+        before.max(proven.unwrap_or(0)).min(self.states.len() - 1)
     }
 }
 
@@ -402,12 +416,10 @@ fn check(fixture: &Fixture, case: &Case) -> Outcome {
     let found = fixture.states.iter().position(|state| *state == read);
     let Some(found) = found else { panic!("neither the right data nor a prefix of the log: {read:?}") };
     assert!(case.path == fixture.log, "commits are missing: {found} of {} are there", fixture.states.len() - 1);
+    assert!(fixture.ending != Ending::Closed, "the manifest knows every commit, but only {found} are there");
     let len = fixture.tree[&fixture.log].len() as u64;
     let least = match &case.damage {
-        Damage::Flip(at, _) | Damage::Set(at, _) => {
-            assert!(!fixture.clean, "the end record proves every commit, but only {found} are there");
-            fixture.least_after_damage(*at, at + 1)
-        }
+        Damage::Flip(at, _) | Damage::Set(at, _) => fixture.least_after_damage(*at, at + 1),
         Damage::Truncate(to) => fixture.least_after_damage(*to, len),
         // An older version of a log is the log after an earlier kill.
         Damage::Stale(stage) => fixture.least_after_damage(used(&fixture.earlier[*stage][&case.path]), len),
@@ -417,8 +429,8 @@ fn check(fixture: &Fixture, case: &Case) -> Outcome {
     Outcome::Prefix
 }
 
-fn run(name: &str, clean: bool, tables: bool, backend: &'static str) {
-    let fixture = Fixture::build(clean, backend);
+fn run(name: &str, ending: Ending, tables: bool, backend: &'static str) {
+    let fixture = Fixture::build(ending, backend);
     let (opened, _runtime) = open(&fixture.files.crash_clone(&mut AllKept), backend);
     let db = opened.unwrap();
     let whole: State = FAMILIES
@@ -469,6 +481,20 @@ fn run(name: &str, clean: bool, tables: bool, backend: &'static str) {
         println!("  WRONG {line}");
     }
     assert!(wrong.is_empty(), "{} of {} cases are wrong", wrong.len(), cases.len());
+    let outcomes_of = |damage: &str| -> BTreeSet<Outcome> {
+        table.get(&("log", damage)).map(|counts| counts.keys().copied().collect()).unwrap_or_default()
+    };
+    match ending {
+        // Cut between two records as well as anywhere else.
+        Ending::Closed => assert_eq!(outcomes_of("truncated"), BTreeSet::from([Outcome::OpenNamed])),
+        Ending::Killed => assert!(outcomes_of("bit flipped").contains(&Outcome::Prefix)),
+        // Only a mark that is cut off too leaves doubt.
+        Ending::KilledIdle => {
+            assert!(!outcomes_of("bit flipped").contains(&Outcome::Prefix));
+            assert!(!outcomes_of("byte 00 or ff").contains(&Outcome::Prefix));
+            assert!(outcomes_of("truncated").contains(&Outcome::Prefix));
+        }
+    }
     let count = |file: &str| {
         table.iter().filter(|((kind, _), _)| *kind == file).map(|(_, counts)| counts.values().sum::<u64>()).sum::<u64>()
     };
@@ -478,11 +504,17 @@ fn run(name: &str, clean: bool, tables: bool, backend: &'static str) {
 
 #[test]
 fn a_cleanly_closed_database() {
-    run("closed", true, true, "write");
+    run("closed", Ending::Closed, true, "write");
 }
 
 #[test]
 fn a_killed_database() {
-    run("killed, write log", false, false, "write");
-    run("killed, mapped log", false, false, "mapped");
+    run("killed, write log", Ending::Killed, false, "write");
+    run("killed, mapped log", Ending::Killed, false, "mapped");
+}
+
+#[test]
+fn a_database_killed_while_idle() {
+    run("killed while idle, write log", Ending::KilledIdle, false, "write");
+    run("killed while idle, mapped log", Ending::KilledIdle, false, "mapped");
 }

@@ -178,7 +178,8 @@ fn write_buffer_rows() {
     assert_eq!(world.counter("flushes"), 0);
     world.fill(1, 5);
     world.runtime.run_until_idle();
-    assert_eq!((world.counter("flushes"), world.db.segments(&world.family).unwrap()[0].entries), (1, 10));
+    assert_eq!(world.counter("flushes"), 1, "ten rows are full");
+    assert_eq!(world.db.segments(&world.family).unwrap()[0].entries, 10);
 }
 
 fn memory_budget_bytes() {
@@ -222,7 +223,7 @@ fn durability() {
         world.fill(10, 10);
         world.restarted(true).entries()
     };
-    assert_eq!((survivors("buffered"), survivors("sync")), (0, 10));
+    assert_eq!((survivors("buffered"), survivors("sync")), (0, 10), "what a power cut leaves of ten writes");
 }
 
 fn logged() {
@@ -348,7 +349,10 @@ fn block_bytes() {
         world.db.stats().cache_misses
     };
     let (small, default, large) = (blocks("1KiB"), blocks("8KiB"), blocks("32KiB"));
-    assert!(small > 5 * default && default > 2 * large, "{small} {default} {large}");
+    assert!(
+        small > 5 * default && default > 2 * large,
+        "blocks of 2000 entries: {small} of 1 KiB, {default} of 8, {large} of 32"
+    );
 }
 
 fn compression() {

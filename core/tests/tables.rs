@@ -11,7 +11,7 @@ use sstore::{
 use std::sync::Arc;
 use std::time::Duration;
 
-const FORMATS: [&str; 1] = ["arrow"];
+const FORMATS: [&str; 2] = ["parquet", "arrow"];
 
 fn schema() -> Schema {
     Schema::new(vec![

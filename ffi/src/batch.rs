@@ -3,11 +3,9 @@
 use crate::boundary::{self, Outcome};
 use crate::bytes::{self, Out};
 use crate::column_family::{Family, sstore_column_family};
-use crate::handle::{Handles, Object};
-use crate::options::busy;
+use crate::handle::{Handles, Object, Use};
 use crate::status::{sstore_code, sstore_error};
 use engine::{CollectionId, Error, Result, WriteBatch};
-use parking_lot::{Mutex, MutexGuard};
 use std::ffi::c_void;
 
 /// Operations to be applied together. Thread safety: one thread at a time; a second one at once gets SSTORE_BUSY.
@@ -18,14 +16,14 @@ pub struct sstore_batch {
 
 /// A batch, and the database whose families it names: ids alone would fit those of any other.
 #[derive(Default)]
-pub(crate) struct Filled {
+pub(crate) struct BatchObject {
     pub(crate) batch: WriteBatch,
     pub(crate) token: Option<u64>,
 }
 
-impl Filled {
+impl BatchObject {
     /// The id of a family; the batch belongs to its database from now on.
-    fn collection(&mut self, handles: &Handles, family: *const sstore_column_family) -> Result<CollectionId> {
+    fn collection(&mut self, handles: &'static Handles, family: *const sstore_column_family) -> Result<CollectionId> {
         if family.is_null() {
             return Ok(CollectionId(0));
         }
@@ -38,28 +36,19 @@ impl Filled {
     }
 }
 
-pub(crate) struct BatchObject(Mutex<Filled>);
-
 impl Object for BatchObject {
     type Opaque = sstore_batch;
     const TYPE: u8 = 6;
     const NAME: &'static str = "write batch";
-}
-
-impl BatchObject {
-    pub(crate) fn lock(&self) -> Result<MutexGuard<'_, Filled>> {
-        self.0.try_lock().ok_or_else(|| busy(Self::NAME))
-    }
+    const USE: Use = Use::Alone;
 }
 
 fn change(
     handles: &'static Handles,
     batch: *mut sstore_batch,
-    change: impl FnOnce(&mut Filled) -> Result<()>,
+    change: impl FnOnce(&mut BatchObject) -> Result<()>,
 ) -> Outcome {
-    let object = handles.pin::<BatchObject>(batch)?;
-    let mut filled = object.lock()?;
-    Ok(change(&mut filled)?)
+    Ok(change(&mut *handles.hold::<BatchObject>(batch)?)?)
 }
 
 /// Makes an empty batch. `*batch` is the caller's; free it with sstore_batch_free.
@@ -72,7 +61,7 @@ pub unsafe extern "C" fn sstore_batch_create(
     let out = Out::new(batch, std::ptr::null_mut());
     boundary::call(error, |handles| {
         out.required("batch")?;
-        out.set(handles.insert(BatchObject(Mutex::default()))?);
+        out.set(handles.insert(BatchObject::default())?);
         Ok(())
     })
 }
@@ -128,8 +117,7 @@ pub unsafe extern "C" fn sstore_batch_append(
         if std::ptr::eq(batch.cast_const(), other) {
             return Err(Error::invalid("a batch cannot be appended to itself").into());
         }
-        let other = handles.pin::<BatchObject>(other)?;
-        let other = other.lock()?;
+        let other = handles.hold::<BatchObject>(other)?;
         change(handles, batch, |filled| {
             if filled.token.is_some() && other.token.is_some() && filled.token != other.token {
                 return Err(Error::invalid("the batches have operations on column families of two databases"));
@@ -158,13 +146,13 @@ pub unsafe extern "C" fn sstore_batch_clear(batch: *mut sstore_batch, error: *mu
 /// Does not block.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_batch_count(batch: *const sstore_batch) -> usize {
-    boundary::value(0, |handles| Ok(handles.pin::<BatchObject>(batch)?.lock()?.batch.len()))
+    boundary::value(0, |handles| Ok(handles.hold::<BatchObject>(batch)?.batch.len()))
 }
 
 /// The encoded size of the batch in bytes; 0 as for sstore_batch_count. Does not block.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_batch_size(batch: *const sstore_batch) -> usize {
-    boundary::value(0, |handles| Ok(handles.pin::<BatchObject>(batch)?.lock()?.batch.size_bytes()))
+    boundary::value(0, |handles| Ok(handles.hold::<BatchObject>(batch)?.batch.size_bytes()))
 }
 
 /// Frees a batch. NULL and what was freed already do nothing. Does not block; any thread.

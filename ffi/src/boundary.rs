@@ -27,7 +27,7 @@ impl From<Error> for Stop {
 pub(crate) type Outcome = Result<(), Stop>;
 
 /// Runs the body of a fallible function.
-#[inline]
+#[inline(always)]
 pub(crate) fn call(error: *mut *mut sstore_error, body: impl FnOnce(&'static Handles) -> Outcome) -> sstore_code {
     report(error, std::ptr::null_mut());
     let Some(handles) = handle::table() else {
@@ -43,7 +43,7 @@ pub(crate) fn call(error: *mut *mut sstore_error, body: impl FnOnce(&'static Han
 }
 
 /// Runs the body of a function that has no way to report: its `default` stands for every failure.
-#[inline]
+#[inline(always)]
 pub(crate) fn value<T>(default: T, body: impl FnOnce(&'static Handles) -> engine::Result<T>) -> T {
     let Some(handles) = handle::table() else { return default };
     match catch_unwind(AssertUnwindSafe(|| body(handles))) {
@@ -53,7 +53,7 @@ pub(crate) fn value<T>(default: T, body: impl FnOnce(&'static Handles) -> engine
 }
 
 /// Writes the error object that the caller asked for.
-#[inline]
+#[inline(always)]
 fn report(error: *mut *mut sstore_error, object: *mut sstore_error) {
     // SAFETY: by convention 3 of the header `error` is NULL or points to a variable of the caller's.
     if let Some(place) = unsafe { error.as_mut() } {

@@ -36,7 +36,7 @@ impl sstore_slice {
 }
 
 /// The caller's bytes. NULL with length 0 is an empty input.
-#[inline]
+#[inline(always)]
 pub(crate) fn input<'a>(data: *const c_void, len: usize, name: &str) -> Result<&'a [u8]> {
     if len > isize::MAX as usize {
         return Err(too_long(name, len));
@@ -156,7 +156,7 @@ fn struct_size(from: *const c_void, name: &str) -> Result<usize> {
 pub(crate) struct Out<T>(*mut T);
 
 impl<T> Out<T> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(place: *mut T, initial: T) -> Self {
         let out = Self(place);
         out.set(initial);
@@ -164,12 +164,12 @@ impl<T> Out<T> {
     }
 
     /// Refuses a NULL: for results that the caller must take, because he has to free them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn required(&self, name: &str) -> Result<()> {
         if self.0.is_null() { Err(null(name)) } else { Ok(()) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(&self, value: T) {
         if !self.0.is_null() {
             // SAFETY: not NULL, and by the caller's promise a variable of this type until the call returns.
@@ -228,7 +228,7 @@ pub(crate) fn slots<T>(first: *mut T, count: usize, name: &str) -> Result<Slots<
 }
 
 impl<T> Slots<T> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn set(&self, index: usize, value: T) {
         if !self.first.is_null() && index < self.count {
             // SAFETY: not NULL, within the caller's array, which is writable until the call returns by his promise.

@@ -2,13 +2,12 @@
 
 use crate::boundary::{self, Outcome};
 use crate::bytes::{self, Out, sstore_slice};
-use crate::handle::{Handles, LANES, Object};
+use crate::handle::{Handles, Held, Object, Use};
 use crate::open::{Database, sstore_db};
 use crate::options::{self, ListObject, sstore_list, sstore_options};
 use crate::status::{sstore_code, sstore_error};
 use engine::{ColumnFamily, Result};
 use std::ffi::c_char;
-use std::sync::Arc;
 
 /// A column family. Where a function takes one, NULL stands for the default family of the database.
 /// Thread safety: free. Free with sstore_column_family_free; that neither drops nor changes the family.
@@ -16,7 +15,6 @@ pub struct sstore_column_family {
     _opaque: [u8; 0],
 }
 
-#[derive(Clone)]
 pub(crate) struct Family {
     pub(crate) family: ColumnFamily,
     pub(crate) token: u64,
@@ -26,36 +24,39 @@ impl Object for Family {
     type Opaque = sstore_column_family;
     const TYPE: u8 = 5;
     const NAME: &'static str = "column family";
-    const SHARED: bool = true;
-
-    fn lanes(self) -> Vec<Arc<Self>> {
-        (0..LANES).map(|_| Arc::new(self.clone())).collect()
-    }
+    const USE: Use = Use::Everywhere;
 }
 
 /// The family that a call is about.
-pub(crate) struct Chosen<'a> {
-    default: &'a ColumnFamily,
-    given: Option<Arc<Family>>,
+pub(crate) enum Chosen<'a> {
+    Default(&'a ColumnFamily),
+    Given(Held<Family>),
 }
 
 impl Chosen<'_> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self) -> &ColumnFamily {
-        self.given.as_ref().map_or(self.default, |given| &given.family)
+        match self {
+            Self::Default(family) => family,
+            Self::Given(given) => &given.family,
+        }
     }
 }
 
 impl Database {
     /// The family of a handle, checked to be of this database; the default family for NULL.
-    #[inline]
-    pub(crate) fn family<'a>(&'a self, handles: &Handles, family: *const sstore_column_family) -> Result<Chosen<'a>> {
+    #[inline(always)]
+    pub(crate) fn family<'a>(
+        &'a self,
+        handles: &'static Handles,
+        family: *const sstore_column_family,
+    ) -> Result<Chosen<'a>> {
         if family.is_null() {
-            return Ok(Chosen { default: &self.default, given: None });
+            return Ok(Chosen::Default(&self.default));
         }
         let given = handles.pin::<Family>(family)?;
         self.owns(given.token, Family::NAME)?;
-        Ok(Chosen { default: &self.default, given: Some(given) })
+        Ok(Chosen::Given(given))
     }
 }
 
@@ -151,7 +152,6 @@ pub unsafe extern "C" fn sstore_column_family_name(
 ) -> sstore_code {
     let out = Out::new(name, sstore_slice::NONE);
     boundary::call(error, |handles| {
-        // Every lane's copy of the family shares one name.
         out.set(sstore_slice::of(handles.pin::<Family>(family)?.family.name().as_bytes()));
         Ok(())
     })

@@ -3,13 +3,12 @@
 use crate::boundary::{self, Stop};
 use crate::bytes::{self, Out, Sized32, sstore_slice};
 use crate::column_family::{Chosen, sstore_column_family};
-use crate::handle::{Handles, Object};
+use crate::handle::{Handles, Held, Object};
 use crate::open::{Database, sstore_db};
 use crate::snapshot::{SnapshotObject, sstore_snapshot};
 use crate::status::{sstore_code, sstore_error};
 use engine::{Error, ErrorKind, PinnedBytes, ReadOptions, Result};
 use std::ffi::c_void;
-use std::sync::Arc;
 
 /// How one read is done. Start from SSTORE_READ_OPTIONS_INIT.
 #[repr(C)]
@@ -51,7 +50,6 @@ impl Object for PinnedObject {
     type Opaque = sstore_pinned;
     const TYPE: u8 = 8;
     const NAME: &'static str = "pinned value";
-    const PROMPT: bool = false;
 }
 
 /// Many values with one owner. Thread safety: free. Free with sstore_values_free.
@@ -68,17 +66,16 @@ impl Object for ValuesObject {
     type Opaque = sstore_values;
     const TYPE: u8 = 9;
     const NAME: &'static str = "values object";
-    const PROMPT: bool = false;
 }
 
 /// Where and when a read looks.
 struct Place<'a> {
     family: Chosen<'a>,
-    snapshot: Option<Arc<SnapshotObject>>,
+    snapshot: Option<Held<SnapshotObject>>,
 }
 
 impl<'a> Place<'a> {
-    #[inline]
+    #[inline(always)]
     fn find(
         handles: &'static Handles,
         database: &'a Database,
@@ -89,17 +86,19 @@ impl<'a> Place<'a> {
         if options.is_null() {
             return Ok(Self { family, snapshot: None });
         }
-        let options = bytes::structure(options, "options")?;
-        if options.reserved != 0 {
-            return Err(Error::invalid("`options.reserved` is not 0"));
-        }
-        Ok(Self { family, snapshot: database.snapshot(handles, options.snapshot)? })
+        Ok(Self { family, snapshot: database.snapshot(handles, given_snapshot(options)?)? })
     }
 
-    #[inline]
+    #[inline(always)]
     fn options(&self) -> ReadOptions<'_> {
         ReadOptions { snapshot: self.snapshot.as_ref().map(|object| &object.snapshot) }
     }
+}
+
+/// The snapshot that the caller's options name.
+fn given_snapshot(options: *const sstore_read_options) -> Result<*const sstore_snapshot> {
+    let options = bytes::structure(options, "options")?;
+    if options.reserved == 0 { Ok(options.snapshot) } else { Err(Error::invalid("`options.reserved` is not 0")) }
 }
 
 /// Reads the value of `key` in `family` (NULL: the default one) as a copy. NULL options: every default. `*value` is the caller's;

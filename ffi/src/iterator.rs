@@ -4,13 +4,11 @@ use crate::boundary::{self, Outcome, Stop};
 use crate::bytes::{self, Out, Sized32, sstore_slice};
 use crate::column_family::sstore_column_family;
 use crate::get::{PinnedObject, sstore_pinned};
-use crate::handle::Object;
+use crate::handle::{Object, Use};
 use crate::open::{Database, sstore_db};
-use crate::options::busy;
 use crate::snapshot::sstore_snapshot;
 use crate::status::{sstore_code, sstore_error};
 use engine::{DbIterator, EntryBatch, Error, IterOptions, KeyRange, Result};
-use parking_lot::Mutex;
 use std::ffi::c_void;
 
 /// What an iterator walks over. Start from SSTORE_ITERATOR_OPTIONS_INIT. Bounds and prefix are copied.
@@ -62,34 +60,29 @@ pub struct sstore_iterator {
     _opaque: [u8; 0],
 }
 
-struct Walk {
+struct IteratorObject {
     iterator: DbIterator,
     batch: EntryBatch,
 }
-
-struct IteratorObject(Mutex<Walk>);
 
 impl Object for IteratorObject {
     type Opaque = sstore_iterator;
     const TYPE: u8 = 10;
     const NAME: &'static str = "iterator";
+    const USE: Use = Use::Alone;
 }
 
 /// Runs `body` with the iterator, which nobody else uses meanwhile.
-#[inline]
+#[inline(always)]
 fn with(
     iterator: *const sstore_iterator,
     error: *mut *mut sstore_error,
-    body: impl FnOnce(&mut Walk) -> Outcome,
+    body: impl FnOnce(&mut IteratorObject) -> Outcome,
 ) -> sstore_code {
-    boundary::call(error, |handles| {
-        let object = handles.pin::<IteratorObject>(iterator)?;
-        let mut walk = object.0.try_lock().ok_or_else(|| busy(IteratorObject::NAME))?;
-        body(&mut walk)
-    })
+    boundary::call(error, |handles| body(&mut *handles.hold::<IteratorObject>(iterator)?))
 }
 
-#[inline]
+#[inline(always)]
 fn mover(
     iterator: *mut sstore_iterator,
     error: *mut *mut sstore_error,
@@ -119,7 +112,7 @@ pub unsafe extern "C" fn sstore_iterator_create(
         let snapshot = database.snapshot(handles, options.snapshot)?.map(|object| object.snapshot.clone());
         let options = IterOptions { range: options.range()?, snapshot, scan: options.scan != 0 };
         let iterator = database.db.iterator(family.get(), options)?;
-        out.set(handles.insert(IteratorObject(Mutex::new(Walk { iterator, batch: EntryBatch::new() })))?);
+        out.set(handles.insert(IteratorObject { iterator, batch: EntryBatch::new() })?);
         Ok(())
     })
 }
@@ -186,11 +179,7 @@ pub unsafe extern "C" fn sstore_iterator_prev(
 /// Whether it stands on an entry: 1 or 0; 0 also for what is no iterator, and while another thread uses it. Does not block.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_iterator_is_valid(iterator: *const sstore_iterator) -> i32 {
-    boundary::value(0, |handles| {
-        let object = handles.pin::<IteratorObject>(iterator)?;
-        let valid = object.0.try_lock().is_some_and(|walk| walk.iterator.is_valid());
-        Ok(i32::from(valid))
-    })
+    boundary::value(0, |handles| Ok(i32::from(handles.hold::<IteratorObject>(iterator)?.iterator.is_valid())))
 }
 
 /// The entry it stands on: key, value, and the place of the write that set it. Each of the three may be NULL. The bytes live
@@ -230,8 +219,7 @@ pub unsafe extern "C" fn sstore_iterator_pin_value(
     boundary::call(error, |handles| {
         out.required("pinned")?;
         out_value.required("value")?;
-        let object = handles.pin::<IteratorObject>(iterator)?;
-        let walk = object.0.try_lock().ok_or_else(|| busy(IteratorObject::NAME))?;
+        let walk = handles.hold::<IteratorObject>(iterator)?;
         if !walk.iterator.is_valid() {
             return Err(Stop::Missing);
         }
@@ -268,8 +256,7 @@ fn fill(
         }
         let max_bytes = if arrays.max_bytes == 0 { usize::MAX } else { arrays.max_bytes };
         let found = step(&mut walk.iterator, &mut walk.batch, capacity, max_bytes)?.min(capacity);
-        for index in 0..found {
-            let (key, value, _) = walk.batch.get(index);
+        for (index, (key, value)) in walk.batch.iter().take(found).enumerate() {
             keys.set(index, sstore_slice::of(key));
             values.set(index, sstore_slice::of(value));
         }

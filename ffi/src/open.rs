@@ -2,12 +2,11 @@
 
 use crate::boundary;
 use crate::bytes::{self, Out, Sized32};
-use crate::handle::{LANES, Object};
+use crate::handle::{Object, Use};
 use crate::options::{self, sstore_options};
 use crate::status::{sstore_code, sstore_error};
 use engine::{CloseOptions, ColumnFamily, Db, Error};
 use std::ffi::c_char;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -17,7 +16,6 @@ pub struct sstore_db {
     _opaque: [u8; 0],
 }
 
-#[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) db: Db,
     pub(crate) default: ColumnFamily,
@@ -29,23 +27,20 @@ impl Object for Database {
     type Opaque = sstore_db;
     const TYPE: u8 = 4;
     const NAME: &'static str = "database";
-    const SHARED: bool = true;
-
-    fn lanes(self) -> Vec<Arc<Self>> {
-        (0..LANES).map(|_| Arc::new(self.clone())).collect()
-    }
+    const USE: Use = Use::Everywhere;
 }
 
 impl Database {
     /// Refuses a child of another database.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn owns(&self, token: u64, what: &str) -> engine::Result<()> {
-        if token == self.token {
-            Ok(())
-        } else {
-            Err(Error::invalid(format!("the {what} belongs to another database")))
-        }
+        if token == self.token { Ok(()) } else { Err(refuse_other(what)) }
     }
+}
+
+#[cold]
+fn refuse_other(what: &str) -> Error {
+    Error::invalid(format!("the {what} belongs to another database"))
 }
 
 /// Opens the database in directory `path` (NUL-terminated bytes, copied), creating it if `options` allow. NULL options: every
@@ -123,8 +118,6 @@ pub unsafe extern "C" fn sstore_close(
             }
         };
         let timeout = (options.timeout_millis != 0).then(|| Duration::from_millis(options.timeout_millis));
-        // Values that were freed but still rest here must not count as open.
-        handles.settle();
         database.db.close(&CloseOptions { flush, timeout, force: options.force != 0 })?;
         drop(database);
         Ok(handles.remove::<Database>(db)?)
@@ -140,7 +133,7 @@ pub unsafe extern "C" fn sstore_release(db: *mut sstore_db) {
 }
 
 /// Deletes the database in directory `path`: its files only, and the directory if nothing else is in it.
-/// Blocks. Any thread. Errors: LOCKED (it is open somewhere), NOT_FOUND, IO, INVALID_ARGUMENT.
+/// SSTORE_OK also if there is none. Blocks. Any thread. Errors: LOCKED (it is open somewhere), IO, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_destroy(path: *const c_char, error: *mut *mut sstore_error) -> sstore_code {
     boundary::call(error, |_| Ok(Db::destroy(bytes::path(path)?)?))
@@ -180,7 +173,6 @@ pub unsafe extern "C" fn sstore_open_objects_count(
     boundary::call(error, |handles| {
         bytes::fill(objects, sstore_open_objects::default(), "objects")?;
         let database = handles.pin::<Database>(db)?;
-        handles.settle();
         let open = database.db.open_objects();
         let filled = sstore_open_objects { iterators: open.iterators, snapshots: open.snapshots, ..Default::default() };
         Ok(bytes::fill(objects, filled, "objects")?)

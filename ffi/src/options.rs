@@ -3,10 +3,9 @@
 use crate::boundary;
 use crate::bytes::{self, Out, Sized32, sstore_slice};
 use crate::events::{self, sstore_event_callback};
-use crate::handle::{Handles, Object};
+use crate::handle::{Handles, Object, Use};
 use crate::status::{c_text, sstore_code, sstore_error};
-use engine::{Error, ErrorKind, OptionInfo, OptionScope, Options, Result};
-use parking_lot::Mutex;
+use engine::{Error, OptionInfo, OptionScope, Options, Result};
 use std::ffi::{CString, c_char, c_void};
 use std::sync::OnceLock;
 
@@ -16,36 +15,29 @@ pub struct sstore_options {
     _opaque: [u8; 0],
 }
 
-pub(crate) struct OptionsObject(Mutex<Options>);
+pub(crate) struct OptionsObject(Options);
 
 impl Object for OptionsObject {
     type Opaque = sstore_options;
     const TYPE: u8 = 2;
     const NAME: &'static str = "options object";
-}
-
-pub(crate) fn busy(what: &str) -> Error {
-    Error::new(ErrorKind::Busy, format!("another thread is using the {what} right now"))
+    const USE: Use = Use::Alone;
 }
 
 /// A copy of the options of a handle; every default for NULL.
-pub(crate) fn copy(handles: &Handles, options: *const sstore_options) -> Result<Options> {
+pub(crate) fn copy(handles: &'static Handles, options: *const sstore_options) -> Result<Options> {
     if options.is_null() {
         return Ok(Options::new());
     }
-    let object = handles.pin::<OptionsObject>(options)?;
-    let options = object.0.try_lock().ok_or_else(|| busy(OptionsObject::NAME))?;
-    Ok(options.clone())
+    Ok(handles.hold::<OptionsObject>(options)?.0.clone())
 }
 
 fn change(
-    handles: &Handles,
+    handles: &'static Handles,
     options: *mut sstore_options,
     change: impl FnOnce(&mut Options) -> Result<()>,
 ) -> boundary::Outcome {
-    let object = handles.pin::<OptionsObject>(options)?;
-    let mut options = object.0.try_lock().ok_or_else(|| busy(OptionsObject::NAME))?;
-    Ok(change(&mut options)?)
+    Ok(change(&mut handles.hold::<OptionsObject>(options)?.0)?)
 }
 
 /// Makes options with every one at its default. `*options` is the caller's; free it with sstore_options_free.
@@ -58,7 +50,7 @@ pub unsafe extern "C" fn sstore_options_create(
     let out = Out::new(options, std::ptr::null_mut());
     boundary::call(error, |handles| {
         out.required("options")?;
-        out.set(handles.insert(OptionsObject(Mutex::new(Options::new())))?);
+        out.set(handles.insert(OptionsObject(Options::new()))?);
         Ok(())
     })
 }
@@ -106,8 +98,7 @@ pub unsafe extern "C" fn sstore_options_get(
     boundary::call(error, |handles| {
         out.required("value")?;
         let name = bytes::text(name, "name")?;
-        let object = handles.pin::<OptionsObject>(options)?;
-        let text = object.0.try_lock().ok_or_else(|| busy(OptionsObject::NAME))?.get(name)?;
+        let text = handles.hold::<OptionsObject>(options)?.0.get(name)?;
         out.set(bytes::owned(text.as_bytes())?.cast());
         Ok(())
     })
@@ -246,7 +237,6 @@ impl Object for ListObject {
     type Opaque = sstore_list;
     const TYPE: u8 = 3;
     const NAME: &'static str = "list";
-    const PROMPT: bool = false;
 }
 
 /// How many items the list has; 0 for NULL and for what is no list. Does not block; any thread.

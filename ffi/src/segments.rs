@@ -21,7 +21,6 @@ impl Object for SegmentsObject {
     type Opaque = sstore_segments;
     const TYPE: u8 = 12;
     const NAME: &'static str = "segments object";
-    const PROMPT: bool = false;
 }
 
 /// One file. Path and keys live until the sstore_segments object is freed.

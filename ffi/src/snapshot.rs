@@ -2,11 +2,10 @@
 
 use crate::boundary;
 use crate::bytes::Out;
-use crate::handle::{Handles, Object};
+use crate::handle::{Handles, Held, Object};
 use crate::open::{Database, sstore_db};
 use crate::status::{sstore_code, sstore_error};
 use engine::{Result, Snapshot};
-use std::sync::Arc;
 
 /// A moment of a database that reads can go back to. Thread safety: free. Free with sstore_snapshot_free: an old snapshot keeps
 /// old versions on disk.
@@ -27,11 +26,12 @@ impl Object for SnapshotObject {
 
 impl Database {
     /// The snapshot of a handle, checked to be of this database; `None` for NULL.
+    #[inline(always)]
     pub(crate) fn snapshot(
         &self,
-        handles: &Handles,
+        handles: &'static Handles,
         snapshot: *const sstore_snapshot,
-    ) -> Result<Option<Arc<SnapshotObject>>> {
+    ) -> Result<Option<Held<SnapshotObject>>> {
         if snapshot.is_null() {
             return Ok(None);
         }

@@ -94,7 +94,6 @@ impl Object for MetricsObject {
     type Opaque = sstore_metrics;
     const TYPE: u8 = 13;
     const NAME: &'static str = "metrics object";
-    const PROMPT: bool = false;
 }
 
 /// Takes every counter since the database was opened, and of every histogram the parts `<name>.count`, `.sum`, `.p50`, `.p99`,

@@ -44,10 +44,12 @@ pub enum sstore_durability {
     SSTORE_DURABILITY_SYNC = 2,
 }
 
+#[inline(always)]
 fn write_options(options: *const sstore_write_options) -> Result<WriteOptions> {
-    if options.is_null() {
-        return Ok(WriteOptions::default());
-    }
+    if options.is_null() { Ok(WriteOptions::default()) } else { given_options(options) }
+}
+
+fn given_options(options: *const sstore_write_options) -> Result<WriteOptions> {
     let options = bytes::structure(options, "options")?;
     if options.reserved != 0 {
         return Err(Error::invalid("`options.reserved` is not 0"));
@@ -124,8 +126,7 @@ pub unsafe extern "C" fn sstore_write(
     boundary::call(error, |handles| {
         let database = handles.pin::<Database>(db)?;
         let options = write_options(options)?;
-        let batch = handles.pin::<BatchObject>(batch)?;
-        let filled = batch.lock()?;
+        let filled = handles.hold::<BatchObject>(batch)?;
         database.owns(filled.token.unwrap_or(database.token), "batch")?;
         out.set(database.db.write(&filled.batch, &options)?);
         Ok(())
@@ -211,8 +212,7 @@ pub unsafe extern "C" fn sstore_write_if(
         let family = database.family(handles, family)?;
         let options = write_options(options)?;
         let key = bytes::input(key, key_len, "key")?;
-        let batch = handles.pin::<BatchObject>(batch)?;
-        let filled = batch.lock()?;
+        let filled = handles.hold::<BatchObject>(batch)?;
         database.owns(filled.token.unwrap_or(database.token), "batch")?;
         let condition = match expected_sequence {
             0 => Condition::Absent,

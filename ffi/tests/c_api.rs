@@ -101,3 +101,8 @@ fn every_function_does_what_the_header_says() {
 fn hostile_arguments_get_codes() {
     test("hostile");
 }
+
+#[test]
+fn what_belongs_to_one_thread_survives_being_used_by_several() {
+    test("one_at_a_time");
+}

@@ -23,6 +23,11 @@ const OPENING: u64 = 1;
 const WRITING: u64 = 2;
 const CLOSING: u64 = 3;
 
+/// Of so many kills one is meant to hit a recovery, and one a close: more than is asserted of the first, and together so few
+/// that four fifths of all can hit a burst with room to spare.
+const RECOVERY_EVERY: u64 = 9;
+const CLOSING_EVERY: u64 = 50;
+
 fn mixed(state: u64) -> u64 {
     let state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let state = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -151,16 +156,22 @@ impl Killer {
             .unwrap()
     }
 
-    /// Waits until the child has reached `phase`, sleeps `delay`, kills it, and says what stood in the marks.
-    fn kill(&self, mut child: Child, phase: u64, delay: Duration) -> Marks {
+    /// Looks at the marks until they are as wanted. Gives up when the child ends, or after half a minute.
+    fn wait_until(&self, child: &mut Child, wanted: impl Fn(&Marks) -> bool) {
         let patience = Instant::now() + Duration::from_secs(30);
-        while self.marks.read().phase < phase && Instant::now() < patience {
-            if child.try_wait().unwrap().is_some() {
-                break;
-            }
+        while !wanted(&self.marks.read()) && Instant::now() < patience && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_micros(50));
         }
+    }
+
+    /// Waits until the child has reached `phase`, sleeps `delay`, kills it, and says what stands in the marks then.
+    fn kill(&self, mut child: Child, phase: u64, delay: Duration) -> Marks {
+        self.wait_until(&mut child, |marks| marks.phase >= phase);
         std::thread::sleep(delay);
+        if phase == WRITING {
+            // Between two bursts the writer sleeps, on a busy machine for long: such a kill would hit nothing.
+            self.wait_until(&mut child, |marks| marks.in_burst);
+        }
         let ended = child.try_wait().unwrap();
         child.kill().unwrap();
         let output = child.wait_with_output().unwrap();
@@ -243,11 +254,11 @@ fn kill_and_verify(backend: &'static str) {
     let mut opening = Duration::from_millis(5);
     for round in 1..=rounds {
         // A kill in recovery follows another kill at once, so that there is something to recover.
-        let recovering = hits.recovery < round / 8;
+        let recovering = hits.recovery < round / RECOVERY_EVERY;
         let marks = if recovering {
             let delay = opening.mul_f64(killer.below(900) as f64 / 1000.0);
             killer.kill(killer.start(1000), OPENING, delay)
-        } else if round % 32 == 0 {
+        } else if round % CLOSING_EVERY == 0 {
             let delay = Duration::from_micros(killer.below(10_000));
             killer.kill(killer.start(1), CLOSING, delay)
         } else {
@@ -262,7 +273,7 @@ fn kill_and_verify(backend: &'static str) {
         hits.recovery += u64::from(marks.phase == OPENING);
         hits.closing += u64::from(marks.phase == CLOSING);
         // Every fourth time the next process finds what the killed one left, without a verification between.
-        if recovering || (hits.recovery >= (round + 1) / 8 && round % 4 != 0) || round == rounds {
+        if recovering || (hits.recovery >= (round + 1) / RECOVERY_EVERY && round % 4 != 0) || round == rounds {
             killer.verify(round, marks.acknowledged);
             survivors += killer.verified - marks.acknowledged;
         }

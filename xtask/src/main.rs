@@ -7,6 +7,7 @@ mod architecture;
 mod env_only;
 mod header;
 mod layers;
+mod mutants;
 mod option_docs;
 mod prologues;
 mod source;
@@ -48,12 +49,23 @@ const CHECKS: &[Check] = &[
         run: |root, _| symbols::run(root),
     },
     Check { name: "architecture", help: "what ARCHITECTURE.md names exists", run: |root, _| architecture::run(root) },
+    Check {
+        name: "mutants",
+        help: "core/tests/mutants.toml (plants its faults; --verify only compares it with the code)",
+        run: |root, mode| if mode == Mode::Verify { mutants::check(root) } else { mutants::run(root, &[]) },
+    },
 ];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let verify = arguments.iter().any(|argument| argument == "--verify");
     let names: Vec<&str> = arguments.iter().map(String::as_str).filter(|argument| *argument != "--verify").collect();
+    if let [first, faults @ ..] = &names[..]
+        && *first == "mutants"
+        && !verify
+    {
+        return if told(first, mutants::run(&root(), faults)) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let everything = names == ["all"];
     let mode = if verify || everything { Mode::Verify } else { Mode::Write };
     let chosen: Vec<&Check> = CHECKS.iter().filter(|check| everything || names.contains(&check.name)).collect();
@@ -62,23 +74,22 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let root = root();
-    let mut failed = 0;
-    for check in chosen {
-        match (check.run)(&root, mode) {
-            Ok(line) => println!("{:<13} ok    {line}", check.name),
-            Err(wrong) => {
-                failed += 1;
-                for line in wrong {
-                    eprintln!("{:<13} WRONG {line}", check.name);
-                }
-            }
-        }
+    // Counted, not asked with `all`: every check has its say.
+    let passed = chosen.iter().filter(|check| told(check.name, (check.run)(&root, mode))).count();
+    if passed == chosen.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Tells what a check found; whether nothing is wrong.
+fn told(name: &str, outcome: Outcome) -> bool {
+    match &outcome {
+        Ok(line) => println!("{name:<13} ok    {line}"),
+        Err(wrong) => wrong.iter().for_each(|line| eprintln!("{name:<13} WRONG {line}")),
     }
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    outcome.is_ok()
 }
 
 fn usage() {
-    eprintln!("usage: cargo xtask all | <check>... [--verify]");
+    eprintln!("usage: cargo xtask all | <check>... [--verify] | mutants [fault]...");
     for check in CHECKS {
         eprintln!("  {:<13} {}", check.name, check.help);
     }

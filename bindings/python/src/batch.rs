@@ -17,8 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// ``column_family`` an operation goes to the family that the batch was made from. Thread-safe.
 #[pyclass(frozen, module = "sstore")]
 pub(crate) struct WriteBatch {
-    shared: Arc<Shared>,
+    /// Dropped before `shared`, which alone lets go of the interpreter when it is the last.
     family: sstore::ColumnFamily,
+    shared: Arc<Shared>,
     sync: Option<bool>,
     batch: Mutex<sstore::WriteBatch>,
 }

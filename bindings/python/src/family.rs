@@ -135,12 +135,12 @@ fn view<'py>(mapping: &Bound<'py, ColumnFamily>, name: &str) -> PyResult<Bound<'
 /// Flushes `families` (none: all), and waits for the result or hands out a token.
 pub(crate) fn flush<'py>(
     py: Python<'py>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     families: &[&sstore::ColumnFamily],
     wait: bool,
     timeout: Option<f64>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let token = FlushToken(Owned::new(detached(py, || shared.db().flush(families))?));
+    let token = FlushToken::new(shared, detached(py, || shared.db().flush(families))?);
     if wait { token.wait(py, timeout) } else { Ok(Bound::new(py, token)?.into_any()) }
 }
 

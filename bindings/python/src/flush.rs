@@ -1,12 +1,13 @@
 //! Flushing: a token to wait on, and the result.
 
 use crate::error::{attached, detached};
-use crate::shared::Owned;
+use crate::shared::{Owned, Shared};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 use sstore::{ErrorKind, FlushResult};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a wait goes without looking for Ctrl-C.
@@ -14,13 +15,23 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A flush under way. Thread-safe.
 #[pyclass(frozen, module = "sstore")]
-pub(crate) struct FlushToken(pub(crate) Owned<sstore::FlushToken>);
+pub(crate) struct FlushToken {
+    /// Dropped before `_shared`, which alone lets go of the interpreter when it is the last.
+    token: Owned<sstore::FlushToken>,
+    _shared: Arc<Shared>,
+}
+
+impl FlushToken {
+    pub(crate) fn new(shared: &Arc<Shared>, token: sstore::FlushToken) -> Self {
+        Self { token: Owned::new(token), _shared: shared.clone() }
+    }
+}
 
 #[pymethods]
 impl FlushToken {
     /// The result if the flush is done, else None. Raises what the flush failed with.
     fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match attached(py, || self.0.poll().transpose())? {
+        match attached(py, || self.token.poll().transpose())? {
             Some(result) => to_python(py, &result).map(Some),
             None => Ok(None),
         }
@@ -35,7 +46,7 @@ impl FlushToken {
             let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
             let last = left.is_some_and(|left| left <= SIGNAL_INTERVAL);
             let step = left.map_or(SIGNAL_INTERVAL, |left| left.min(SIGNAL_INTERVAL));
-            let done = detached(py, || match self.0.wait(Some(step)) {
+            let done = detached(py, || match self.token.wait(Some(step)) {
                 Ok(result) => Ok(Some(result)),
                 Err(error) if error.kind() == ErrorKind::TimedOut && !last => Ok(None),
                 Err(error) => Err(error),

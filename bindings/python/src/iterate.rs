@@ -63,8 +63,9 @@ struct State {
 /// them. A context manager; closing it releases what it holds.
 #[pyclass(frozen, module = "sstore")]
 pub(crate) struct Iterator {
-    shared: Arc<Shared>,
+    /// Dropped before `shared`, which alone lets go of the interpreter when it is the last.
     state: Mutex<State>,
+    shared: Arc<Shared>,
     reverse: bool,
     keys: bool,
     values: bool,

@@ -48,7 +48,8 @@ impl<T> Drop for Owned<T> {
     }
 }
 
-/// One open database.
+/// One open database. Every Python object that keeps it open has one of these as its last field, after what it has of the
+/// engine: so the last thing to go is always this, and a close never runs with the interpreter lock held.
 pub(crate) struct Shared {
     db: Owned<Db>,
     /// Whether a write that does not say waits for the kernel only.

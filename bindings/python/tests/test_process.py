@@ -7,13 +7,15 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 import sstore
 
 
-def run(script: str, path: Path) -> str:
-    """Runs `script` with the database's path as argument; it must end well and in silence."""
+def run(script: str, path: Path, *arguments: str) -> str:
+    """Runs `script` with the database's path as first argument; it must end well and in silence."""
     done = subprocess.run(
-        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script), str(path)],
+        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script), str(path), *arguments],
         capture_output=True,
         text=True,
         timeout=60,
@@ -63,6 +65,39 @@ def test_a_cycle_through_the_callback_is_collected(path: Path) -> None:
         sstore.open(sys.argv[1]).close()
         """,
         path,
+    )
+
+
+@pytest.mark.parametrize("last", ["db", "family", "token", "iterator", "snapshot", "batch"])
+def test_the_last_object_closes_without_the_interpreter_lock(path: Path, last: str) -> None:
+    # Closing flushes, and waits until the flush's events were delivered, for which their thread needs the lock.
+    run(
+        """
+        import gc, sys, sstore
+        seen = []
+        def listen(event):
+            seen.append(event.kind)
+        db = sstore.open(sys.argv[1], on_event=listen, flush_on_close=True)
+        db[b"a"] = b"1"
+        token = db.flush(wait=False)
+        token.wait()
+        objects = {"db": db, "token": token, "family": db.create_column_family("f"), "iterator": iter(db),
+                   "snapshot": db.snapshot(), "batch": db.write_batch()}
+        next(objects["iterator"])
+        db[b"b"] = b"2"
+        del db, token
+        kept = objects.pop(sys.argv[2])
+        objects.clear()
+        gc.collect()
+        seen.clear()
+        del kept
+        gc.collect()
+        assert "flush_done" in seen, seen
+        with sstore.open(sys.argv[1]) as db:
+            assert db[b"b"] == b"2"
+        """,
+        path,
+        last,
     )
 
 

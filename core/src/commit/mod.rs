@@ -10,12 +10,15 @@ mod payload;
 
 pub use payload::{Many, One, Payload};
 
+use crate::atomic::{AtomicU64, Ordering};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, MAX_SEQUENCE, Sequence};
-use crate::lock::{Mutex, MutexGuard};
+use crate::lock::{OrderedGuard, OrderedMutex};
 use crate::memtable::{AnyMemtable, AnyMemtableWriter};
 use crate::wal::LogWriter;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The place of the commit lock in the order of the engine's locks: see `db`.
+pub const LOCK_PLACE: u8 = 2;
 
 /// The active memtable of one collection, as writers see it.
 pub struct ActiveMemtable {
@@ -93,7 +96,7 @@ impl CommitState {
 
 /// The commit lock and the visible sequence. Readers load the latter and never take the former.
 pub struct Commit {
-    state: Mutex<CommitState>,
+    state: OrderedMutex<CommitState>,
     visible: AtomicU64,
 }
 
@@ -101,7 +104,7 @@ impl Commit {
     /// Starts after `last_sequence`.
     pub fn new(last_sequence: Sequence, log: Option<LogWriter>) -> Self {
         let state = CommitState { last_sequence, log, active: Vec::new(), written: Written::default(), torn: false };
-        Self { state: Mutex::new(state), visible: AtomicU64::new(last_sequence) }
+        Self { state: OrderedMutex::new(LOCK_PLACE, state), visible: AtomicU64::new(last_sequence) }
     }
 
     /// The newest sequence that readers see.
@@ -112,7 +115,7 @@ impl Commit {
 
     /// Takes the lock. Refused as Poisoned after a panic inside it.
     #[inline]
-    pub fn lock(&self) -> Result<MutexGuard<'_, CommitState>> {
+    pub fn lock(&self) -> Result<OrderedGuard<'_, CommitState>> {
         let state = self.state.lock();
         if state.torn {
             return Err(Error::new(
@@ -129,7 +132,7 @@ impl Commit {
     }
 
     /// Takes the lock whatever happened inside it before: for closing.
-    pub fn lock_for_close(&self) -> MutexGuard<'_, CommitState> {
+    pub fn lock_for_close(&self) -> OrderedGuard<'_, CommitState> {
         self.state.lock()
     }
 

@@ -150,6 +150,8 @@ impl Core {
     /// The next merge that is due, unless it would take the last free thread.
     fn take_compaction(&self) -> Option<(CollectionId, Vec<Run>, u32)> {
         let view = self.current_view();
+        // Before `jobs`, which comes after `catalog` in the order of locks.
+        let collections = self.catalog.lock().collections.clone();
         let mut jobs = self.jobs.lock();
         let limit = self.options.background_threads().saturating_sub(1).max(1);
         if !self.may_start(jobs.retry_at) || jobs.compacting.len() >= limit {
@@ -171,7 +173,7 @@ impl Core {
         }
         while let Some(id) = jobs.unpicked.iter().copied().find(|id| !jobs.compacting.contains(id)) {
             jobs.unpicked.remove(&id);
-            let Some(collection) = self.collection(id) else { continue };
+            let Some(collection) = collections.get(&id) else { continue };
             let Ok(part) = view.find(id) else { continue };
             if !collection.options.auto_compaction() {
                 continue;
@@ -189,10 +191,12 @@ impl Core {
 
     fn run_compaction(&self, id: CollectionId, inputs: &[Run], level: u32) {
         let result = self.compact_runs(id, inputs, level);
+        // Before `jobs`, as above. If it is dropped in between, the picker finds no collection and forgets it.
+        let lives = self.collection(id).is_some();
         {
             let mut jobs = self.jobs.lock();
             jobs.compacting.remove(&id);
-            if self.collection(id).is_some() {
+            if lives {
                 jobs.unpicked.insert(id);
             }
             let cancelled = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Cancelled);

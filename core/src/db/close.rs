@@ -5,6 +5,7 @@ use super::core::{CLOSED, CLOSING, Core, OPEN, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::CollectionId;
 use crate::observe::FlushReason;
+use crate::version::VersionEdit;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -36,8 +37,8 @@ impl Db {
     }
 
     /// Closes the database. With iterators or snapshots open, and without `force`, the call fails with Busy, says what is open,
-    /// and changes nothing. After an error of the final flush the database is closed all the same, unless the error is TimedOut:
-    /// everything logged is safe. Every later call answers Closed.
+    /// and changes nothing. After an error of the final flush, or of the manifest's last edit, the database is closed all the same,
+    /// unless the error is TimedOut: everything logged is safe. Every later call answers Closed.
     pub fn close(&self, options: &CloseOptions) -> Result<()> {
         self.handle.core.check()?;
         self.handle.core.shut_down(options)
@@ -108,7 +109,8 @@ impl Core {
         if let Some(mut log) = log
             && !self.health.is_poisoned()
         {
-            result = log.close();
+            // Only once the END record is durable: the edit says how long the log is, so that a shorter one is found out.
+            result = log.close().and_then(|()| self.append_edit(&mut self.install.lock(), VersionEdit::new()));
         }
         self.install.lock().manifest = None;
         self.state.store(CLOSED, Ordering::SeqCst);

@@ -11,7 +11,7 @@ use crate::env::{Bell, Env, FileLock, TaskHandle};
 use crate::epoch::{Domain, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, FileNumber, MemtableId, Sequence};
-use crate::lock::Mutex;
+use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::{AnyMemtable, AnyMemtableWriter, ArenaPool, MemtableKind, MemtableOptions, create_any};
 use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram};
 use crate::sst::SstOptions;
@@ -37,6 +37,11 @@ pub(super) struct Catalog {
     pub collections: BTreeMap<CollectionId, Arc<Collection>>,
 }
 
+/// The places of the locks in their order, around that of the commit lock.
+pub(super) const INSTALL_PLACE: u8 = crate::commit::LOCK_PLACE - 1;
+pub(super) const CATALOG_PLACE: u8 = crate::commit::LOCK_PLACE + 1;
+pub(super) const JOBS_PLACE: u8 = crate::commit::LOCK_PLACE + 2;
+
 pub(super) const OPEN: u8 = 0;
 pub(super) const CLOSING: u8 = 1;
 pub(super) const CLOSED: u8 = 2;
@@ -57,10 +62,10 @@ pub(crate) struct Core {
     pub hash_seed: u64,
 
     // Each behind its own lock, in the order that `db` states.
-    pub(super) install: Mutex<Installer>,
+    pub(super) install: OrderedMutex<Installer>,
     pub commit: Commit,
-    pub(super) catalog: Mutex<Catalog>,
-    pub(super) jobs: Mutex<Jobs>,
+    pub(super) catalog: OrderedMutex<Catalog>,
+    pub(super) jobs: OrderedMutex<Jobs>,
 
     // Read inside epochs, replaced under `catalog`.
     pub domain: Domain,
@@ -124,14 +129,9 @@ impl Core {
     #[inline]
     pub fn with_view<R>(&self, read: impl FnOnce(&View, Sequence) -> R) -> R {
         let guard = self.domain.enter();
-        loop {
-            let view = self.view.load(&guard);
-            let visible = self.commit.visible();
-            // If the view moved in between, `visible` may cover memtables that the old view does not have.
-            if std::ptr::eq(view, self.view.load(&guard)) {
-                return read(view, visible);
-            }
-        }
+        // Had the view moved in between, `visible` might cover memtables that the old view does not have.
+        let (view, visible) = self.view.load_with(&guard, || self.commit.visible());
+        read(view, visible)
     }
 
     /// A counted reference to one family's part of the view, and the newest sequence that it holds in full.

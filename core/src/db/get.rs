@@ -22,11 +22,12 @@ impl Db {
         self.check_family(family)?;
         let snapshot = self.check_snapshot(options)?;
         // What lies in memory is read inside the epoch; for I/O the view is counted and the epoch left.
+        // Here and in the callers an answer is looked at where it lies: to move it on costs more than to find it.
         let quick = core.with_view(|view, visible| {
             read::get(view.find(family.id())?, key, snapshot.unwrap_or(visible), Io::CacheOnly, &core.counters)
-        })?;
-        if !matches!(quick, Answer::WouldBlock) || matches!(io, Io::CacheOnly) {
-            return Ok(quick);
+        });
+        if !matches!(quick, Ok(Answer::WouldBlock)) || matches!(io, Io::CacheOnly) {
+            return quick;
         }
         let (view, visible) = core.pin(family.id())?;
         read::get(&view, key, snapshot.unwrap_or(visible), Io::Allowed, &core.counters)
@@ -44,7 +45,11 @@ impl Db {
 
     /// The value of `key`, pinned where it lies, without a copy.
     pub fn get(&self, family: &ColumnFamily, key: &[u8], options: &ReadOptions<'_>) -> Result<Option<PinnedBytes>> {
-        Ok(self.get_with_sequence(family, key, options)?.map(|(value, _)| value))
+        match self.look_up(family, key, options, Io::Allowed) {
+            Ok(Answer::Present { value, .. }) => Ok(Some(value)),
+            Ok(_) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The value of `key`, and the sequence at which it was written.
@@ -54,10 +59,11 @@ impl Db {
         key: &[u8],
         options: &ReadOptions<'_>,
     ) -> Result<Option<(PinnedBytes, Sequence)>> {
-        Ok(match self.look_up(family, key, options, Io::Allowed)? {
-            Answer::Present { value, sequence } => Some((value, sequence)),
-            _ => None,
-        })
+        match self.look_up(family, key, options, Io::Allowed) {
+            Ok(Answer::Present { value, sequence }) => Ok(Some((value, sequence))),
+            Ok(_) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Copies the value of `key` into `buffer` if it fits, and gives its length either way: compare it with the buffer's.
@@ -68,12 +74,16 @@ impl Db {
         buffer: &mut [u8],
         options: &ReadOptions<'_>,
     ) -> Result<Option<usize>> {
-        Ok(self.get(family, key, options)?.map(|value| {
-            if let Some(target) = buffer.get_mut(..value.len()) {
-                target.copy_from_slice(&value);
+        match self.look_up(family, key, options, Io::Allowed) {
+            Ok(Answer::Present { ref value, .. }) => {
+                if let Some(target) = buffer.get_mut(..value.len()) {
+                    target.copy_from_slice(value);
+                }
+                Ok(Some(value.len()))
             }
-            value.len()
-        }))
+            Ok(_) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The value of `key` if that can be told without the disk; the outer `None` means that it cannot.
@@ -92,7 +102,7 @@ impl Db {
 
     /// Whether `key` has a value.
     pub fn contains(&self, family: &ColumnFamily, key: &[u8], options: &ReadOptions<'_>) -> Result<bool> {
-        Ok(self.get(family, key, options)?.is_some())
+        self.look_up(family, key, options, Io::Allowed).map(|answer| matches!(answer, Answer::Present { .. }))
     }
 
     /// The values of many keys, in the order of the keys, all as of one moment. The first error ends the call.

@@ -32,6 +32,12 @@ impl Core {
             return self.health.check_writable();
         }
         edit.push(Change::NextFileNumber(FileNumber(self.next_file.load(Ordering::Relaxed))));
+        // Here it costs nothing: the edit is synced anyway, and recovery then knows what the log must hold.
+        if let Some(position) = self.log.as_ref().and_then(|log| log.durable_position())
+            && install.state.log_durable.is_none_or(|before| before < position)
+        {
+            edit.push(Change::LogDurable(position));
+        }
         let mut next = install.state.clone();
         next.apply(&edit)?;
         let Some(manifest) = install.manifest.as_mut() else {

@@ -8,7 +8,7 @@
 //! 3. `catalog` - which families exist, and the making of a new view; never held through I/O.
 //! 4. `jobs` - what waits to be flushed or merged, and who waits for it.
 //!
-//! Readers take none of them: they enter an epoch and load the view.
+//! Debug builds panic where a thread takes them in another order. Readers take none of them: they enter an epoch and load the view.
 
 mod background;
 mod close;

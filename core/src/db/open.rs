@@ -3,7 +3,7 @@
 use super::background::Worker;
 use super::collection::{Collection, Schemas, directory};
 use super::column_family::DEFAULT_FAMILY;
-use super::core::{Catalog, Core, Installer, OPEN, log_event};
+use super::core::{CATALOG_PLACE, Catalog, Core, INSTALL_PLACE, Installer, JOBS_PLACE, OPEN, log_event};
 use super::health::Health;
 use super::jobs::Jobs;
 use super::obsolete_files::{Found, delete_orphans, list_files};
@@ -20,7 +20,7 @@ use crate::env::{Bell, Env, FileLock};
 use crate::epoch::{Domain, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, FileNumber};
-use crate::lock::Mutex;
+use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::ArenaPool;
 use crate::observe::{Counters, EventQueue, Histogram};
 use crate::version::file_name::{self, FileKind};
@@ -292,10 +292,10 @@ impl Opening {
             stamps: parts.stamps,
             pool: parts.pool,
             hash_seed: parts.hash_seed,
-            install: Mutex::new(Installer { manifest, state }),
+            install: OrderedMutex::new(INSTALL_PLACE, Installer { manifest, state }),
             commit,
-            catalog: Mutex::new(catalog),
-            jobs: Mutex::new(Jobs::default()),
+            catalog: OrderedMutex::new(CATALOG_PLACE, catalog),
+            jobs: OrderedMutex::new(JOBS_PLACE, Jobs::default()),
             domain,
             view: Shared::new(Arc::new(view)),
             snapshots: SnapshotList::default(),
@@ -338,7 +338,8 @@ impl Core {
             return Ok(());
         }
         if let Some(log) = &self.log {
-            let (bell, helper) = log.helper();
+            let core = self.clone();
+            let (bell, helper) = log.helper(Box::new(move || core.mark_log()));
             tasks.push(runtime.spawn("sstore-log", bell, helper)?);
         }
         let (bell, preparer) = self.pool.preparer();

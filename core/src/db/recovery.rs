@@ -128,8 +128,8 @@ impl Replayed {
             state.database_id,
             state.epoch,
             state.log_floor,
-            // A file may be newer than the durable end of the log: a flush syncs the log first only if another family needs it.
-            0,
+            // Not the newest file: it may be ahead of the log, which a flush syncs only if another family needs it.
+            state.log_durable,
             opening.options.wal_recovery(),
             &mut sink,
         )?;
@@ -214,6 +214,10 @@ pub(super) fn recover(
     edit.push(Change::LogFloor(floor));
     let cut = replayed.outcome.cut.as_ref();
     edit.push(Change::Cut(cut.map(|cut| Cut { segment: cut.segment, offset: cut.offset, sequence: cut.sequence })));
+    // What was durable of the old log lies below the floor now.
+    if let Some(position) = log.durable_position() {
+        edit.push(Change::LogDurable(position));
+    }
     state.apply(&edit)?;
     let mut event = Event::new(EventKind::RecoveryDone);
     event.entries = replayed.outcome.records;

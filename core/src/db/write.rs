@@ -155,6 +155,17 @@ impl Core {
         Ok(())
     }
 
+    /// Has the log carry its durable position, where no record does. Called by the log's own task once the log is idle.
+    pub(super) fn mark_log(&self) {
+        // Refused after a panic in the lock: then nothing is written any more.
+        let Ok(mut state) = self.commit.lock() else { return };
+        let marked = state.log.as_mut().map_or(Ok(()), |log| log.mark());
+        drop(state);
+        if let Err(error) = marked {
+            self.poison(&error);
+        }
+    }
+
     /// Freezes memtables that are full. Gives the family that has to wait because too many are frozen already.
     #[inline]
     fn make_room(&self, state: &mut CommitState, shares: &[Share]) -> Result<Option<CollectionId>> {

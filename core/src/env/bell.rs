@@ -4,9 +4,8 @@
 //! lost, because the waiter says which count it saw before it looked:
 //! `loop { let seen = bell.count(); if condition() { break } runtime.wait(&bell, seen, timeout); }`.
 
-use crate::lock::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Condvar, PoisonError};
+use crate::atomic::{AtomicU32, AtomicU64, Ordering, one_order};
+use crate::lock::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// Something to wait for. Ringing without a waiter costs one atomic addition.
@@ -32,6 +31,7 @@ impl Bell {
     /// Wakes everyone who waits. Requires: the change was made visible before.
     pub fn ring(&self) {
         self.count.fetch_add(1, Ordering::SeqCst);
+        one_order();
         if self.waiters.load(Ordering::SeqCst) != 0 {
             // Taking the mutex closes the gap between a waiter's last look at the count and its sleep.
             drop(self.mutex.lock());
@@ -43,6 +43,7 @@ impl Bell {
     pub(super) fn block(&self, seen: u64, timeout: Option<Duration>) -> bool {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         self.waiters.fetch_add(1, Ordering::SeqCst);
+        one_order();
         let mut guard = self.mutex.lock();
         while self.count() == seen {
             let left = match deadline {
@@ -52,10 +53,7 @@ impl Bell {
                 },
                 None => None,
             };
-            guard = match left {
-                Some(left) => self.rung.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0,
-                None => self.rung.wait(guard).unwrap_or_else(PoisonError::into_inner),
-            };
+            guard = self.rung.wait(guard, left);
         }
         drop(guard);
         self.waiters.fetch_sub(1, Ordering::SeqCst);

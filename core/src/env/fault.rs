@@ -1,4 +1,5 @@
-//! A file system that fails on demand: rules say which call fails, when and how. Wraps any other; used by tests.
+//! A file system that fails on demand: rules say which call fails, when and how. It also counts and notes calls. Wraps any other; used
+//! by tests.
 
 #[cfg(test)]
 mod tests;
@@ -7,7 +8,7 @@ use super::{Call, File, FileLock, FileSystem, Mapping};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Mutex;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +70,8 @@ struct Rules {
     rules: Vec<Rule>,
     counts: [u64; Call::COUNT],
     hits: u64,
+    /// What was called, in order, since somebody asked for it.
+    recorded: Option<Vec<(Call, PathBuf)>>,
 }
 
 #[derive(Clone)]
@@ -79,6 +82,9 @@ impl Shared {
     fn consult(&self, call: Call, path: &Path) -> Option<Effect> {
         let mut state = self.0.lock();
         state.counts[call as usize] += 1;
+        if let Some(recorded) = &mut state.recorded {
+            recorded.push((call, path.to_path_buf()));
+        }
         let path = path.to_string_lossy();
         let mut found = None;
         let mut spent = None;
@@ -150,6 +156,16 @@ impl FaultFileSystem {
     /// How many calls of any kind there were.
     pub fn total_count(&self) -> u64 {
         self.shared.0.lock().counts.iter().sum()
+    }
+
+    /// From now on notes every call.
+    pub fn record_calls(&self) {
+        self.shared.0.lock().recorded = Some(Vec::new());
+    }
+
+    /// The calls noted so far, in the order in which they began, failed ones among them; ends the noting.
+    pub fn take_calls(&self) -> Vec<(Call, PathBuf)> {
+        self.shared.0.lock().recorded.take().unwrap_or_default()
     }
 
     /// How many calls a rule hit.

@@ -55,8 +55,10 @@ fn gather_one(chunks: &[&RowChunk], stretches: &[RowStretch]) -> std::result::Re
     // Keys first: they are the cheapest to find too long.
     let keys = gather_keys(chunks, stretches, rows)?;
     let schema = common_schema(chunks);
-    let copies_stretches = rows / stretches.len() >= STRETCH_ROWS_MIN;
-    let indices: Vec<(usize, usize)> = match copies_stretches {
+    let are_long = rows / stretches.len() >= STRETCH_ROWS_MIN;
+    // Arrow panics where the offsets of nested values overflow in a copy of stretches; row by row it returns an error.
+    let copies_stretches = |column: usize| are_long && !schema.field(column).data_type().is_nested();
+    let indices: Vec<(usize, usize)> = match (0..schema.fields().len()).all(copies_stretches) {
         true => Vec::new(),
         false => {
             stretches.iter().flat_map(|s| (0..s.len).map(|row| (s.chunk as usize, (s.start + row) as usize))).collect()
@@ -64,7 +66,7 @@ fn gather_one(chunks: &[&RowChunk], stretches: &[RowStretch]) -> std::result::Re
     };
     let columns: Vec<ArrayRef> = (0..schema.fields().len())
         .map(|column| {
-            if copies_stretches {
+            if copies_stretches(column) {
                 let slices: Vec<ArrayRef> = stretches
                     .iter()
                     .map(|s| chunks[s.chunk as usize].batch.column(column).slice(s.start as usize, s.len as usize))
@@ -190,3 +192,6 @@ fn gather_deletes(chunks: &[&RowChunk], stretches: &[RowStretch]) -> Option<Bool
     let deletes: BooleanBuffer = if may { stretches.iter().flat_map(is_delete).collect() } else { return None };
     (deletes.count_set_bits() > 0).then_some(deletes)
 }
+
+#[cfg(test)]
+mod tests;

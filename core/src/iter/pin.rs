@@ -169,17 +169,23 @@ impl EntryBatch {
     pub fn get(&self, index: usize) -> (&[u8], &[u8], Sequence) {
         let entry = &self.entries[index];
         let key_start = if index == 0 { 0 } else { self.entries[index - 1].key_end };
+        (&self.keys[key_start..entry.key_end], self.value(entry), entry.sequence)
+    }
+
+    fn value(&self, entry: &BatchEntry) -> &[u8] {
         // SAFETY: the value was borrowed from its owner for any lifetime that the owner has, and `self.owners` holds that
         // owner until `clear`, which needs a unique borrow.
-        let value = unsafe { std::slice::from_raw_parts(entry.value, entry.value_len) };
-        (&self.keys[key_start..entry.key_end], value, entry.sequence)
+        unsafe { std::slice::from_raw_parts(entry.value, entry.value_len) }
     }
 
     /// All entries in order: key, value.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        (0..self.len()).map(|index| {
-            let (key, value, _) = self.get(index);
-            (key, value)
+        let mut key_start = 0;
+        self.entries.iter().map(move |entry| {
+            let key = &self.keys[key_start..entry.key_end];
+            key_start = entry.key_end;
+            (key, self.value(entry))
         })
     }
 }
@@ -208,6 +214,7 @@ mod tests {
         assert_eq!(batch.get(0), (&b"a"[..], &b"one"[..], 7));
         assert_eq!(batch.get(1), (&b"bb"[..], &b"two"[..], 8));
         assert_eq!(batch.get(2), (&b"c"[..], &b""[..], 9));
+        assert!(batch.iter().eq([(&b"a"[..], &b"one"[..]), (b"bb", b"two"), (b"c", b"")]));
         assert_eq!(batch.payload_bytes(), 10);
         assert_eq!(batch.owners.len(), 1, "neighbours with one owner pin it once");
     }

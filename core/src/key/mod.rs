@@ -70,6 +70,21 @@ pub enum CollectionKind {
     Rows,
 }
 
+/// A place in the log. Ordered: segments are used in order of their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogPosition {
+    /// The segment.
+    pub segment: FileNumber,
+    /// How many bytes into it.
+    pub offset: u64,
+}
+
+impl std::fmt::Display for LogPosition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "offset {} of segment {:06}", self.offset, self.segment.0)
+    }
+}
+
 /// What an entry does to its key. The numbers are on disk (log, tables) and never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]

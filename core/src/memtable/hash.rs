@@ -15,14 +15,14 @@
 use super::arena::Arena;
 use super::log::Log;
 use super::node::{Node, prefetch};
+use crate::atomic::{AtomicPtr, Ordering};
 use crate::error::Result;
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
 use std::hash::Hasher;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
-const SLOTS_MIN: usize = 64;
+const SLOTS_MIN: usize = if cfg!(loom) { 8 } else { 64 };
 const TAG_SHIFT: u32 = 48;
 const ADDRESS_MASK: usize = (1 << TAG_SHIFT) - 1;
 
@@ -42,7 +42,14 @@ impl Table {
     fn allocate(arena: &Arena, keys: usize) -> Result<Self> {
         let slots = keys.saturating_mul(2).max(SLOTS_MIN).checked_next_power_of_two().unwrap_or(1 << 62);
         let bytes = slots.saturating_mul(size_of::<Slot>());
-        Ok(Self { slots: arena.take(bytes, true)?.cast(), bits: slots.ilog2() })
+        let table = Self { slots: arena.take(bytes, true)?.cast(), bits: slots.ilog2() };
+        // A modelled atomic is not its value: zeros are none.
+        #[cfg(loom)]
+        for at in 0..slots {
+            // SAFETY: `at` lies in the array, which nobody else has seen yet.
+            unsafe { table.slots.add(at).write(Slot::new(std::ptr::null_mut())) };
+        }
+        Ok(table)
     }
 
     fn packed(self) -> *mut Slot {
@@ -180,7 +187,7 @@ impl IndexWriter {
             self.room = table.slot_count() / 2;
             return Ok(());
         };
-        let limit = |table: Table| table.slot_count() / 10 * 7;
+        let limit = |table: Table| table.slot_count() / 2 + table.slot_count() / 5;
         if self.growth.is_some() && keys > limit(table) {
             self.finish(index, log);
             table = index.table().unwrap_or(table);

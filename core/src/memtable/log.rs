@@ -9,9 +9,9 @@
 
 use super::arena::Arena;
 use super::node::Node;
+use crate::atomic::{AtomicPtr, AtomicUsize, Ordering, reads, wrote};
 use crate::error::{Error, ErrorKind, Result};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// Nodes in the first chunk; each further one holds twice as many.
 const FIRST_CHUNK_NODES: usize = 64;
@@ -36,7 +36,7 @@ fn place(index: usize) -> (usize, usize) {
 impl Log {
     pub(super) fn new() -> Self {
         Self {
-            chunks: [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS_MAX],
+            chunks: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())),
             len: AtomicUsize::new(0),
             prefix_end: AtomicUsize::new(usize::MAX),
         }
@@ -88,7 +88,10 @@ impl Log {
         let slots = self.chunks[chunk].load(Ordering::Relaxed);
         assert!(!slots.is_null(), "a node was not reserved");
         // SAFETY: `at` lies in the chunk by `place`; nobody reads the slot before `len` passes it.
-        unsafe { slots.add(at).write(AtomicPtr::new(node.as_ptr().as_ptr())) };
+        unsafe {
+            wrote(slots.add(at));
+            slots.add(at).write(AtomicPtr::new(node.as_ptr().as_ptr()));
+        }
         self.len.store(len + 1, Ordering::Release);
     }
 
@@ -100,7 +103,9 @@ impl Log {
         // SAFETY: below `len` the chunk is published and the slot stored, which Acquire made visible; nodes live as long
         // as the memtable that this log belongs to.
         unsafe {
-            let slot = &*self.chunks[chunk].load(Ordering::Relaxed).add(at);
+            let slot = self.chunks[chunk].load(Ordering::Relaxed).add(at);
+            reads(slot);
+            let slot = &*slot;
             Node::from_ptr(NonNull::new_unchecked(slot.load(Ordering::Relaxed)))
         }
     }

@@ -28,6 +28,7 @@ pub use cursor::MemtableCursor;
 pub use flush::FlushCursor;
 pub use writer::MemtableWriter;
 
+use crate::atomic::{AtomicBool, Ordering};
 use crate::error::Result;
 use crate::key::{Kind, MemtableId, Sequence};
 use arena::Arena;
@@ -35,7 +36,7 @@ use hash::Index;
 use log::Log;
 use order::Order;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 /// What a new memtable needs.
 pub struct MemtableOptions {

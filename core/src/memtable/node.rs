@@ -12,10 +12,10 @@
 #![allow(unsafe_code)]
 
 use super::arena::Bump;
+use crate::atomic::{AtomicPtr, Ordering, reads, wrote};
 use crate::key::{Kind, Sequence};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 const NODE_KEY_LEN: usize = 8;
 const NODE_KEY: usize = 12;
@@ -66,6 +66,7 @@ impl<'m> Node<'m> {
             start.add(NODE_KEY_LEN).cast::<u32>().write(key.len() as u32);
             ptr::copy_nonoverlapping(key.as_ptr(), start.add(NODE_KEY).as_ptr(), key.len());
         }
+        wrote(start.as_ptr());
         Self { start, memtable: PhantomData }
     }
 
@@ -106,6 +107,7 @@ impl<'m> Node<'m> {
 
     #[inline]
     pub(super) fn key(self) -> &'m [u8] {
+        reads(self.start.as_ptr());
         // SAFETY: the layout at the head of this file; the key is immutable for 'm.
         unsafe {
             let len = self.start.add(NODE_KEY_LEN).cast::<u32>().read() as usize;
@@ -162,10 +164,12 @@ impl<'m> Version<'m> {
             start.add(VERSION_DEPTH).cast::<u32>().write(depth);
             ptr::copy_nonoverlapping(value.as_ptr(), start.add(header).as_ptr(), value.len());
         }
+        wrote(start.as_ptr());
     }
 
     #[inline]
     fn word(self) -> u64 {
+        reads(self.start.as_ptr());
         // SAFETY: the layout at the head of this file.
         unsafe { self.start.cast::<u64>().read() }
     }
@@ -191,6 +195,7 @@ impl<'m> Version<'m> {
     /// How many versions are older.
     #[inline]
     pub(super) fn depth(self) -> u32 {
+        reads(self.start.as_ptr());
         // SAFETY: the layout at the head of this file.
         unsafe { self.start.add(VERSION_DEPTH).cast::<u32>().read() }
     }

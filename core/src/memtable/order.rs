@@ -9,21 +9,21 @@ use super::arena::{Arena, Bump};
 use super::log::Log;
 use super::sort::{Item, Sorting};
 use super::tree::{INSERT_BYTES_MAX, Tree, TreeWalk};
+use crate::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::error::Result;
 use crate::lock::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The lag that a writer leaves alone.
-const LAG_LEFT: usize = 64;
+const LAG_LEFT: usize = if cfg!(loom) { 1 } else { 64 };
 
 /// What a writer feeds at a time: enough to be worth the mutex, little enough to go unnoticed.
-const LAG_STEP: usize = 32;
+const LAG_STEP: usize = if cfg!(loom) { 2 } else { 32 };
 
 /// A writer that sees a lag beyond this, after large batches, feeds eight steps.
 const LAG_LONG: usize = 1_024;
 
 /// A lag of this length, and an eighth of the tree, is sorted at once and the tree built anew: cheaper a node by far.
-const REBUILD_LEN_MIN: usize = 512;
+const REBUILD_LEN_MIN: usize = if cfg!(loom) { 4 } else { 512 };
 
 /// The tree's memory comes in blocks that grow like the data's.
 const SPACE_BYTES: [usize; 2] = [64 << 10, 256 << 10];

@@ -7,10 +7,10 @@ use super::Memtable;
 use super::arena::{Bump, PREPARED_BYTES};
 use super::hash::IndexWriter;
 use super::node::{INSERT_OVERHEAD_BYTES, Node};
+use crate::atomic::Ordering;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Kind, MAX_KEY_BYTES, MAX_VALUE_BYTES, Sequence};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// The smallest data chunk, so that a thousand idle memtables stay small.
 const CHUNK_BYTES_MIN: usize = 4 << 10;

@@ -6,7 +6,7 @@
 use super::{CollectionState, Cut, FileMeta, StoredSchema, VersionState};
 use crate::coding::{Reader, put_bytes, put_varint};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{CollectionId, CollectionKind, FileNumber, Sequence};
+use crate::key::{CollectionId, CollectionKind, FileNumber, LogPosition, Sequence};
 use std::path::Path;
 
 /// One change of the state.
@@ -24,6 +24,8 @@ pub enum Change {
     LogFloor(FileNumber),
     /// Recovery ended the log here: nothing at or beyond comes back. `None` forgets the cut.
     Cut(Option<Cut>),
+    /// The log is durable up to here: replay must find every record before it, in segments that the floor does not exclude.
+    LogDurable(LogPosition),
     /// A new collection, empty.
     CreateCollection {
         /// An id never used before.
@@ -109,6 +111,8 @@ mod tag {
     pub const ADD_FILE: u64 = 10;
     pub const REMOVE_FILE: u64 = 11;
     pub const ADD_SCHEMA: u64 = 13;
+    // Who skips it takes a log that lost its end for a whole one, as every reader did before.
+    pub const LOG_DURABLE: u64 = 64;
 }
 
 const LOGGED: u64 = 1;
@@ -160,6 +164,9 @@ impl VersionEdit {
         edit.push(Change::LogFloor(state.log_floor));
         if state.cut.is_some() {
             edit.push(Change::Cut(state.cut));
+        }
+        if let Some(position) = state.log_durable {
+            edit.push(Change::LogDurable(position));
         }
         edit
     }
@@ -216,6 +223,11 @@ impl Change {
                     put_varint(out, *sequence);
                 }
                 tag::CUT
+            }
+            Self::LogDurable(LogPosition { segment, offset }) => {
+                put_varint(out, segment.0);
+                put_varint(out, *offset);
+                tag::LOG_DURABLE
             }
             Self::CreateCollection { id, name, kind, logged, options } => {
                 put_varint(out, u64::from(id.0));
@@ -293,7 +305,10 @@ impl Change {
             tag::FLUSHED_THROUGH => Self::FlushedThrough { collection: collection(body)?, sequence: varint(body)? },
             tag::ADD_FILE => Self::AddFile(FileMeta::decode(body)?),
             tag::REMOVE_FILE => Self::RemoveFile { collection: collection(body)?, number: FileNumber(varint(body)?) },
-            SKIPPABLE_TAGS.. => return Ok(None),
+            tag::LOG_DURABLE => {
+                Self::LogDurable(LogPosition { segment: FileNumber(varint(body)?), offset: varint(body)? })
+            }
+            skippable if skippable >= SKIPPABLE_TAGS => return Ok(None),
             _ => return Err(Undecodable::Unknown("a change of an unknown kind")),
         }))
     }

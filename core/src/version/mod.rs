@@ -16,7 +16,7 @@ pub use file_meta::{FileFormat, FileMeta};
 pub use manifest::{MAX_MANIFEST_BYTES, Manifest};
 
 use crate::error::{Error, Result};
-use crate::key::{CollectionId, CollectionKind, FileNumber, MAX_SEQUENCE, Sequence};
+use crate::key::{CollectionId, CollectionKind, FileNumber, LogPosition, MAX_SEQUENCE, Sequence};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -78,6 +78,8 @@ pub struct VersionState {
     pub log_floor: FileNumber,
     /// Where the last recovery ended the log, if it had to.
     pub cut: Option<Cut>,
+    /// Up to where the log was durable when an edit last said so. Of segments below the floor it asks nothing.
+    pub log_durable: Option<LogPosition>,
     /// The live collections.
     pub collections: BTreeMap<CollectionId, CollectionState>,
     /// The owner of every live file: numbers are unique over the whole database.
@@ -95,6 +97,7 @@ impl VersionState {
             next_collection_id: CollectionId(0),
             log_floor: FileNumber(0),
             cut: None,
+            log_durable: None,
             collections: BTreeMap::new(),
             owners: BTreeMap::new(),
         }
@@ -179,6 +182,12 @@ impl VersionState {
                 state.schemas.push(schema.clone());
                 Ok(())
             }
+            Change::LogDurable(position) => match self.log_durable.replace(*position) {
+                Some(before) if before > *position => {
+                    Err(Error::invalid(format!("the log's durable end cannot fall from {before} to {position}")))
+                }
+                _ => Ok(()),
+            },
             Change::DropCollection(id) => {
                 let Some(dropped) = self.collections.remove(id) else { return Err(unknown_collection(*id)) };
                 for file in dropped.runs {

@@ -62,7 +62,12 @@ fn history() -> Vec<VersionEdit> {
             Change::RemoveFile { collection: CollectionId(0), number: FileNumber(11) },
             Change::AddFile(file(0, 13, (b"a", b"z"), (1, 40))),
         ]),
-        edit([Change::AddFile(full), Change::Cut(Some(cut)), Change::LastSequence(90)]),
+        edit([
+            Change::AddFile(full),
+            Change::Cut(Some(cut)),
+            Change::LastSequence(90),
+            Change::LogDurable(LogPosition { segment: FileNumber(4), offset: 300 }),
+        ]),
         edit([create(2, "gone"), Change::AddFile(file(2, 15, (b"x", b"x"), (80, 80)))]),
         edit([
             Change::DropCollection(CollectionId(2)),
@@ -182,6 +187,8 @@ fn impossible_changes_are_refused_and_leave_the_state_alone() {
         Change::NextFileNumber(FileNumber(29)),
         Change::NextCollectionId(CollectionId(8)),
         Change::LogFloor(FileNumber(3)),
+        Change::LogDurable(LogPosition { segment: FileNumber(4), offset: 299 }),
+        Change::LogDurable(LogPosition { segment: FileNumber(3), offset: 9_999 }),
         create(2, "new"),
         create(9, "default"),
         create(9, "../up"),
@@ -251,7 +258,7 @@ fn data_without_current_is_never_taken_for_a_new_database() {
 #[test]
 fn what_a_later_version_wrote_is_skipped_or_refused_but_not_called_damage() {
     let path = Path::new("m");
-    assert_eq!(VersionEdit::decode(&[64, 1, 9], path, 0).unwrap(), VersionEdit::new());
+    assert_eq!(VersionEdit::decode(&[65, 1, 9], path, 0).unwrap(), VersionEdit::new());
     assert_eq!(VersionEdit::decode(&[63, 1, 9], path, 0).unwrap_err().kind(), ErrorKind::NotSupported);
     let encoded = |meta: &FileMeta, extra: &[u8]| {
         let mut body = Vec::new();
@@ -264,7 +271,7 @@ fn what_a_later_version_wrote_is_skipped_or_refused_but_not_called_damage() {
     let meta = file(0, 1, (b"a", b"b"), (1, 2));
     assert!(VersionEdit::decode(&encoded(&meta, &[64, 1, 9]), path, 0).is_ok());
     assert_eq!(VersionEdit::decode(&encoded(&meta, &[60, 1, 9]), path, 0).unwrap_err().kind(), ErrorKind::NotSupported);
-    for short in [&[1][..], &[1, 2, 3], &[6, 1, 1], &[1, 2, 1, 1]] {
+    for short in [&[1][..], &[1, 2, 3], &[6, 1, 1], &[1, 2, 1, 1], &[64, 1, 9], &[64, 0]] {
         assert_eq!(VersionEdit::decode(short, path, 0).unwrap_err().kind(), ErrorKind::Corruption, "{short:?}");
     }
 }
@@ -282,5 +289,7 @@ fn the_example_of_the_format_text_decodes() {
     let (dir, env) = (tempfile::tempdir().unwrap(), posix());
     let mut manifest = Manifest::create(&env, dir.path(), FileNumber(3), &VersionState::new(7)).unwrap();
     manifest.append(&edit([Change::Epoch(1)])).unwrap();
+    let position = LogPosition { segment: FileNumber(2), offset: 120 };
+    manifest.append(&edit([Change::LogDurable(position)])).unwrap();
     assert_eq!(std::fs::read(dir.path().join("MANIFEST-000003")).unwrap(), hex);
 }

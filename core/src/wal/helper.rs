@@ -1,14 +1,16 @@
-//! The background task that takes work off the appends: it makes the next segment ahead and keeps the pages ahead present.
+//! The background task that takes work off the appends: it makes the next segment ahead and keeps the pages ahead present. When
+//! nothing is appended any more it has a MARK stored, so that the last sync too is told by a record behind it.
 //!
-//! Spawned by `db`. Without it all works the same, but appends make their segments themselves.
+//! Spawned by `db`. Without it all works the same, but appends make their segments themselves, and damage to the last synced
+//! records of a log that is then killed cannot be told from a torn end.
 
 use super::Log;
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
+use crate::atomic::Ordering;
 use crate::env::{Next, Task};
 use crate::error::Result;
-use crate::key::FileNumber;
+use crate::key::{FileNumber, Sequence};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How many bytes ahead of the end are kept present: at 400 MB/s they last ten milliseconds, which is what a busy machine may take
@@ -21,16 +23,45 @@ pub(super) const POPULATE_STEP_BYTES: u64 = 1 << 20;
 /// How long to rest after a segment could not be made: the disk may be full.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long nothing is appended before the log counts as idle.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// The task.
 pub(super) struct Helper {
     log: Arc<Log>,
+    /// Stores a MARK if one is wanted.
+    mark: Box<dyn FnMut() + Send>,
+    /// After which sequence nothing was appended, and when that will have been long enough (monotonic nanoseconds).
+    quiet: Option<(Sequence, u64)>,
     /// Up to where pages of which segment are present.
     populated: (FileNumber, u64),
 }
 
 impl Helper {
-    pub fn new(log: Arc<Log>) -> Self {
-        Self { log, populated: (FileNumber(0), 0) }
+    pub fn new(log: Arc<Log>, mark: Box<dyn FnMut() + Send>) -> Self {
+        Self { log, mark, quiet: None, populated: (FileNumber(0), 0) }
+    }
+
+    /// Marks a log that is idle after a sync. Gives the time until the next look; `None` if there is nothing to mark.
+    fn mark_when_idle(&mut self) -> Option<Duration> {
+        if !self.log.untold.load(Ordering::SeqCst) {
+            return None;
+        }
+        let (now, appended) = (self.log.env.runtime.monotonic_nanos(), self.log.appended_sequence());
+        match self.quiet {
+            Some((last, until)) if last == appended && until <= now => {
+                self.quiet = None;
+                // First: a sync that ends from here on asks again.
+                self.log.untold.store(false, Ordering::SeqCst);
+                (self.mark)();
+                None
+            }
+            Some((last, until)) if last == appended => Some(Duration::from_nanos(until - now)),
+            _ => {
+                self.quiet = Some((appended, now.saturating_add(IDLE.as_nanos() as u64)));
+                Some(IDLE)
+            }
+        }
     }
 
     fn populate_ahead(&mut self) {
@@ -79,12 +110,13 @@ impl Task for Helper {
             return Next::Done;
         }
         self.populate_ahead();
+        let look = self.mark_when_idle();
         if self.log.state.lock().ready.is_some() {
-            return Next::Wait(None);
+            return Next::Wait(look);
         }
         match self.make_ready() {
             Ok(()) => Next::Again,
-            Err(_) => Next::Wait(Some(RETRY)),
+            Err(_) => Next::Wait(Some(look.map_or(RETRY, |look| look.min(RETRY)))),
         }
     }
 }

@@ -18,15 +18,15 @@ pub use replay::{Cut, LoggedRecord, RecoveryMode, ReplayOutcome, replay};
 pub use segment::{segment_name, segment_number};
 pub use writer::LogWriter;
 
+use crate::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::env::{Bell, Env, Task};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{FileNumber, Sequence};
+use crate::key::{FileNumber, LogPosition, Sequence};
 use crate::lock::Mutex;
 use segment::{Making, SEGMENT_HEADER_BYTES, Segment};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How records get into the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -134,6 +134,8 @@ pub struct Log {
     closed_bytes: AtomicU64,
     poisoned: AtomicBool,
     stopped: AtomicBool,
+    /// A sync ended, and the helper did not yet see to it that a record tells.
+    untold: AtomicBool,
     /// Rung after each sync.
     synced: Bell,
     /// Wakes the helper.
@@ -179,6 +181,7 @@ impl Log {
             closed_bytes: AtomicU64::new(0),
             poisoned: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            untold: AtomicBool::new(false),
             synced: Bell::new(),
             wanted: Arc::new(Bell::new()),
         });
@@ -189,6 +192,16 @@ impl Log {
     /// The last sequence that survives a power cut, together with all before it.
     pub fn durable_sequence(&self) -> Sequence {
         self.durable.load(Ordering::Acquire)
+    }
+
+    /// Up to where the log survives a power cut; `None` if that is not known of any record in the segments in use.
+    pub fn durable_position(&self) -> Option<LogPosition> {
+        let state = self.state.lock();
+        state.segments.iter().rev().find_map(|segment| {
+            let offset = segment.durable.load(Ordering::Acquire);
+            // The end of the header speaks for older segments only: BEGIN may be lost.
+            (offset > SEGMENT_HEADER_BYTES).then_some(LogPosition { segment: segment.number, offset })
+        })
     }
 
     /// The last sequence in the log.
@@ -255,9 +268,10 @@ impl Log {
         self.state.lock().poison.clone()
     }
 
-    /// The background task that keeps a segment ready and the pages ahead of the end present, and the bell that wakes it.
-    pub fn helper(self: &Arc<Self>) -> (Arc<Bell>, Box<dyn Task>) {
-        (self.wanted.clone(), Box::new(helper::Helper::new(self.clone())))
+    /// The background task that keeps a segment ready, the pages ahead of the end present, and an idle log marked, and the bell
+    /// that wakes it. `mark` is to call [`LogWriter::mark`] under the lock that the writer is behind.
+    pub fn helper(self: &Arc<Self>, mark: Box<dyn FnMut() + Send>) -> (Arc<Bell>, Box<dyn Task>) {
+        (self.wanted.clone(), Box::new(helper::Helper::new(self.clone(), mark)))
     }
 
     /// Ends the helper and removes the segment that it made ahead. The log can still be written.

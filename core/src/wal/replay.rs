@@ -7,7 +7,7 @@
 use super::segment::{Begin, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number};
 use crate::env::{Env, File};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{FileNumber, Sequence};
+use crate::key::{FileNumber, LogPosition, Sequence};
 use crate::record::{HEADER_BYTES, RecordHeader, RecordKind, RecordReader, Salt, Step};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,7 +82,7 @@ struct Tear {
 }
 
 /// Reads the segments of `database_id` from `floor` on (0: all) whose epoch is at most `max_epoch`, and gives every record to
-/// `sink` in order. `newest_in_files` is a sequence up to which the log is known to have been durable, or 0.
+/// `sink` in order. `durable` is a position up to which the log is known to have been durable; below the floor it asks nothing.
 ///
 /// Errors: Corruption, naming file and offset, where what was durable is missing or bad; those of `sink` and of the files.
 #[allow(clippy::too_many_arguments)] // Each is a fact of its own, and there is one caller.
@@ -92,21 +92,32 @@ pub fn replay(
     database_id: u64,
     max_epoch: u64,
     floor: FileNumber,
-    newest_in_files: Sequence,
+    durable: Option<LogPosition>,
     mode: RecoveryMode,
     sink: &mut dyn FnMut(LoggedRecord<'_>) -> Result<()>,
 ) -> Result<ReplayOutcome> {
     let mut outcome = ReplayOutcome::default();
     let used = select(find(env, dir, database_id, max_epoch, floor, &mut outcome)?, dir, floor)?;
-    let mut walk = Walk { newest_in_files, mode, sink, outcome };
+    // What nobody needs may be gone.
+    let durable = durable.filter(|durable| durable.segment >= floor);
+    let reached = LogPosition { segment: floor, offset: 0 };
+    let mut walk = Walk { durable, mode, sink, reached, outcome };
     for (at, (segment, begin)) in used.iter().enumerate() {
         let next = used.get(at + 1);
-        if let Some(tear) = walk.segment(segment, begin.as_ref(), next)? {
+        let tear = walk.segment(segment, begin.as_ref(), next)?;
+        if let Some(tear) = tear.or_else(|| walk.early_end(segment)) {
             walk.judge(&used[at..], &tear)?;
-            break;
+            return Ok(walk.outcome);
         }
     }
-    Ok(walk.outcome)
+    match durable {
+        Some(durable) if walk.reached < durable => {
+            let why =
+                format!("log segment missing or empty, but the manifest says that the log was durable up to {durable}");
+            Err(Error::corruption(&dir.join(segment_name(durable.segment)), 0, why))
+        }
+        _ => Ok(walk.outcome),
+    }
 }
 
 /// Every segment from the floor on, in order of number. Those that do not count go to the outcome alone.
@@ -228,9 +239,11 @@ fn has_records(segment: &Found) -> Result<bool> {
 }
 
 struct Walk<'a> {
-    newest_in_files: Sequence,
+    durable: Option<LogPosition>,
     mode: RecoveryMode,
     sink: &'a mut dyn FnMut(LoggedRecord<'_>) -> Result<()>,
+    /// Behind the last good record.
+    reached: LogPosition,
     outcome: ReplayOutcome,
 }
 
@@ -251,36 +264,39 @@ impl Walk<'_> {
         let is_absolute = self.mode == RecoveryMode::Absolute;
         loop {
             match reader.step()? {
-                Step::Record { offset, header, payload } => match header.kind {
-                    RecordKind::Begin if offset == SEGMENT_HEADER_BYTES => {}
-                    RecordKind::Begin => return Err(damage(offset, "a second BEGIN record")),
-                    RecordKind::Mark => {}
-                    RecordKind::End => {
-                        let end = reader.offset();
-                        // Zeros: the close was cut short between its END record and the cut of the file.
-                        if !reader.is_zero_from(end)? || next.is_some() {
-                            return Err(damage(end, "something follows the END record"));
+                Step::Record { offset, header, payload } => {
+                    self.reached = LogPosition { segment: segment.number, offset: offset + header.record_bytes() };
+                    match header.kind {
+                        RecordKind::Begin if offset == SEGMENT_HEADER_BYTES => {}
+                        RecordKind::Begin => return Err(damage(offset, "a second BEGIN record")),
+                        RecordKind::Mark => {}
+                        RecordKind::End => {
+                            let end = reader.offset();
+                            // Zeros: the close was cut short between its END record and the cut of the file.
+                            if !reader.is_zero_from(end)? || next.is_some() {
+                                return Err(damage(end, "something follows the END record"));
+                            }
+                            self.outcome.clean = true;
+                            return Ok(None);
                         }
-                        self.outcome.clean = true;
-                        return Ok(None);
-                    }
-                    RecordKind::Data => {
-                        let last = header.sequence + Sequence::from(header.count.max(1)) - 1;
-                        if header.sequence <= self.outcome.last_sequence {
-                            return Err(damage(offset, "the sequence of a log record does not rise"));
+                        RecordKind::Data => {
+                            let last = header.sequence + Sequence::from(header.count.max(1)) - 1;
+                            if header.sequence <= self.outcome.last_sequence {
+                                return Err(damage(offset, "the sequence of a log record does not rise"));
+                            }
+                            (self.sink)(LoggedRecord {
+                                first_sequence: header.sequence,
+                                count: header.count,
+                                payload,
+                                segment: segment.number,
+                                offset,
+                            })?;
+                            self.outcome.last_sequence = last;
+                            self.outcome.records += 1;
+                            self.outcome.bytes += payload.len() as u64;
                         }
-                        (self.sink)(LoggedRecord {
-                            first_sequence: header.sequence,
-                            count: header.count,
-                            payload,
-                            segment: segment.number,
-                            offset,
-                        })?;
-                        self.outcome.last_sequence = last;
-                        self.outcome.records += 1;
-                        self.outcome.bytes += payload.len() as u64;
                     }
-                },
+                }
                 Step::Damage { offset, why } => return Ok(Some(Tear { offset, why: why.to_owned() })),
                 Step::Nothing { offset } => {
                     if let Some((after, Some(begun))) = next {
@@ -324,16 +340,24 @@ impl Walk<'_> {
         Ok(None)
     }
 
+    /// Where the records of a segment end although the manifest knows of more; they end well, so only that tells.
+    fn early_end(&self, segment: &Found) -> Option<Tear> {
+        let durable = self.durable.filter(|durable| durable.segment == segment.number && self.reached < *durable)?;
+        let why = format!("the records end before offset {}", durable.offset);
+        Some(Tear { offset: self.reached.offset.max(SEGMENT_HEADER_BYTES), why })
+    }
+
     /// Decides whether the tear in the first of `segments` is what a power cut leaves, or damage.
     fn judge(&mut self, segments: &[(Found, Option<Begin>)], tear: &Tear) -> Result<()> {
         let Some(((torn, _), later)) = segments.split_first() else { return Ok(()) };
         let reached = self.outcome.last_sequence;
-        let proof = if self.mode == RecoveryMode::Absolute {
-            Some("and recovery is absolute".to_owned())
-        } else if self.newest_in_files > reached {
-            Some(format!("but files hold sequence {}", self.newest_in_files))
-        } else {
-            proof_of(torn, tear.offset, later)?
+        let place = LogPosition { segment: torn.number, offset: tear.offset };
+        let proof = match self.durable {
+            _ if self.mode == RecoveryMode::Absolute => Some("and recovery is absolute".to_owned()),
+            Some(durable) if durable > place => {
+                Some(format!("but the manifest says that the log was durable up to {durable}"))
+            }
+            _ => proof_of(torn, tear.offset, later)?,
         };
         if let Some(proof) = proof {
             let message = format!("log record damaged ({}) after sequence {reached}, {proof}", tear.why);

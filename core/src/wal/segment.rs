@@ -4,13 +4,13 @@
 
 use super::backend::{self, Store};
 use super::{LogBackend, LogIdentity};
+use crate::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::env::{Env, File, read_exact_at};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FileNumber, Sequence};
 use crate::record::Salt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use twox_hash::XxHash3_64;
 
 /// The size of a segment's header in bytes; the first record starts behind it.
@@ -101,7 +101,7 @@ pub(super) struct Segment {
     pub store: Box<dyn Store>,
     /// Where the next record goes: everything before it is stored.
     pub end: AtomicU64,
-    /// Everything before it is durable, and so are all older segments; 0 as long as no sync reached this segment.
+    /// Everything before it is durable, and so are all older segments; 0 as long as that is not known of the older ones.
     pub durable: AtomicU64,
     /// The sequence of the first operation in it; 0 as long as there is none.
     pub first_sequence: AtomicU64,

@@ -6,7 +6,7 @@ use crate::env::executor::SeededRuntime;
 use crate::env::fault::{Effect, FaultFileSystem, Rule};
 use crate::env::mem::MemFileSystem;
 use crate::env::mem::crash::{AllKept, AllLost, CrashChoice, RandomPages, RandomSectors, Torn, Zeroed};
-use crate::env::{Call, FileSystem};
+use crate::env::{Call, FileSystem, Runtime};
 use crate::error::ErrorKind;
 use crate::record::{RecordHeader, RecordKind, payload_checksum, put_record};
 
@@ -46,9 +46,9 @@ fn append(writer: &mut LogWriter, sequence: u64, len: usize) -> Result<()> {
 
 type Replayed = (ReplayOutcome, Vec<(u64, Vec<u8>)>);
 
-fn replay_in(env: &Env, dir: &Path, mode: RecoveryMode, newest: u64) -> Result<Replayed> {
+fn replay_in(env: &Env, dir: &Path, mode: RecoveryMode, durable: Option<LogPosition>) -> Result<Replayed> {
     let mut records = Vec::new();
-    let outcome = replay(env, dir, 77, 3, FileNumber(1), newest, mode, &mut |record| {
+    let outcome = replay(env, dir, 77, 3, FileNumber(1), durable, mode, &mut |record| {
         records.push((record.first_sequence, record.payload.to_vec()));
         Ok(())
     })?;
@@ -78,13 +78,13 @@ fn round_trip(env: &Env, dir: &Path, backend: LogBackend) {
     assert!(log.segments().len() > 3);
     assert_eq!(log.segments().iter().map(|segment| segment.bytes).sum::<u64>(), log.total_bytes());
     for mode in [RecoveryMode::PointInTime, RecoveryMode::Absolute] {
-        let (outcome, records) = replay_in(env, dir, mode, 0).unwrap();
+        let (outcome, records) = replay_in(env, dir, mode, None).unwrap();
         assert_eq!((outcome.last_sequence, outcome.records, outcome.cut, outcome.clean), (200, 200, None, false));
         check_prefix(&records);
     }
     writer.close().unwrap();
     assert_eq!(append(&mut writer, 201, 1).unwrap_err().kind(), ErrorKind::Closed);
-    let (outcome, records) = replay_in(env, dir, RecoveryMode::Absolute, 200).unwrap();
+    let (outcome, records) = replay_in(env, dir, RecoveryMode::Absolute, log.durable_position()).unwrap();
     assert!(outcome.clean && records.len() == 200);
     check_prefix(&records);
 }
@@ -103,7 +103,7 @@ fn a_helper_makes_segments_ahead() {
     let runtime = SeededRuntime::new(5);
     let env = Env { files: MemFileSystem::new(), runtime: runtime.clone() };
     let (mut writer, log) = create_in(&env, dir(), LogBackend::Mapped);
-    let (bell, task) = log.helper();
+    let (bell, task) = log.helper(Box::new(|| ()));
     let handle = env.runtime.spawn("log", bell, task).unwrap();
     for sequence in 1..=300 {
         append(&mut writer, sequence, len_of(sequence)).unwrap();
@@ -112,7 +112,7 @@ fn a_helper_makes_segments_ahead() {
         }
     }
     assert!(log.state.lock().ready.is_some());
-    let (outcome, records) = replay_in(&env, dir(), RecoveryMode::Absolute, 0).unwrap();
+    let (outcome, records) = replay_in(&env, dir(), RecoveryMode::Absolute, None).unwrap();
     assert_eq!(outcome.segments.len(), log.segments().len() + 1);
     assert_eq!(records.len(), 300);
     check_prefix(&records);
@@ -120,7 +120,7 @@ fn a_helper_makes_segments_ahead() {
     runtime.run_until_idle();
     assert!(handle.is_done());
     writer.close().unwrap();
-    assert!(replay_in(&env, dir(), RecoveryMode::Absolute, 0).unwrap().0.clean);
+    assert!(replay_in(&env, dir(), RecoveryMode::Absolute, None).unwrap().0.clean);
 }
 
 /// A log of a few segments whose records up to `synced` are durable; not closed.
@@ -146,15 +146,18 @@ fn a_torn_tail_is_cut_at_every_byte() {
         let files = MemFileSystem::new();
         files.create_dir(dir()).unwrap();
         files.create(&path).unwrap().write_at(&bytes[..len], 0).unwrap();
-        let (outcome, records) = replay_in(&env_of(files.clone()), dir(), RecoveryMode::PointInTime, 0).unwrap();
+        let (outcome, records) = replay_in(&env_of(files.clone()), dir(), RecoveryMode::PointInTime, None).unwrap();
         check_prefix(&records);
         assert_eq!(outcome.last_sequence, records.len() as u64);
         assert!(outcome.cut.is_none_or(|cut| cut.sequence == outcome.last_sequence && cut.offset <= len as u64));
         if let Some(cut) = outcome.cut {
-            let absolute = replay_in(&env_of(files.clone()), dir(), RecoveryMode::Absolute, 0).unwrap_err();
+            let absolute = replay_in(&env_of(files.clone()), dir(), RecoveryMode::Absolute, None).unwrap_err();
             assert_eq!((absolute.kind(), absolute.offset()), (ErrorKind::Corruption, Some(cut.offset)));
-            let newer = replay_in(&env_of(files), dir(), RecoveryMode::PointInTime, 99).unwrap_err();
-            assert_eq!(newer.kind(), ErrorKind::Corruption);
+            let durable = Some(LogPosition { segment: FileNumber(1), offset: cut.offset });
+            replay_in(&env_of(files.clone()), dir(), RecoveryMode::PointInTime, durable).unwrap();
+            let beyond = durable.map(|place| LogPosition { offset: place.offset + 8, ..place });
+            let error = replay_in(&env_of(files), dir(), RecoveryMode::PointInTime, beyond).unwrap_err();
+            assert_eq!((error.kind(), error.offset()), (ErrorKind::Corruption, Some(cut.offset)));
         }
     }
 }
@@ -166,14 +169,14 @@ fn damage_to_durable_bytes_is_corruption() {
     let path = dir().join(segment_name(FileNumber(1)));
     let bytes = crate::env::read_file(&*env.files, &path, 1 << 20).unwrap();
     let mut offsets = Vec::new();
-    replay(&env, dir(), 77, 3, FileNumber(1), 0, RecoveryMode::Absolute, &mut |record| {
+    replay(&env, dir(), 77, 3, FileNumber(1), None, RecoveryMode::Absolute, &mut |record| {
         offsets.push(record.offset as usize);
         Ok(())
     })
     .unwrap();
     for at in 0..offsets[11] {
         files.damage(&path, at as u64, &[bytes[at] ^ 0x20]).unwrap();
-        let result = replay_in(&env, dir(), RecoveryMode::PointInTime, 0);
+        let result = replay_in(&env, dir(), RecoveryMode::PointInTime, None);
         files.damage(&path, at as u64, &bytes[at..=at]).unwrap();
         if at < offsets[8] {
             assert_eq!(result.unwrap_err().path(), Some(path.as_path()), "byte {at}");
@@ -193,7 +196,7 @@ fn a_missing_segment_is_named() {
         let env = env_of(files.clone());
         let path = dir().join(segment_name(FileNumber(missing)));
         env.files.remove(&path).unwrap();
-        let error = replay_in(&env, dir(), RecoveryMode::PointInTime, 0).unwrap_err();
+        let error = replay_in(&env, dir(), RecoveryMode::PointInTime, None).unwrap_err();
         assert_eq!((error.kind(), error.path()), (ErrorKind::Corruption, Some(path.as_path())));
         assert_eq!(error.message(), format!("log segment {missing:06} is missing"));
     }
@@ -207,7 +210,7 @@ fn newer_epochs_and_unfinished_segments_are_stale() {
     Log::create(&env, dir(), newer, options(LogBackend::Write), numbers_from(7), 5, Arc::new(|_| ())).unwrap();
     files.create(&dir().join("000009.log")).unwrap().write_at(b"sstor", 0).unwrap();
     files.create(&dir().join("foreign.log")).unwrap();
-    let (outcome, records) = replay_in(&env, dir(), RecoveryMode::PointInTime, 0).unwrap();
+    let (outcome, records) = replay_in(&env, dir(), RecoveryMode::PointInTime, None).unwrap();
     assert_eq!((outcome.segments, outcome.stale), (vec![FileNumber(1)], vec![FileNumber(7), FileNumber(9)]));
     assert_eq!(records.len(), 5);
 }
@@ -227,7 +230,7 @@ fn segments_below_the_floor_go() {
     let active = log.segments().last().unwrap().number;
     assert_eq!(log.floor_for(1_000), active);
     let mut first = 0;
-    replay(&env, dir(), 77, 3, floor, 0, RecoveryMode::Absolute, &mut |record| {
+    replay(&env, dir(), 77, 3, floor, None, RecoveryMode::Absolute, &mut |record| {
         first = if first == 0 { record.first_sequence } else { first };
         Ok(())
     })
@@ -269,7 +272,7 @@ fn a_failed_append_leaves_the_log_as_it_was() {
         files.add(Rule::once(Call::Allocate, Effect::Error(28)));
         assert_eq!(append(&mut writer, 3, 9_000).unwrap_err().kind(), ErrorKind::NoSpace);
         append(&mut writer, 3, 9_000).unwrap();
-        assert_eq!(replay_in(&env, dir(), RecoveryMode::Absolute, 0).unwrap().1.len(), 3);
+        assert_eq!(replay_in(&env, dir(), RecoveryMode::Absolute, None).unwrap().1.len(), 3);
         // When the record cannot be taken back nobody knows what the segment holds.
         files.add(Rule::once(Call::Write, effect));
         files.add(Rule::once(Call::SetLen, Effect::Error(5)));
@@ -305,7 +308,7 @@ fn threads_share_syncs() {
     });
     let syncs = files.count(Call::SyncData) - before;
     assert!(syncs < 150, "{syncs} syncs for 200 records");
-    assert_eq!(replay_in(&env, dir(), RecoveryMode::Absolute, 0).unwrap().1.len(), 200);
+    assert_eq!(replay_in(&env, dir(), RecoveryMode::Absolute, None).unwrap().1.len(), 200);
 }
 
 /// Runs a workload, cuts the power before every call that it made, in many ways, and checks what is left each time.
@@ -313,8 +316,10 @@ fn crash_everywhere(backend: LogBackend) {
     let files = MemFileSystem::new();
     let runtime = SeededRuntime::new(9);
     let env = Env { files: files.clone(), runtime: runtime.clone() };
-    let (mut writer, log) = create_in(&env, dir(), backend);
-    let (bell, task) = log.helper();
+    let (writer, log) = create_in(&env, dir(), backend);
+    let writer = Arc::new(Mutex::new(writer));
+    let marking = writer.clone();
+    let (bell, task) = log.helper(Box::new(move || marking.lock().mark().unwrap()));
     let _handle = env.runtime.spawn("log", bell, task).unwrap();
     // The directory's own name is its maker's concern.
     files.sync_dir(Path::new("/db")).unwrap();
@@ -322,29 +327,34 @@ fn crash_everywhere(backend: LogBackend) {
     let created_at = files.op_count();
     files.record_images();
     // After how many calls which sequence was appended, and which one was synced.
-    let mut history = vec![(created_at, 0, 0)];
+    // And up to where the log knew itself durable.
+    let mut history = vec![(created_at, 0, 0, log.durable_position())];
     for sequence in 1..=60 {
-        append(&mut writer, sequence, len_of(sequence)).unwrap();
-        let (_, _, synced) = history[history.len() - 1];
-        history.push((files.op_count(), sequence, synced));
+        append(&mut writer.lock(), sequence, len_of(sequence)).unwrap();
+        let (_, _, synced, _) = history[history.len() - 1];
+        history.push((files.op_count(), sequence, synced, log.durable_position()));
         if sequence % 9 == 0 {
             log.sync(sequence).unwrap();
-            history.push((files.op_count(), sequence, sequence));
+            history.push((files.op_count(), sequence, sequence, log.durable_position()));
         }
         if sequence % 25 == 0 {
             runtime.run_some();
         }
-        if sequence == 40 {
-            writer.switch_segment().unwrap();
+        if sequence % 21 < 2 {
+            // Idle: after a sync, after more records, and with nothing new.
+            runtime.sleep(std::time::Duration::from_secs(3));
+        }
+        if sequence == 40 || sequence == 54 {
+            writer.lock().switch_segment().unwrap();
         }
     }
-    writer.close().unwrap();
+    writer.lock().close().unwrap();
     let mut torn = 0;
     let images = files.take_images();
     assert!(images.len() > 80);
     for recorded in images {
         let done = history.partition_point(|(ops, ..)| *ops <= recorded.op);
-        let (_, appended, synced) = history[done - 1];
+        let (_, appended, synced, durable) = history[done - 1];
         let choices: [&mut dyn CrashChoice; 8] = [
             &mut AllLost,
             &mut AllKept,
@@ -357,7 +367,7 @@ fn crash_everywhere(backend: LogBackend) {
         ];
         for (number, choice) in choices.into_iter().enumerate() {
             let left = recorded.image.crash_clone(choice);
-            let (outcome, records) = replay_in(&env_of(left), dir(), RecoveryMode::PointInTime, synced)
+            let (outcome, records) = replay_in(&env_of(left), dir(), RecoveryMode::PointInTime, durable)
                 .unwrap_or_else(|error| panic!("call {} ({:?}), choice {number}: {error}", recorded.op, recorded.call));
             check_prefix(&records);
             let last = records.len() as u64;
@@ -375,6 +385,39 @@ fn crash_everywhere(backend: LogBackend) {
 fn a_power_cut_leaves_a_prefix_with_all_that_was_synced() {
     crash_everywhere(LogBackend::Mapped);
     crash_everywhere(LogBackend::Write);
+}
+
+/// The END record says that everything before it is durable: also a mark that nobody asked to be synced, in another sector.
+#[test]
+fn a_power_cut_while_a_marked_log_is_closed_is_no_damage() {
+    for (backend, switched) in
+        [LogBackend::Mapped, LogBackend::Write].map(|backend| [(backend, false), (backend, true)]).concat()
+    {
+        let files = MemFileSystem::new();
+        let env = env_of(files.clone());
+        let (mut writer, log) = create_in(&env, dir(), backend);
+        files.sync_dir(Path::new("/db")).unwrap();
+        files.sync_dir(Path::new("/")).unwrap();
+        // The mark fills the first sector, and END begins the next.
+        append(&mut writer, 1, 512 - 32 - 120 - 32).unwrap();
+        log.sync(1).unwrap();
+        writer.mark().unwrap();
+        assert_eq!(log.segments()[0].bytes, 512);
+        if switched {
+            writer.switch_segment().unwrap();
+        }
+        files.record_images();
+        writer.close().unwrap();
+        for recorded in files.take_images() {
+            for seed in 0..16 {
+                let left = recorded.image.crash_clone(&mut RandomSectors(seed));
+                let (_, records) = replay_in(&env_of(left), dir(), RecoveryMode::PointInTime, None)
+                    .unwrap_or_else(|error| panic!("before call {} ({:?}): {error}", recorded.op, recorded.call));
+                assert_eq!(records.len(), 1);
+            }
+        }
+        assert!(replay_in(&env, dir(), RecoveryMode::Absolute, log.durable_position()).unwrap().0.clean);
+    }
 }
 
 #[test]
@@ -400,13 +443,14 @@ fn the_example_of_the_format_is_what_is_written() {
     };
     put_record(&mut bytes, head(RecordKind::Begin, 41, 0, 0), &begin.encode(), header.salt(), 64);
     put_record(&mut bytes, head(RecordKind::Data, 42, 1, 120), b"payload", header.salt(), 120);
-    put_record(&mut bytes, head(RecordKind::End, 42, 0, 160), b"", header.salt(), 160);
+    put_record(&mut bytes, head(RecordKind::Mark, 42, 0, 160), b"", header.salt(), 160);
+    put_record(&mut bytes, head(RecordKind::End, 42, 0, 192), b"", header.salt(), 192);
     assert_eq!(hex, bytes, "{bytes:02x?}");
     let files = MemFileSystem::new();
     files.create_dir(dir()).unwrap();
     files.create(&dir().join("000031.log")).unwrap().write_at(&hex, 0).unwrap();
     let mut records = Vec::new();
-    let outcome = replay(&env_of(files), dir(), 77, 3, FileNumber(31), 0, RecoveryMode::Absolute, &mut |record| {
+    let outcome = replay(&env_of(files), dir(), 77, 3, FileNumber(31), None, RecoveryMode::Absolute, &mut |record| {
         records.push((record.first_sequence, record.offset, record.payload.to_vec()));
         Ok(())
     });

@@ -4,15 +4,18 @@ use super::backend::StoreError;
 use super::helper::POPULATE_STEP_BYTES;
 use super::segment::{Begin, SEGMENT_HEADER_BYTES, Segment};
 use super::{Log, LogEvent};
+use crate::atomic::Ordering;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FileNumber, MAX_SEQUENCE, Sequence};
 use crate::record::{MAX_PAYLOAD_BYTES, RecordHeader, RecordKind, payload_checksum, record_bytes};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-/// Room that a segment keeps for its END record.
-const END_BYTES: u64 = record_bytes(0);
 const BEGIN_BYTES: u64 = record_bytes(24);
+const MARK_BYTES: u64 = record_bytes(0);
+const END_BYTES: u64 = record_bytes(0);
+
+/// Room that a segment keeps behind its data: for a MARK that covers a part of them, for one that covers them all, for the END.
+const RESERVED_BYTES: u64 = 2 * MARK_BYTES + END_BYTES;
 
 /// Appends records. Single-threaded.
 pub struct LogWriter {
@@ -20,6 +23,10 @@ pub struct LogWriter {
     active: Arc<Segment>,
     offset: u64,
     last_sequence: Sequence,
+    /// The greatest durable offset that a record of the active segment carries.
+    told: u64,
+    /// Where the last record of the active segment ends that is no MARK.
+    unmarked_end: u64,
     /// Where to ask the helper for more pages.
     populate_at: u64,
     closed: bool,
@@ -30,7 +37,7 @@ impl LogWriter {
     pub(super) fn new(log: Arc<Log>, last_sequence: Sequence) -> Result<Self> {
         let first = log.make_segment(0)?;
         let begin = Begin { number: FileNumber(0), end: 0, last_sequence };
-        let begun = begin_segment(&first, &begin).and_then(|end| {
+        let begun = begin_segment(&first, &begin, 0).and_then(|end| {
             first.file.sync_data()?;
             first.durable.store(end, Ordering::Release);
             Ok(end)
@@ -39,7 +46,8 @@ impl LogWriter {
         let active = Arc::new(first);
         log.active_end.store(offset, Ordering::Relaxed);
         log.state.lock().segments.push_back(active.clone());
-        Ok(Self { log, active, offset, last_sequence, populate_at: offset, closed: false })
+        let (told, unmarked_end) = (0, offset);
+        Ok(Self { log, active, offset, last_sequence, told, unmarked_end, populate_at: offset, closed: false })
     }
 
     /// Appends one record of `count` operations from `first_sequence` on, whose payload is the concatenation of `parts` and has
@@ -54,7 +62,7 @@ impl LogWriter {
         }
         self.check_usable()?;
         let bytes = record_bytes(payload_len);
-        if self.offset + bytes + END_BYTES > self.active.capacity {
+        if self.offset + bytes + RESERVED_BYTES > self.active.capacity {
             self.advance(bytes)?;
         }
         let header = RecordHeader {
@@ -66,6 +74,8 @@ impl LogWriter {
             durable: self.active.durable.load(Ordering::Acquire),
         };
         self.store(&header, parts)?;
+        self.told = header.durable;
+        self.unmarked_end = self.offset;
         if self.active.first_sequence.load(Ordering::Relaxed) == 0 {
             self.active.first_sequence.store(first_sequence, Ordering::Release);
         }
@@ -87,6 +97,30 @@ impl LogWriter {
         if self.active.first_sequence.load(Ordering::Relaxed) == 0 { Ok(()) } else { self.advance(0) }
     }
 
+    /// Stores a MARK, unsynced, if the active segment is durable beyond what its records tell; takes no sequence. Does nothing once
+    /// the log is closed or poisoned, or where there is no room. A MARK that fails and leaves no trace is no error: the next sync
+    /// asks for another one. An error has kind Poisoned.
+    pub fn mark(&mut self) -> Result<()> {
+        let durable = self.active.durable.load(Ordering::Acquire);
+        if self.closed || self.log.is_poisoned() || durable <= self.told || self.unmarked_end <= self.told {
+            return Ok(());
+        }
+        // The last place is kept for a MARK that covers every record: nothing can be wanted after it.
+        let behind = if durable < self.unmarked_end { MARK_BYTES + END_BYTES } else { END_BYTES };
+        if self.offset + MARK_BYTES + behind > self.active.capacity {
+            return Ok(());
+        }
+        match self.store(&self.bare_header(RecordKind::Mark, durable), &[]) {
+            Ok(()) => {
+                self.told = durable;
+                self.publish_end();
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::Poisoned => Err(error),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Ends the log: everything is durable when this returns, and the file ends with an END record. Nothing can be appended
     /// after it, whether it succeeds or not.
     pub fn close(&mut self) -> Result<()> {
@@ -94,20 +128,22 @@ impl LogWriter {
         self.closed = true;
         let log = self.log.clone();
         log.stop();
-        log.sync(self.last_sequence)?;
-        // Only after the sync: an END record proves that everything before it is durable.
-        let header = RecordHeader {
-            kind: RecordKind::End,
-            sequence: self.last_sequence,
-            count: 0,
-            payload_len: 0,
-            payload_checksum: payload_checksum(&[]),
-            durable: self.active.durable.load(Ordering::Acquire),
-        };
-        self.store(&header, &[])?;
+        // END says that everything before it is durable: also a MARK or a BEGIN, whose sync no sequence asks for.
+        if !self.is_durable() {
+            log.sync_all()?;
+        }
+        let durable = self.active.durable.load(Ordering::Acquire);
+        self.store(&self.bare_header(RecordKind::End, durable), &[])?;
         self.publish_end();
         let cut = self.active.file.set_len(self.offset).and_then(|()| self.active.file.sync_data());
-        cut.map_err(|error| log.poison(error))
+        cut.map_err(|error| log.poison(error))?;
+        self.active.durable.store(self.offset, Ordering::Release);
+        Ok(())
+    }
+
+    fn bare_header(&self, kind: RecordKind, durable: u64) -> RecordHeader {
+        let (sequence, payload_checksum) = (self.last_sequence, payload_checksum(&[]));
+        RecordHeader { kind, sequence, count: 0, payload_len: 0, payload_checksum, durable }
     }
 
     fn check_usable(&self) -> Result<()> {
@@ -131,6 +167,11 @@ impl LogWriter {
         }
     }
 
+    /// Whether the active segment is durable as a whole, with all older ones.
+    fn is_durable(&self) -> bool {
+        self.active.durable.load(Ordering::Acquire) >= self.offset
+    }
+
     #[inline]
     fn publish_end(&self) {
         self.active.end.store(self.offset, Ordering::Release);
@@ -141,7 +182,7 @@ impl LogWriter {
     #[cold]
     fn advance(&mut self, bytes: u64) -> Result<()> {
         let log = self.log.clone();
-        let wanted = SEGMENT_HEADER_BYTES + BEGIN_BYTES + bytes + END_BYTES;
+        let wanted = SEGMENT_HEADER_BYTES + BEGIN_BYTES + bytes + RESERVED_BYTES;
         let ready = log.state.lock().ready.take();
         let next = match ready {
             Some(ready) if ready.capacity >= wanted => ready,
@@ -159,8 +200,15 @@ impl LogWriter {
                 made
             }
         };
+        // What the segment's records do not tell now, none will: either a MARK does, or the next one's records if all is durable.
+        let told = if self.is_durable() {
+            SEGMENT_HEADER_BYTES
+        } else {
+            self.mark().inspect_err(|_| log.discard(&next))?;
+            0
+        };
         let begin = Begin { number: self.active.number, end: self.offset, last_sequence: self.last_sequence };
-        let offset = begin_segment(&next, &begin).inspect_err(|_| log.discard(&next))?;
+        let offset = begin_segment(&next, &begin, told).inspect_err(|_| log.discard(&next))?;
         let next = Arc::new(next);
         let late = {
             let mut state = log.state.lock();
@@ -171,9 +219,15 @@ impl LogWriter {
         if let Some(late) = late {
             log.discard(&late);
         }
+        if self.is_durable() {
+            // Perhaps only since BEGIN was made. A sync that ends later finds the next segment in the list, and does the same.
+            next.durable.fetch_max(SEGMENT_HEADER_BYTES, Ordering::AcqRel);
+        }
         log.closed_bytes.fetch_add(self.offset, Ordering::Relaxed);
         self.active = next;
         self.offset = offset;
+        self.told = told;
+        self.unmarked_end = offset;
         self.populate_at = offset;
         self.publish_end();
         log.wanted.ring();
@@ -181,8 +235,8 @@ impl LogWriter {
     }
 }
 
-/// Stores the BEGIN record of a fresh segment and gives the offset behind it.
-fn begin_segment(segment: &Segment, begin: &Begin) -> Result<u64> {
+/// Stores the BEGIN record of a fresh segment, which carries `durable`, and gives the offset behind it.
+fn begin_segment(segment: &Segment, begin: &Begin, durable: u64) -> Result<u64> {
     let payload = begin.encode();
     let header = RecordHeader {
         kind: RecordKind::Begin,
@@ -190,7 +244,7 @@ fn begin_segment(segment: &Segment, begin: &Begin) -> Result<u64> {
         count: 0,
         payload_len: payload.len() as u32,
         payload_checksum: payload_checksum(&[&payload]),
-        durable: 0,
+        durable,
     };
     let bytes = header.record_bytes();
     let encoded = header.encode(segment.salt, SEGMENT_HEADER_BYTES);
@@ -200,6 +254,7 @@ fn begin_segment(segment: &Segment, begin: &Begin) -> Result<u64> {
         Err(StoreError::Undone(error) | StoreError::Unknown(error)) => return Err(error),
     }
     let end = SEGMENT_HEADER_BYTES + bytes;
+    segment.durable.store(durable, Ordering::Release);
     segment.last_sequence.store(begin.last_sequence, Ordering::Release);
     segment.end.store(end, Ordering::Release);
     Ok(end)

@@ -10,23 +10,25 @@
 use super::super::arena::Bump;
 use super::super::node::Node;
 use super::super::sort::Item;
+use crate::atomic::{AtomicPtr, AtomicU32, Ordering, reads, wrote};
 use crate::key::{common_prefix_len, head};
 use std::cmp::Ordering as Compared;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// Nodes added to a block before it is replaced.
-pub(super) const SLOTS: usize = 16;
+pub(super) const SLOTS: usize = if cfg!(loom) { 1 } else { 16 };
 
 /// The longest base: half of a full block, then all 17 more, fit once before the next split.
-pub(super) const BASE_MAX: usize = 52;
+pub(super) const BASE_MAX: usize = if cfg!(loom) { 2 } else { 52 };
 
+/// A modelled atomic is as wide as a pointer, whatever it stands for: it gets a place of its own.
+const FILLED: usize = if cfg!(loom) { 32 } else { 4 };
 const SKIP: usize = 8;
 const INNER: usize = 12;
 pub(super) const LOW: usize = 16;
 pub(super) const HIGH: usize = 24;
-const ITEMS: usize = 32;
+const ITEMS: usize = if cfg!(loom) { 40 } else { 32 };
 pub(super) const BLOCK_BYTES_MAX: usize = ITEMS + (BASE_MAX + SLOTS) * (16 + 8);
 
 /// Where a descent goes.
@@ -71,12 +73,13 @@ impl<'m> Block<'m> {
         // SAFETY: `allocate` gave that many bytes, 8-byte aligned, to this caller alone.
         unsafe {
             start.cast::<u32>().write(len as u32);
-            start.add(4).cast::<AtomicU32>().write(AtomicU32::new(0));
+            start.add(FILLED).cast::<AtomicU32>().write(AtomicU32::new(0));
             start.add(SKIP).cast::<u32>().write(skip as u32);
             start.add(INNER).cast::<u32>().write(u32::from(inner));
             start.add(LOW).cast::<*mut u8>().write(raw(low));
             start.add(HIGH).cast::<*mut u8>().write(raw(high));
         }
+        wrote(start.as_ptr());
         Self { start, memtable: PhantomData }
     }
 
@@ -109,6 +112,7 @@ impl<'m> Block<'m> {
             let item = self.start.add(ITEMS + at * 16);
             item.cast::<u64>().write(item_head);
             item.add(8).cast::<*mut u8>().write(raw);
+            wrote(item.as_ptr());
         }
     }
 
@@ -124,6 +128,7 @@ impl<'m> Block<'m> {
 
     #[inline]
     pub(super) fn base_len(self) -> usize {
+        reads(self.start.as_ptr());
         // SAFETY: the layout above.
         unsafe { self.start.cast::<u32>().read() as usize }
     }
@@ -131,7 +136,7 @@ impl<'m> Block<'m> {
     #[inline]
     pub(super) fn slots_filled(self) -> &'m AtomicU32 {
         // SAFETY: the layout above.
-        unsafe { self.start.add(4).cast::<AtomicU32>().as_ref() }
+        unsafe { self.start.add(FILLED).cast::<AtomicU32>().as_ref() }
     }
 
     /// Base and published slots together.
@@ -142,17 +147,20 @@ impl<'m> Block<'m> {
 
     #[inline]
     pub(super) fn skip(self) -> usize {
+        reads(self.start.as_ptr());
         // SAFETY: the layout above.
         unsafe { self.start.add(SKIP).cast::<u32>().read() as usize }
     }
 
     #[inline]
     pub(super) fn is_inner(self) -> bool {
+        reads(self.start.as_ptr());
         // SAFETY: the layout above.
         unsafe { self.start.add(INNER).cast::<u32>().read() != 0 }
     }
 
     pub(super) fn fence(self, at: usize) -> Option<Node<'m>> {
+        reads(self.start.as_ptr());
         // SAFETY: the layout above; a fence is null or a node of the memtable.
         unsafe { Some(Node::from_ptr(NonNull::new(self.start.add(at).cast::<*mut u8>().read())?)) }
     }
@@ -161,7 +169,11 @@ impl<'m> Block<'m> {
     pub(super) fn head(self, at: usize) -> u64 {
         debug_assert!(at < self.len());
         // SAFETY: `at` is in the base or a slot published before it was counted.
-        unsafe { self.start.add(ITEMS + at * 16).cast::<u64>().read() }
+        unsafe {
+            let item = self.start.add(ITEMS + at * 16);
+            reads(item.as_ptr());
+            item.cast::<u64>().read()
+        }
     }
 
     /// Requires: `at` is below `len()`, and not 0 in an inner block (its lower fence may be absent).
@@ -169,7 +181,11 @@ impl<'m> Block<'m> {
     pub(super) fn node(self, at: usize) -> Node<'m> {
         debug_assert!(at < self.len() && !(at == 0 && self.is_inner()));
         // SAFETY: as in `head`; only the first item of an inner block can be null.
-        unsafe { Node::from_ptr(NonNull::new_unchecked(self.start.add(ITEMS + at * 16 + 8).cast::<*mut u8>().read())) }
+        unsafe {
+            let item = self.start.add(ITEMS + at * 16);
+            reads(item.as_ptr());
+            Node::from_ptr(NonNull::new_unchecked(item.add(8).cast::<*mut u8>().read()))
+        }
     }
 
     #[inline]

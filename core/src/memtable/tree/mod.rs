@@ -20,16 +20,16 @@ mod block;
 use super::arena::Bump;
 use super::node::Node;
 use super::sort::Item;
+use crate::atomic::{AtomicPtr, Ordering, spin_loop};
 use crate::error::Result;
 use crate::key::head;
 use block::{BASE_MAX, BLOCK_BYTES_MAX, Block, Branch, HIGH, LOW, SLOTS, Target};
 use std::cmp::Ordering as Compared;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// What a bulk build puts into a base: nearly all that fits, as most of what is sorted at once is only read afterwards.
-const BASE_BUILT: usize = 44;
+const BASE_BUILT: usize = if cfg!(loom) { 2 } else { 44 };
 
 /// No tree of 2^34 nodes is deeper: a split leaves at least 34 branches, or 17 nodes, in a block.
 const LEVELS_MAX: usize = 7;
@@ -43,7 +43,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { root: AtomicPtr::new(ptr::null_mut()) }
     }
 
@@ -200,7 +200,7 @@ impl<'m> TreeWalk<'m> {
             };
             self.high = leaf.fence(HIGH);
             if self.high.is_some_and(&stale) {
-                std::hint::spin_loop();
+                spin_loop();
                 continue;
             }
             self.low = leaf.fence(LOW);

@@ -1,3 +1,5 @@
+//! The merge of rows against an ordered map, over random sources.
+
 use super::*;
 use crate::iter::Sequences;
 use crate::key::KeyRows;

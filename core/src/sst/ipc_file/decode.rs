@@ -153,3 +153,42 @@ impl Source<'_> {
         if complete { Ok(Buffer::from(out)) } else { Err("compressed buffer that cannot be decompressed".into()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode_plain(data_type: &DataType, rows: usize, nulls: usize, buffers: &[&[u8]]) -> Result<ArrayRef, Problem> {
+        let mut layout = ColumnLayout { nodes: vec![Node { len: rows, null_count: nulls }], ..ColumnLayout::default() };
+        let mut bytes = Vec::new();
+        for buffer in buffers {
+            layout.buffers.push(bytes.len()..bytes.len() + buffer.len());
+            bytes.extend_from_slice(buffer);
+        }
+        let zstd = Decoder::default();
+        decode(
+            data_type,
+            &layout,
+            &bytes.into(),
+            Buffers { codec: BodyCodec::Plain, limit_bytes: 1 << 20, zstd: &zstd },
+        )
+    }
+
+    #[test]
+    fn buffers_that_are_too_short_or_end_inside_a_number_are_refused() {
+        let good: &[&[u8]] = &[&[], &[0, 0, 0, 0, 1, 0, 0, 0, 3, 0, 0, 0], b"abc"];
+        assert!(decode_plain(&DataType::Utf8, 2, 0, good).is_ok());
+        assert!(decode_plain(&DataType::Utf8, 2, 0, &[&[], &good[1][..11], b"abc"]).is_err());
+        assert!(decode_plain(&DataType::Utf8, 3, 0, good).is_err());
+        assert!(decode_plain(&DataType::Utf8, 2, 1, good).is_err(), "nulls without validity");
+        assert!(decode_plain(&DataType::Utf8, 2, 0, &[&[], good[1], b"ab"]).is_err());
+        assert!(decode_plain(&DataType::Utf8, 2, 0, &[&[], good[1], b"a\xff\xff"]).is_err());
+        assert!(decode_plain(&DataType::Utf8, 2, 0, &good[..2]).is_err());
+        assert!(decode_plain(&DataType::Int64, 2, 0, &[&[], &[0; 15]]).is_err());
+        assert!(decode_plain(&DataType::Int64, usize::MAX, 0, &[&[], &[0; 16]]).is_err());
+        assert!(
+            decode_plain(&DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), 1, 0, good)
+                .is_err()
+        );
+    }
+}

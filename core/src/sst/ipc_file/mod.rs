@@ -2,6 +2,7 @@
 #![doc = include_str!("FORMAT.md")]
 
 mod decode;
+mod footer;
 mod layout;
 mod reader;
 mod scan;

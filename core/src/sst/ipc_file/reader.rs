@@ -6,14 +6,15 @@
 
 use super::super::row_file::{
     IndexBuilder, Projection, RowBlock, RowCache, RowFileExpected, RowFileOptions, RowFileScan, RowFormat, RowIndex,
-    RowLookup, StoredRows, Strides, VerifiedFile, find, read_blob, sequences,
+    RowLookup, StoredRows, Strides, VerifiedFile, check_operations, checked_sequences, find, read_blob, sequences,
 };
 use super::super::{Access, Io, SstIdentity};
-use super::layout::{self, BatchLayout, BodyCodec, MESSAGE_PREFIX_BYTES};
+use super::footer::{Batch, read_footer};
+use super::layout::{self, BatchLayout, BodyCodec};
 use super::scan::IpcScan;
 use super::{INDEX_NAME, decode};
 use crate::env::{Env, parent, read_file};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::filter::key_hash;
 use crate::iter::{RowSource, Sequences};
 use crate::key::{KeyRange, KeyRows, Sequence};
@@ -23,16 +24,13 @@ use arrow_buffer::Buffer;
 use std::cell::RefCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// A longer index is refused: it would belong to more rows than a file can hold.
 const INDEX_BYTES_MAX: u64 = 2 << 30;
 
 /// The most that a scan past the cache reads at once, unless a single column is longer.
 const READ_BYTES_MAX: u64 = 8 << 20;
-
-/// The footer's length and the magic after it.
-const TRAILER_BYTES: u64 = 10;
 
 /// The cache key of a batch's keys; columns have their index.
 const KEYS_BLOCK: u64 = u32::MAX as u64;
@@ -48,14 +46,6 @@ pub struct IpcFileReader {
     batches: Vec<Batch>,
     zstd: super::super::block_file::Decoder,
     cache: Arc<RowCache>,
-}
-
-/// Where a batch lies, and where its columns lie once somebody asked.
-struct Batch {
-    offset: u64,
-    metadata_bytes: u64,
-    body_bytes: u64,
-    layout: OnceLock<BatchLayout>,
 }
 
 /// What a caller wants of batches, and what was decoded for it so far: a key column that is also asked for is read once.
@@ -242,7 +232,7 @@ impl IpcFileReader {
             operations = Some(column);
         }
         let schema = wanted.projection.schema.clone();
-        let rows = StoredRows::new(schema, columns, keys, sequences, operations, stats.rows);
+        let rows = StoredRows::from_checked(schema, columns, keys, sequences, operations, stats.rows);
         rows.map(Some).map_err(|message| self.damaged(group, message))
     }
 
@@ -272,7 +262,7 @@ impl IpcFileReader {
             return Ok(Some(Sequences::Same(stats.smallest_sequence)));
         }
         let Some(column) = self.column(group, self.schema().columns().len(), wanted)? else { return Ok(None) };
-        sequences(&column).map(Some).map_err(|message| self.damaged(group, message))
+        checked_sequences(&column).map(Some).map_err(|message| self.damaged(group, message))
     }
 
     /// Column `column` of the stored schema, from the cache or from disk.
@@ -355,6 +345,13 @@ impl IpcFileReader {
         if array.len() != stats.rows {
             return Err(self.damaged(group, "column with another number of rows than the index says"));
         }
+        // Once, before anybody keeps it.
+        let checked = match column.checked_sub(self.schema().columns().len()) {
+            None => Ok(()),
+            Some(0) => sequences(&array).map(|_| ()),
+            Some(_) => check_operations(&array),
+        };
+        checked.map_err(|message| self.damaged(group, message))?;
         Ok(array)
     }
 
@@ -453,49 +450,4 @@ impl Drop for IpcFileReader {
 /// The place of a decoded column, or of the keys, in the cache.
 fn block_place(group: usize, block: u64) -> u64 {
     (group as u64) << 32 | block
-}
-
-/// Where the batches lie, from the verified footer.
-fn read_footer(data: &VerifiedFile) -> Result<Vec<Batch>> {
-    let end = data.end();
-    let bad = |message: &str| Error::corruption(data.path(), end, message);
-    let footer_end = end.checked_sub(TRAILER_BYTES).ok_or_else(|| bad("table is shorter than its trailer"))?;
-    // The last stride holds the whole footer of most files: one read.
-    let last = data.last_stride();
-    let mut tail = data.read(last.clone())?;
-    let mut tail_start = last.start;
-    if footer_end < tail_start {
-        return Err(bad("table whose trailer is cut in two"));
-    }
-    let trailer = &tail[(footer_end - tail_start) as usize..];
-    let len = trailer.first_chunk::<4>().and_then(|len| u64::try_from(i32::from_le_bytes(*len)).ok());
-    let start = len.and_then(|len| footer_end.checked_sub(len));
-    let (Some(start), true) = (start, trailer[4..] == *b"ARROW1") else {
-        return Err(bad("table without the trailer of an Arrow IPC file"));
-    };
-    if start < tail_start {
-        tail = data.read(start..end)?;
-        tail_start = start;
-    }
-    let footer = &tail[(start - tail_start) as usize..(footer_end - tail_start) as usize];
-    let footer = arrow_ipc::root_as_footer(footer).map_err(|_| bad("table with a malformed footer"))?;
-    if footer.dictionaries().is_some_and(|dictionaries| !dictionaries.is_empty()) {
-        return Err(Error::new(ErrorKind::Corruption, "table with dictionaries").at(data.path(), start));
-    }
-    let mut batches = Vec::new();
-    let mut end_before = 0;
-    for block in footer.recordBatches().into_iter().flatten() {
-        let place = || {
-            let offset = u64::try_from(block.offset()).ok()?;
-            let metadata_bytes = u64::try_from(block.metaDataLength()).ok()?;
-            let body_bytes = u64::try_from(block.bodyLength()).ok()?;
-            let end = offset.checked_add(metadata_bytes)?.checked_add(body_bytes)?;
-            let fits = offset >= end_before && metadata_bytes >= MESSAGE_PREFIX_BYTES as u64 && end <= start;
-            fits.then_some((end, Batch { offset, metadata_bytes, body_bytes, layout: OnceLock::new() }))
-        };
-        let (end, batch) = place().ok_or_else(|| bad("table whose footer names impossible batches"))?;
-        end_before = end;
-        batches.push(batch);
-    }
-    Ok(batches)
 }

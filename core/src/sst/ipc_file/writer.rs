@@ -25,6 +25,9 @@ const ALIGNMENT_BYTES: usize = 64;
 /// As in block files: the fastest regular level.
 const ZSTD_LEVEL: i32 = 1;
 
+/// Bytes of one element of an array of views, before the bytes it views.
+const VIEW_BYTES: usize = 16;
+
 /// A slice of rows that is gathered is copied if it pins more than this many times its own bytes.
 const PINNED_SHARE_MAX: usize = 4;
 
@@ -198,9 +201,13 @@ fn encoder(schema: &TableSchema, compression: Compression) -> std::result::Resul
 
 /// Bytes of the rows themselves, whatever their arrays are slices of.
 fn memory_bytes(batch: &RecordBatch) -> usize {
-    let of_column = |column: &ArrayRef| {
-        let data = column.to_data();
-        data.get_slice_memory_size().unwrap_or_else(|_| data.get_buffer_memory_size())
+    let of_column = |column: &ArrayRef| match column.data_type() {
+        DataType::Utf8View => column.as_string_view().total_buffer_bytes_used() + column.len() * VIEW_BYTES,
+        DataType::BinaryView => column.as_binary_view().total_buffer_bytes_used() + column.len() * VIEW_BYTES,
+        _ => {
+            let data = column.to_data();
+            data.get_slice_memory_size().unwrap_or_else(|_| data.get_buffer_memory_size())
+        }
     };
     batch.columns().iter().map(of_column).sum()
 }
@@ -213,10 +220,11 @@ fn unpinned(batch: RecordBatch, own_bytes: usize, is_full: bool) -> Result<Recor
     }
     let rows = arrow_array::UInt32Array::from_iter_values(0..batch.num_rows() as u32);
     arrow_select::take::take_record_batch(&batch, &rows)
+        .and_then(with_short_views)
         .map_err(|error| Error::invalid(format!("rows cannot be copied: {error}")))
 }
 
-/// Arrays of views are written with all the bytes that they pin: these are compacted first.
+/// Arrays of views pin, and are written with, all the bytes that any row ever had: these are compacted first.
 fn with_short_views(batch: RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().map(|column| match column.data_type() {
         DataType::Utf8View => Arc::new(column.as_string_view().gc()) as ArrayRef,

@@ -7,7 +7,8 @@ use super::super::row_file::{GroupStats, Projection, StoredRows, sequences};
 use crate::iter::Sequences;
 use crate::key::KeyRows;
 use crate::schema::TableSchema;
-use arrow_array::ArrayRef;
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, cast::AsArray};
 
 /// The root columns behind some rows of a group.
 pub struct Columns {
@@ -38,6 +39,14 @@ impl Columns {
         rising(self.values().into_iter().chain(schema.key().iter().copied()))
     }
 
+    /// Checks what was just decoded; what comes from the cache was checked on its way there. The error says what is wrong.
+    pub fn check<'a>(&self, decoded: impl Fn(usize) -> Option<&'a ArrayRef>) -> std::result::Result<(), &'static str> {
+        match self.sequence.and_then(decoded) {
+            Some(column) => sequences(column).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Rows from their columns, which `decoded` has by root, and their keys. The error says what is wrong with them.
     pub fn rows<'a>(
         &self,
@@ -50,7 +59,11 @@ impl Columns {
         let column = |root: usize| decoded(root).cloned().ok_or("column of a table that was not decoded");
         let sequences = match self.sequence {
             None => Sequences::Same(group.smallest_sequence),
-            Some(root) => sequences(&column(root)?)?,
+            Some(root) => {
+                let column = column(root)?;
+                let values = column.as_primitive_opt::<Int64Type>().ok_or("sequences of a table that are no Int64")?;
+                Sequences::Each(values.values().clone())
+            }
         };
         let operations = self.operation.map(column).transpose()?;
         let columns = self.asked.iter().map(|&root| column(root)).collect::<std::result::Result<_, _>>()?;

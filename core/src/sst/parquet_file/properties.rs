@@ -3,7 +3,7 @@
 //! Called by the writer, before the first row. Pure: a schema and options in, properties out. What is promised to foreign
 //! readers (`sorting_columns`) is promised only where it is certain.
 
-use super::super::row_file::{ColumnOverride, RowFileOptions, fingerprint};
+use super::super::row_file::{ColumnOverride, RowFileOptions};
 use super::super::{Compression, SstIdentity};
 use super::types::check_type;
 use crate::error::{Error, Result};
@@ -86,6 +86,11 @@ fn column_properties(
     if is_key || name == SEQUENCE_COLUMN {
         builder = builder
             .set_column_statistics_enabled(path.clone(), EnabledStatistics::Page)
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path.clone(), sorted_encoding(column.physical_type()));
+    } else if matches!(schema.stored().field(root).data_type(), DataType::Timestamp(..)) {
+        // Times mostly differ from each other, and rise.
+        builder = builder
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path.clone(), sorted_encoding(column.physical_type()));
     } else if !matches!(column.physical_type(), PhysicalType::BYTE_ARRAY | PhysicalType::FIXED_LEN_BYTE_ARRAY) {
@@ -173,7 +178,7 @@ fn metadata(schema: &TableSchema, identity: &SstIdentity, level: u32) -> Vec<Key
         key_value("table_id", identity.collection),
         key_value("file_number", identity.number),
         key_value("schema_id", schema.id().0),
-        key_value("fingerprint", format!("{:016x}", fingerprint(schema))),
+        key_value("fingerprint", format!("{:016x}", schema.fingerprint())),
         key_value("key", key.join(",")),
         key_value("level", level),
     ]

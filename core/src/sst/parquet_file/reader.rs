@@ -7,7 +7,7 @@
 use super::super::Io;
 use super::super::row_file::{
     GroupStats, Projection, RowBlock, RowCache, RowFileExpected, RowFileScan, RowFormat, RowIndex, RowLookup,
-    StoredRows, VerifiedFile, read_blob,
+    StoredRows, VerifiedFile, read_blob, unpinned,
 };
 use super::columns::Columns;
 use super::decode::GroupDecoder;
@@ -157,6 +157,8 @@ impl ParquetReader {
             roots.sort_unstable();
             roots.dedup();
             let batch = self.decode_page(group, page, &roots)?;
+            let fresh = |root| roots.binary_search(&root).ok().map(|place| batch.column(place));
+            columns.check(fresh).map_err(|message| self.bad(message))?;
             let column = |root: &usize| roots.binary_search(root).ok().map(|place| batch.column(place).clone());
             if lacks_keys {
                 let fresh = self.encode_keys(schema.key().iter().filter_map(column).collect())?;
@@ -164,7 +166,8 @@ impl ParquetReader {
                 keys = Some(fresh);
             }
             for root in missing {
-                let Some(fresh) = column(&root) else { continue };
+                // Views of strings may share the bytes of a whole read, which the cache would not count.
+                let Some(fresh) = column(&root).map(unpinned) else { continue };
                 self.keep(group, page, root, RowBlock::Column(fresh.clone()));
                 decoded.push((root, fresh));
             }

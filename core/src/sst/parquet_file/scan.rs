@@ -133,6 +133,7 @@ impl Stretch {
             [] => None,
             key => Some(reader.encode_keys(key.iter().filter_map(|&root| column(root).cloned()).collect())?),
         };
+        self.columns.check(column).map_err(|message| reader.bad(message))?;
         let stats = &reader.groups()[self.group];
         let rows = self.columns.rows(stats, projection, keys, column, batch.num_rows());
         rows.map(Some).map_err(|message| reader.bad(message))

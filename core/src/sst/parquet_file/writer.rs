@@ -157,7 +157,7 @@ impl ParquetWriter {
 
 /// Bytes of memory that the values of these rows take, about.
 fn payload_bytes(batch: &RecordBatch) -> u64 {
-    batch.columns().iter().map(|column| column_bytes(column)).sum()
+    batch.columns().iter().map(column_bytes).sum()
 }
 
 fn column_bytes(column: &ArrayRef) -> u64 {

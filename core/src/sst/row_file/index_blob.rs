@@ -58,7 +58,7 @@ pub fn encode(blob: &Blob<'_>) -> Vec<u8> {
         put_varint(out, u64::from(blob.level));
         put_varint(out, blob.page_rows as u64);
         put_varint(out, u64::from(blob.schema.id().0));
-        put_u64(out, super::fingerprint(blob.schema));
+        put_u64(out, blob.schema.fingerprint());
     });
     field(3, &|out| blob.strides.encode(out));
     field(4, &|out| blob.keys.encode(out));
@@ -145,12 +145,12 @@ pub fn read_blob(
     }
     let table = TableFields::decode(fields[1]).ok_or_else(|| bad("index of a table with a malformed field"))?;
     let schema = schemas(table.schema).ok_or_else(|| bad("table with a schema that its database does not know"))?;
-    if super::fingerprint(&schema) != table.fingerprint {
+    if schema.fingerprint() != table.fingerprint {
         let message = format!(
             "table was written with schema {} of fingerprint {:016x}, the database has {:016x}",
             table.schema.0,
             table.fingerprint,
-            super::fingerprint(&schema)
+            schema.fingerprint()
         );
         return Err(bad(&message));
     }

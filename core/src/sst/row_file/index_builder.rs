@@ -71,11 +71,6 @@ impl IndexBuilder {
         self.group.rows as usize
     }
 
-    /// How many groups have ended.
-    pub fn groups(&self) -> usize {
-        self.groups.len()
-    }
-
     /// Takes the next rows of the group; returns them as they are stored: the user's columns, nulls where deletes have no value,
     /// then `_seq`, then `_op` in a keyed table. InvalidArgument if they are not rows of the table or out of order.
     pub fn add(&mut self, chunk: &RowChunk) -> Result<RecordBatch> {

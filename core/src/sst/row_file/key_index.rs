@@ -50,11 +50,6 @@ impl KeyIndex {
         &self.bytes[start..self.ends[page] as usize]
     }
 
-    /// Whether a page begins with the key that the one before ends with. Panics if there is no such page.
-    pub fn is_continued(&self, page: usize) -> bool {
-        self.continued[page]
-    }
-
     /// The pages that can hold keys of `range`.
     pub fn pages(&self, range: &KeyRange) -> Range<usize> {
         let below = |key: &[u8]| partition(self.len(), |page| self.separator(page) < key);

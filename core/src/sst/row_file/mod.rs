@@ -28,7 +28,7 @@ pub use rows::{RowBlock, RowCache};
 pub(super) use index_blob::{RowIndex, read_blob};
 pub(super) use index_builder::IndexBuilder;
 pub(super) use output::StridedOutput;
-pub(super) use rows::{Projection, StoredRows, find, sequences};
+pub(super) use rows::{Projection, StoredRows, check_operations, checked_sequences, find, sequences, unpinned};
 #[cfg(test)]
 pub(super) use strides::StrideBuilder;
 pub(super) use strides::Strides;
@@ -118,11 +118,4 @@ pub enum RowLookup {
     WouldBlock,
     /// The newest version that the snapshot sees: one row, in memory of its own. A delete ends the search in older files.
     Found(RowChunk),
-}
-
-/// The fingerprint of a schema, as an index names it.
-pub(super) fn fingerprint(schema: &crate::schema::TableSchema) -> u64 {
-    let columns: Vec<String> =
-        schema.columns().iter().map(|column| format!("{} {}", column.id, column.field)).collect();
-    crate::filter::key_hash(format!("{columns:?} {:?}", schema.key()).as_bytes())
 }

@@ -84,7 +84,22 @@ pub struct StoredRows {
 impl StoredRows {
     /// Rows from their decoded parts: the columns of `schema`, the keys in a keyed table, and `operations` (the column `_op`)
     /// unless none is a delete. The error says what is wrong with them.
+    #[cfg(feature = "parquet")]
     pub fn new(
+        schema: SchemaRef,
+        columns: Vec<ArrayRef>,
+        keys: Option<KeyRows>,
+        sequences: Sequences,
+        operations: Option<ArrayRef>,
+        rows: usize,
+    ) -> std::result::Result<Self, &'static str> {
+        operations.as_ref().map_or(Ok(()), |operations| check_operations(operations))?;
+        Self::from_checked(schema, columns, keys, sequences, operations, rows)
+    }
+
+    /// The same from operations that went through [`check_operations`] when they were decoded: a lookup in a cached group must not
+    /// look at all its rows.
+    pub fn from_checked(
         schema: SchemaRef,
         columns: Vec<ArrayRef>,
         keys: Option<KeyRows>,
@@ -102,12 +117,6 @@ impl StoredRows {
             };
         if !fits {
             return Err("group of a table whose columns have different lengths");
-        }
-        if let Some(operations) = &operations {
-            let values = operations.as_primitive_opt::<Int8Type>().ok_or("operations of a table that are no Int8")?;
-            if values.null_count() > 0 || values.values().iter().any(|value| !(0..=1).contains(value)) {
-                return Err("row of a table with an unknown operation");
-            }
         }
         Ok(Self { schema, columns, keys, sequences, operations, rows })
     }
@@ -165,7 +174,7 @@ impl StoredRows {
 }
 
 /// The same values without the bytes of others: views share the buffers that they were taken from.
-fn unpinned(array: ArrayRef) -> ArrayRef {
+pub fn unpinned(array: ArrayRef) -> ArrayRef {
     match array.data_type() {
         DataType::Utf8View => Arc::new(array.as_string_view().gc()),
         DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
@@ -177,14 +186,34 @@ fn malformed(path: &Path, error: &arrow_schema::ArrowError) -> Error {
     Error::corruption(path, 0, format!("rows of a table do not fit its schema: {error}"))
 }
 
+/// Checks a column `_op`. The error says what is wrong with it.
+pub fn check_operations(column: &dyn Array) -> std::result::Result<(), &'static str> {
+    let values = column.as_primitive_opt::<Int8Type>().ok_or("operations of a table that are no Int8")?;
+    match values.null_count() > 0 || values.values().iter().any(|value| !(0..=1).contains(value)) {
+        true => Err("row of a table with an unknown operation"),
+        false => Ok(()),
+    }
+}
+
 /// The sequences in a column `_seq`. The error says what is wrong with them.
 pub fn sequences(column: &dyn Array) -> std::result::Result<Sequences, &'static str> {
-    let values = column.as_primitive_opt::<Int64Type>().ok_or("sequences of a table that are no Int64")?;
+    let sequences = checked_sequences(column)?;
     let limit = MAX_SEQUENCE as i64;
-    if values.null_count() > 0 || values.values().iter().any(|value| !(0..=limit).contains(value)) {
-        return Err("row of a table with an impossible sequence");
+    match &sequences {
+        Sequences::Each(values) if values.iter().any(|value| !(0..=limit).contains(value)) => {
+            Err("row of a table with an impossible sequence")
+        }
+        _ => Ok(sequences),
     }
-    Ok(Sequences::Each(values.values().clone()))
+}
+
+/// As [`sequences`], for a column that went through it when it was decoded.
+pub fn checked_sequences(column: &dyn Array) -> std::result::Result<Sequences, &'static str> {
+    let values = column.as_primitive_opt::<Int64Type>().ok_or("sequences of a table that are no Int64")?;
+    match values.null_count() {
+        0 => Ok(Sequences::Each(values.values().clone())),
+        _ => Err("row of a table without a sequence"),
+    }
 }
 
 /// The first row of `rows` that is a version of `key` at or below `snapshot`.

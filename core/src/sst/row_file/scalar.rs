@@ -82,7 +82,8 @@ fn boolean_extremes(array: &BooleanArray) -> Option<(usize, usize)> {
 }
 
 fn extremes_by<'a>(array: &dyn Array, value: impl Fn(usize) -> &'a [u8]) -> Option<(usize, usize)> {
-    let mut found: Option<((usize, &[u8]), (usize, &[u8]))> = None;
+    type Place<'a> = (usize, &'a [u8]);
+    let mut found: Option<(Place<'a>, Place<'a>)> = None;
     for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
         let bytes = value(row);
         match &mut found {

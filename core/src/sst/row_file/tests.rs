@@ -2,7 +2,7 @@
 
 use super::super::{Expected, SstIdentity};
 use super::*;
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, Result};
 use crate::iter::Sequences;
 use crate::key::{CollectionId, FileNumber};
 use crate::schema::{KeyOptions, SchemaId, TableSchema};
@@ -52,7 +52,7 @@ fn options() -> RowFileOptions {
     RowFileOptions { page_rows: 2, ..RowFileOptions::new(RowFormat::Ipc) }
 }
 
-fn read(bytes: &[u8], expected: &Expected) -> crate::Result<(RowIndex, usize)> {
+fn read(bytes: &[u8], expected: &Expected) -> Result<(RowIndex, usize)> {
     let find = |id| (id == SchemaId(1)).then(keyed);
     read_blob(bytes, (Path::new("index.sst"), 0), expected, &find)
 }
@@ -162,4 +162,34 @@ fn a_lie_under_a_right_checksum_does_no_harm() {
         }
     }
     assert!(refused > 300, "{refused}");
+}
+
+/// The index that `FORMAT.md` shows.
+fn example() -> Vec<u8> {
+    let fields = vec![Field::new("id", DataType::Int64, false)];
+    let schema = Arc::new(TableSchema::new(&Schema::new(fields), &["id"], &KeyOptions::default()).unwrap());
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![3]));
+    let chunk = RowChunk {
+        keys: Some(schema.key_codec().encode(std::slice::from_ref(&ids)).unwrap()),
+        batch: RecordBatch::try_new(schema.user().clone(), vec![ids]).unwrap(),
+        sequences: Sequences::Same(7),
+        deletes: None,
+    };
+    let options = RowFileOptions { bloom: false, ..RowFileOptions::new(RowFormat::Ipc) };
+    let mut builder = IndexBuilder::new(identity(), schema, 1, &options);
+    builder.add(&chunk).unwrap();
+    builder.end_group(17);
+    let mut strides = StrideBuilder::new(5);
+    strides.update(b"0123456789");
+    builder.finish(&strides.finish()).unwrap().0
+}
+
+#[test]
+fn the_example_of_the_format_is_what_is_written() {
+    let text = include_str!("FORMAT.md");
+    let hex = text.split("```hex\n").nth(1).unwrap().split("```").next().unwrap();
+    let digits = hex.lines().flat_map(|line| line.split('#').next().unwrap().split_whitespace());
+    let bytes: Vec<u8> = digits.map(|digits| u8::from_str_radix(digits, 16).unwrap()).collect();
+    let wanted: Vec<String> = example().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(bytes, example(), "{}", wanted.join(" "));
 }

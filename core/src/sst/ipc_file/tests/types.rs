@@ -135,3 +135,23 @@ fn every_type_comes_back_from_every_codec() {
         assert_eq!(foreign.map(|batch| batch.unwrap().num_rows()).collect::<Vec<_>>(), [947]);
     }
 }
+
+#[test]
+fn slices_of_large_parents_are_counted_and_written_as_themselves() {
+    let rows = 10_000;
+    let fields = vec![Field::new("id", DataType::Int64, false), Field::new("text", DataType::Utf8View, true)];
+    let schema = Arc::new(TableSchema::new(&Schema::new(fields), &["id"], &KeyOptions::default()).unwrap());
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+    let texts: ArrayRef =
+        Arc::new(StringViewArray::from_iter_values((0..rows).map(|row| format!("a text of twenty bytes {row}"))));
+    let keys = schema.key_codec().encode(std::slice::from_ref(&ids)).unwrap();
+    let batch = RecordBatch::try_new(schema.user().clone(), vec![ids, texts]).unwrap();
+    let whole = RowChunk { batch, keys: Some(keys), sequences: Sequences::Same(1), deletes: None };
+    let place = Place::new(schema);
+    // Each slice pins 400 KB; together they would be beyond the bytes of a batch many times.
+    let slices = (0..200).map(|row| whole.slice(row * 50, 2));
+    let options = RowFileOptions { row_group_bytes: 1 << 17, ..options(Compression::None) };
+    let summary = place.write(slices, options).unwrap();
+    assert!(summary.size_bytes < 40_000, "{} bytes", summary.size_bytes);
+    assert_eq!(place.open(0).unwrap().groups().len(), 1);
+}

@@ -124,6 +124,30 @@ fn single_columns_in_any_order_and_none_at_all() {
 }
 
 #[test]
+fn the_common_writer_and_reader_know_the_format_by_options_and_name() {
+    use crate::sst::{RowFileReader, RowFileWriter};
+    let (schema, chunks) = every_type(&["id"], &[120]);
+    let place = Place::new();
+    let path = place.path();
+    let mut writer = RowFileWriter::create(&place.env, &path, identity(), schema.clone(), 3, small_pages()).unwrap();
+    writer.add(&chunks[0]).unwrap();
+    assert!(writer.size_bytes() > 0);
+    let summary = writer.finish().unwrap();
+    let schemas = |_| Some(schema.clone());
+    let open = || RowFileReader::open(&place.env, &path, &expected_of(&summary), &schemas, place.cache.clone());
+    let reader = open().unwrap();
+    reader.verify().unwrap();
+    assert_eq!((reader.format(), reader.rows(), reader.birth_level()), (RowFormat::Parquet, 120, 3));
+    assert_eq!((reader.size_bytes(), reader.checksum()), (summary.size_bytes, summary.checksum));
+    let mut source = reader.scan(RowFileScan::of(ids(&schema))).unwrap();
+    assert_eq!(source.next_chunk().unwrap().unwrap().len(), 100);
+    RowFileWriter::create(&place.env, &path.with_extension("other"), identity(), schema.clone(), 3, small_pages())
+        .unwrap()
+        .abandon();
+    assert_eq!(std::fs::read_dir(place.dir.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn an_empty_file_is_a_file() {
     let (schema, _) = every_type(&["id"], &[]);
     let place = Place::new();

@@ -9,8 +9,10 @@ use arrow_array::types::Int64Type;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// By key, then newest first: the value; `None` is a delete.
-type Model = BTreeMap<(String, i64, Reverse<Sequence>), Option<i64>>;
+/// A key and when its version was written, the newest first.
+type Version = (String, i64, Reverse<Sequence>);
+/// The value of each version; `None` is a delete.
+type Model = BTreeMap<Version, Option<i64>>;
 
 fn schema() -> Arc<TableSchema> {
     let fields = vec![
@@ -57,7 +59,7 @@ fn key(schema: &TableSchema, name: &str, number: i64) -> Vec<u8> {
     schema.key_codec().encode(&columns).unwrap().bytes(0, &mut [0; 8]).to_vec()
 }
 
-fn found(chunks: &[RowChunk]) -> Vec<((String, i64, Reverse<Sequence>), Option<i64>)> {
+fn found(chunks: &[RowChunk]) -> Vec<(Version, Option<i64>)> {
     let rows = |chunk: &RowChunk| {
         let numbers = chunk.batch.column(0).as_primitive::<Int64Type>().clone();
         let names = chunk.batch.column(1).as_string::<i32>().clone();

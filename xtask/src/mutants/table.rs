@@ -1,0 +1,194 @@
+//! The table of faults: its form, and whether it still fits the code.
+
+use crate::source;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Where the table lies.
+pub const PATH: &str = "core/tests/mutants.toml";
+/// The tests each of which needs a fault.
+const ACCEPTANCE: &str = "acceptance";
+/// How a fault names the tests that stand beside the code.
+pub const LIBRARY: &str = "lib";
+
+/// One way to break the engine, and who must notice.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What it is called on the command line.
+    pub name: String,
+    /// What no longer holds.
+    pub broken: String,
+    /// The file that is changed, from the root of the repository.
+    pub file: String,
+    /// The text that is replaced. It stands exactly once in the file.
+    pub text: String,
+    /// What stands there instead.
+    pub replacement: String,
+    /// The test binary of `core`: the name of a file in `core/tests`, or `lib`.
+    pub binary: String,
+    /// The tests that must fail, each by its full name in the binary.
+    pub tests: Vec<String>,
+    /// What the failure says: one that fails for another reason has not noticed.
+    pub says: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    fault: Vec<Fault>,
+}
+
+/// Reads the table.
+pub fn read(root: &Path) -> Result<Vec<Fault>, Vec<String>> {
+    let text = std::fs::read_to_string(root.join(PATH)).map_err(|error| vec![format!("{PATH}: {error}")])?;
+    let table: Table = toml::from_str(&text).map_err(|error| vec![format!("{PATH}: {error}")])?;
+    Ok(table.fault)
+}
+
+/// What of the table does not fit the code.
+pub fn check(root: &Path, faults: &[Fault]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut names = BTreeSet::new();
+    let mut covered = BTreeSet::new();
+    for fault in faults {
+        let mut say = |what: String| wrong.push(format!("{PATH}: {}: {what}", fault.name));
+        if !names.insert(&fault.name) {
+            say("two faults have this name".to_owned());
+        }
+        for (field, value) in
+            [("name", &fault.name), ("broken", &fault.broken), ("text", &fault.text), ("says", &fault.says)]
+        {
+            if value.trim().is_empty() {
+                say(format!("`{field}` is empty"));
+            }
+        }
+        if fault.text == fault.replacement {
+            say("the replacement is the text itself".to_owned());
+        }
+        let times = std::fs::read_to_string(root.join(&fault.file)).map(|code| code.matches(&fault.text).count());
+        match times {
+            Ok(1) => {}
+            Ok(times) => say(format!("its text stands {times} times in {}: once is needed", fault.file)),
+            Err(error) => say(format!("{}: {error}", fault.file)),
+        }
+        if fault.tests.is_empty() {
+            say("it names no test".to_owned());
+        }
+        for test in &fault.tests {
+            if !is_test(root, &fault.binary, test) {
+                say(format!("there is no test {test} in {}", fault.binary));
+            }
+            covered.insert((fault.binary.as_str(), test.as_str()));
+        }
+    }
+    let acceptance = format!("core/tests/{ACCEPTANCE}.rs");
+    let tests = std::fs::read_to_string(root.join(&acceptance)).map(|code| tests_in(&code)).unwrap_or_default();
+    if tests.is_empty() {
+        wrong.push(format!("{acceptance}: no tests found"));
+    }
+    for test in tests.iter().filter(|test| !covered.contains(&(ACCEPTANCE, test.as_str()))) {
+        wrong.push(format!("{acceptance}: no fault in {PATH} shows that {test} can fail"));
+    }
+    wrong
+}
+
+fn is_test(root: &Path, binary: &str, test: &str) -> bool {
+    let (modules, name) = test.rsplit_once("::").unwrap_or(("", test));
+    let files =
+        if binary == LIBRARY { module_files(modules) } else { vec![PathBuf::from(format!("core/tests/{binary}.rs"))] };
+    files.iter().any(|file| {
+        std::fs::read_to_string(root.join(file)).is_ok_and(|code| tests_in(&code).iter().any(|found| found == name))
+    })
+}
+
+/// The files that may hold module `a::b::tests`: its own, or, if it is written within its parent, that of the parent.
+fn module_files(modules: &str) -> Vec<PathBuf> {
+    let parts: Vec<&str> = modules.split("::").collect();
+    let own = |parts: &[&str]| {
+        let path = format!("core/src/{}", parts.join("/"));
+        [PathBuf::from(format!("{path}.rs")), PathBuf::from(format!("{path}/mod.rs"))]
+    };
+    own(&parts).into_iter().chain(own(&parts[..parts.len() - 1])).collect()
+}
+
+/// The names of the functions marked `#[test]`.
+fn tests_in(code: &str) -> Vec<String> {
+    let code = source::scrub(code);
+    let tokens: Vec<&str> = source::tokens(&code).into_iter().map(|(_, token)| token).collect();
+    let marked = tokens.windows(6).filter(|window| window[..5] == ["#", "[", "test", "]", "fn"]);
+    marked.map(|window| window[5].to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (file, text) in [
+            ("core/src/wal/sync.rs", "fn sync() { disk(); }\nmod tests { #[test] fn it_syncs() {} }"),
+            ("core/tests/acceptance.rs", "#[test]\nfn kept() {}\nfn helper() {}\n"),
+        ] {
+            let path = root.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    fn fault() -> Fault {
+        let text = r#"
+            [[fault]]
+            name = "no-sync"
+            broken = "nothing is synced"
+            file = "core/src/wal/sync.rs"
+            text = "disk();"
+            replacement = ""
+            binary = "acceptance"
+            tests = ["kept"]
+            says = "lost"
+        "#;
+        toml::from_str::<Table>(text).unwrap().fault.remove(0)
+    }
+
+    fn said(change: impl FnOnce(&mut Fault)) -> String {
+        let mut fault = fault();
+        change(&mut fault);
+        check(tree().path(), &[fault]).join("\n")
+    }
+
+    #[test]
+    fn a_table_that_fits_is_accepted() {
+        assert_eq!(said(|_| {}), "");
+        let of_library = Fault {
+            name: "other".to_owned(),
+            binary: LIBRARY.to_owned(),
+            tests: vec!["wal::sync::tests::it_syncs".to_owned()],
+            ..fault()
+        };
+        assert_eq!(check(tree().path(), &[fault(), of_library]), [""; 0]);
+    }
+
+    #[test]
+    fn what_no_longer_fits_is_named() {
+        assert!(said(|fault| fault.text = "gone();".to_owned()).contains("stands 0 times"));
+        assert!(said(|fault| fault.text = "c".to_owned()).contains("stands 2 times"));
+        assert!(said(|fault| fault.replacement = "disk();".to_owned()).contains("the text itself"));
+        assert!(said(|fault| fault.file = "core/src/none.rs".to_owned()).contains("core/src/none.rs: "));
+        assert!(said(|fault| fault.tests = vec!["helper".to_owned()]).contains("there is no test helper"));
+        assert!(said(|fault| fault.tests.clear()).contains("names no test"));
+        assert!(said(|fault| fault.says.clear()).contains("`says` is empty"));
+    }
+
+    #[test]
+    fn an_acceptance_test_without_a_fault_is_named() {
+        assert!(check(tree().path(), &[]).join("\n").contains("shows that kept can fail"));
+    }
+
+    #[test]
+    fn two_of_a_name_are_refused() {
+        assert!(check(tree().path(), &[fault(), fault()]).join("\n").contains("two faults"));
+    }
+}
