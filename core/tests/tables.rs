@@ -194,3 +194,23 @@ fn a_changed_schema_reads_what_was_written_before() {
         }
     }
 }
+
+#[test]
+fn a_column_that_the_format_cannot_hold_is_refused_before_there_are_rows_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path().join("db"), &Options::new()).unwrap();
+    let interval = DataType::Interval(arrow_schema::IntervalUnit::MonthDayNano);
+    let with = Schema::new(vec![Field::new("i", interval.clone(), true)]);
+    let create = |name: &str, schema: &Schema, format: &str| {
+        db.create_table(name, schema, &[], &KeyOptions::default(), &options(format))
+    };
+    let refused = create("t", &with, "parquet").map(|_| ()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotSupported, "{refused}");
+    assert!(refused.message().contains("\"i\""), "{refused}");
+    create("u", &with, "arrow").unwrap();
+    let table = create("t", &schema(), "parquet").unwrap();
+    let field = Field::new("i", interval, true);
+    let refused = db.alter_table(&table, &SchemaChange::Add { field, position: None }).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotSupported, "{refused}");
+    assert_eq!(table.schema().fields().len(), 3);
+}

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, Kind, Sequence};
 use crate::observe::{EventKind, FlushReason};
 use crate::schema::{KeyOptions, SchemaChange, TableSchema};
+use crate::sst::RowFileWriter;
 use crate::version::{Change, VersionEdit};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
@@ -103,7 +104,8 @@ impl Db {
 
     /// Creates a table of these columns. With `key` columns a later row replaces an earlier one with the same key, and scans come
     /// in key order; without, rows are only appended. Durable when it returns. InvalidArgument if the name is taken or not
-    /// allowed, or names the column that cannot be.
+    /// allowed, or names the column that cannot be; NotSupported
+    /// names one that the table's format cannot hold.
     pub fn create_table(
         &self,
         name: &str,
@@ -114,6 +116,7 @@ impl Db {
     ) -> Result<Table> {
         let core = &self.handle.core;
         let schema = TableSchema::new(schema, key, key_options)?;
+        RowFileWriter::check_schema(options.row_file_options().format, &schema)?;
         let collection = core.create_collection(name, options, Schemas::of_new_table(schema))?;
         core.event(EventKind::TableCreated, |event| event.collection = name.to_owned());
         Ok(self.table_handle(collection))
@@ -153,6 +156,8 @@ impl Db {
             return Err(Error::new(ErrorKind::Dropped, format!("table \"{}\" was dropped", table.name())));
         }
         let next = Arc::new(table.current().evolve(change).map_err(|error| table.named(error))?);
+        let format = table.collection.options.row_file_options().format;
+        RowFileWriter::check_schema(format, &next).map_err(|error| table.named(error))?;
         let mut edit = VersionEdit::new();
         edit.push(Change::AddSchema { collection: table.id(), schema: stored(&next) });
         core.append_edit(&mut install, edit)?;

@@ -7,7 +7,7 @@
 use super::block_file::Properties;
 use super::ipc_file::{IpcFileReader, IpcFileWriter};
 #[cfg(feature = "parquet")]
-use super::parquet_file::{ParquetReader, ParquetWriter};
+use super::parquet_file::{ParquetReader, ParquetWriter, parquet_schema};
 use super::row_file::{
     GroupStats, RowCache, RowFileExpected, RowFileOptions, RowFileScan, RowFileSummary, RowFormat, RowIndex, RowLookup,
 };
@@ -55,6 +55,18 @@ impl RowFileWriter {
             }
             #[cfg(not(feature = "parquet"))]
             RowFormat::Parquet => Err(without_parquet(path)),
+        }
+    }
+
+    /// Refuses a schema that files of the format cannot hold, with NotSupported and the column's name: to be asked before rows of it
+    /// are accepted, since then no flush could get rid of them.
+    pub fn check_schema(format: RowFormat, schema: &TableSchema) -> Result<()> {
+        match format {
+            RowFormat::Ipc => Ok(()),
+            #[cfg(feature = "parquet")]
+            RowFormat::Parquet => parquet_schema(schema).map(drop),
+            #[cfg(not(feature = "parquet"))]
+            RowFormat::Parquet => Err(Error::new(ErrorKind::NotSupported, WITHOUT_PARQUET)),
         }
     }
 
@@ -252,5 +264,8 @@ impl RowFileReader {
 
 #[cfg(not(feature = "parquet"))]
 fn without_parquet(path: &Path) -> Error {
-    Error::new(ErrorKind::NotSupported, "this library was built without Parquet").in_file(path)
+    Error::new(ErrorKind::NotSupported, WITHOUT_PARQUET).in_file(path)
 }
+
+#[cfg(not(feature = "parquet"))]
+const WITHOUT_PARQUET: &str = "this library was built without Parquet";

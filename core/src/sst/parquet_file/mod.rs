@@ -19,5 +19,6 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use properties::parquet_schema;
 pub use reader::ParquetReader;
 pub use writer::ParquetWriter;
