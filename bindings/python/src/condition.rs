@@ -70,7 +70,11 @@ fn of_tree(py: Python<'_>, tree: &Bound<'_, PyAny>, depth: usize) -> PyResult<Fi
 fn prefix(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     match value.cast::<PyString>() {
         Ok(text) => Ok(text.to_str()?.as_bytes().to_vec()),
-        Err(_) => Ok(value.cast::<PyBytes>().map_err(|_| PyTypeError::new_err("starts_with takes str or bytes"))?.as_bytes().to_vec()),
+        Err(_) => Ok(value
+            .cast::<PyBytes>()
+            .map_err(|_| PyTypeError::new_err("starts_with takes str or bytes"))?
+            .as_bytes()
+            .to_vec()),
     }
 }
 
@@ -88,8 +92,7 @@ fn one_of(py: Python<'_>, column: String, given: &Bound<'_, PyAny>) -> PyResult<
         return Ok(Filter::In { column, literals: detached(py, move || data.into_column())? });
     }
     // Not one array of them: 1 and 2.5 are of different types.
-    let equal = |value: PyResult<Bound<'_, PyAny>>| {
-        Ok(Filter::compare(column.clone(), Comparison::Equal, literal(&value?)?))
-    };
+    let equal =
+        |value: PyResult<Bound<'_, PyAny>>| Ok(Filter::compare(column.clone(), Comparison::Equal, literal(&value?)?));
     Ok(Filter::Or(given.try_iter()?.map(equal).collect::<PyResult<_>>()?))
 }

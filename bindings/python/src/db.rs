@@ -213,7 +213,10 @@ impl DB {
         })?;
         let found = table.table_schema();
         let fields = |schema: &TableSchema| arrow_schema::Schema::new(schema.user().fields().clone());
-        if !same(&fields(&found), &fields(&wanted)) || found.key() != wanted.key() || found.order_by() != wanted.order_by() {
+        if !same(&fields(&found), &fields(&wanted))
+            || found.key() != wanted.key()
+            || found.order_by() != wanted.order_by()
+        {
             let table = Schema(table.schema()).__repr__();
             let message = format!("there is a table \"{name}\" with other columns or another key: {table}");
             return Err(crate::error::invalid(py, message));

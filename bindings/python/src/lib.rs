@@ -27,6 +27,8 @@ mod _sstore {
     #[pymodule_export]
     use super::batch::WriteBatch;
     #[pymodule_export]
+    use super::condition::schema_metadata;
+    #[pymodule_export]
     use super::db::{DB, close_all, destroy, open};
     #[pymodule_export]
     use super::family::ColumnFamily;
@@ -36,8 +38,6 @@ mod _sstore {
     use super::iterate::Iterator;
     #[pymodule_export]
     use super::options::options;
-    #[pymodule_export]
-    use super::condition::schema_metadata;
     #[pymodule_export]
     use super::record_batch::RecordBatch;
     #[pymodule_export]

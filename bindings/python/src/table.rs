@@ -51,7 +51,12 @@ impl RowKind {
         }
     }
 
-    pub(crate) fn add(self, table: &sstore::Table, to: &mut sstore::WriteBatch, batch: &RecordBatch) -> sstore::Result<()> {
+    pub(crate) fn add(
+        self,
+        table: &sstore::Table,
+        to: &mut sstore::WriteBatch,
+        batch: &RecordBatch,
+    ) -> sstore::Result<()> {
         match self {
             Self::Put => table.put_rows(to, batch),
             Self::Delete => table.delete_rows(to, batch),
@@ -109,7 +114,12 @@ fn together(mut batches: Vec<RecordBatch>) -> sstore::Result<RecordBatch> {
 }
 
 /// Arrow data or Python rows, as something to write to `table`.
-pub(crate) fn given<'py>(py: Python<'py>, table: &sstore::Table, kind: RowKind, data: &Bound<'py, PyAny>) -> PyResult<Given> {
+pub(crate) fn given<'py>(
+    py: Python<'py>,
+    table: &sstore::Table,
+    kind: RowKind,
+    data: &Bound<'py, PyAny>,
+) -> PyResult<Given> {
     if let Some(data) = foreign(py, data)? {
         return Ok(Given::Foreign(data));
     }
@@ -204,7 +214,8 @@ fn keys_batch<'py>(py: Python<'py>, schema: &TableSchema, keys: &[Bound<'py, PyA
     for (row, key) in keys.iter().enumerate() {
         let parts = parts(&names, key)?;
         if parts.len() != names.len() {
-            let message = format!("row {row}: a key has {} columns ({}), not {}", names.len(), names.join(", "), parts.len());
+            let message =
+                format!("row {row}: a key has {} columns ({}), not {}", names.len(), names.join(", "), parts.len());
             return Err(invalid(py, message));
         }
         for (column, part) in columns.iter_mut().zip(parts) {
@@ -224,7 +235,11 @@ fn keys_batch<'py>(py: Python<'py>, schema: &TableSchema, keys: &[Bound<'py, PyA
 }
 
 /// A bound of a scan: the key's first columns, as arrays of one row.
-fn bound<'py>(py: Python<'py>, schema: &TableSchema, key: Option<&Bound<'py, PyAny>>) -> PyResult<Option<Vec<ArrayRef>>> {
+fn bound<'py>(
+    py: Python<'py>,
+    schema: &TableSchema,
+    key: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Option<Vec<ArrayRef>>> {
     let Some(key) = key else { return Ok(None) };
     let names = key_names(schema);
     let parts = parts(&names, key)?;
@@ -268,7 +283,11 @@ pub(crate) fn segments_of<'py>(
 }
 
 impl Table {
-    fn snapshot(&self, py: Python<'_>, as_of: Option<&Bound<'_, Snapshot>>) -> PyResult<Option<Owned<sstore::Snapshot>>> {
+    fn snapshot(
+        &self,
+        py: Python<'_>,
+        as_of: Option<&Bound<'_, Snapshot>>,
+    ) -> PyResult<Option<Owned<sstore::Snapshot>>> {
         as_of.map(|snapshot| snapshot.get().of(py, &self.shared)).transpose()
     }
 
@@ -431,7 +450,9 @@ impl Table {
         })?;
         // One moment for all of them.
         let pinned = match (as_of, batches.len()) {
-            (None, 2..) => Some(Bound::new(py, Snapshot::new(&self.shared, attached(py, || self.shared.db().snapshot())?))?),
+            (None, 2..) => {
+                Some(Bound::new(py, Snapshot::new(&self.shared, attached(py, || self.shared.db().snapshot())?))?)
+            }
             _ => None,
         };
         for batch in &batches {
@@ -498,7 +519,8 @@ impl Table {
         // One narrow column is enough, of the key if there is one.
         let column = schema.key().first().copied().unwrap_or(0);
         let columns = PyList::new(py, [schema.columns()[column].field.name()])?;
-        let scan = self.scan(py, Some(columns.as_any()), r#where, None, None, None, None, as_of, Some(65_536), false)?;
+        let scan =
+            self.scan(py, Some(columns.as_any()), r#where, None, None, None, None, as_of, Some(65_536), false)?;
         scan.count(py)
     }
 
@@ -540,7 +562,7 @@ impl Table {
     /// Writes what the table holds in memory to files, and waits for it. Returns a FlushResult, or with ``wait=False`` a FlushToken.
     #[pyo3(signature = (wait=true, timeout=None))]
     fn flush<'py>(&self, py: Python<'py>, wait: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        let token = FlushToken(Owned::new(detached(py, || self.shared.db().flush_tables(&[&self.table]))?));
+        let token = FlushToken::new(&self.shared, detached(py, || self.shared.db().flush_tables(&[&self.table]))?);
         if wait { token.wait(py, timeout) } else { Ok(Bound::new(py, token)?.into_any()) }
     }
 

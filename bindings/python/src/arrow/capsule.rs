@@ -149,7 +149,9 @@ fn stream_of(py: Python<'_>, capsule: &Bound<'_, PyAny>) -> PyResult<ForeignStre
 impl ForeignStream {
     fn read_schema(&mut self) -> Result<()> {
         let mut schema = FFI_ArrowSchema::empty();
-        let Some(get_schema) = self.stream.get_schema() else { return Err(Error::invalid("the Arrow stream is broken")) };
+        let Some(get_schema) = self.stream.get_schema() else {
+            return Err(Error::invalid("the Arrow stream is broken"));
+        };
         // SAFETY: the callback belongs to this stream, which is not released; it fills the struct if it returns 0.
         let code = unsafe { get_schema(&mut self.stream, &mut schema) };
         self.check(code)?;

@@ -34,9 +34,9 @@ pub(crate) fn array<'py>(py: Python<'py>, data_type: &DataType, values: Values<'
             each(values, |value| Err::<(), _>(wrong(value, "null")))?;
             Arc::new(NullArray::new(values.len()))
         }
-        T::Boolean => {
-            Arc::new(BooleanArray::from(each(values, |value| value.extract::<bool>().map_err(|_| wrong(value, "bool")))?))
-        }
+        T::Boolean => Arc::new(BooleanArray::from(each(values, |value| {
+            value.extract::<bool>().map_err(|_| wrong(value, "bool"))
+        })?)),
         T::Int8 => integers::<Int8Type>(data_type, values)?,
         T::Int16 => integers::<Int16Type>(data_type, values)?,
         T::Int32 => integers::<Int32Type>(data_type, values)?,
@@ -221,7 +221,11 @@ where
         value.extract::<T::Native>().map_err(|cause| {
             let cause: PyErr = cause.into();
             let too_large = cause.is_instance_of::<PyOverflowError>(value.py());
-            if too_large { PyOverflowError::new_err(format!("the value is out of range of {data_type}")) } else { wrong(value, "int") }
+            if too_large {
+                PyOverflowError::new_err(format!("the value is out of range of {data_type}"))
+            } else {
+                wrong(value, "int")
+            }
         })
     })
 }
@@ -404,10 +408,12 @@ fn validity<T>(given: &[Option<T>]) -> Option<NullBuffer> {
 /// The row that holds the item at `index` of all items.
 fn row_of(lengths: impl Iterator<Item = usize>, index: usize) -> usize {
     let mut end = 0;
-    lengths.take_while(|length| {
-        end += length;
-        end <= index
-    }).count()
+    lengths
+        .take_while(|length| {
+            end += length;
+            end <= index
+        })
+        .count()
 }
 
 fn lists<'py, O: OffsetSizeTrait>(py: Python<'py>, item: &FieldRef, values: Values<'_, 'py>) -> Fitting<ArrayRef> {
@@ -499,12 +505,7 @@ fn named(py: Python<'_>, name: &str, misfit: Misfit) -> Misfit {
     Misfit { row: misfit.row, cause: PyErr::from_type(misfit.cause.get_type(py), message) }
 }
 
-fn maps<'py>(
-    py: Python<'py>,
-    entries: &FieldRef,
-    sorted: bool,
-    values: Values<'_, 'py>,
-) -> Fitting<ArrayRef> {
+fn maps<'py>(py: Python<'py>, entries: &FieldRef, sorted: bool, values: Values<'_, 'py>) -> Fitting<ArrayRef> {
     let DataType::Struct(fields) = entries.data_type() else {
         return Err(Misfit { row: 0, cause: PyTypeError::new_err("the map's type is broken") });
     };
@@ -514,10 +515,14 @@ fn maps<'py>(
             Ok(mapping) => mapping.items()?.into_any(),
             Err(_) => value.clone(),
         };
-        pairs.try_iter().map_err(|_| wrong(value, "a dict"))?.map(|pair| {
-            let pair = py.get_type::<PyTuple>().call1((pair?,))?.cast_into::<PyTuple>()?;
-            Ok((pair.get_item(0)?, Some(pair.get_item(1)?).filter(|value| !value.is_none())))
-        }).collect::<PyResult<Vec<_>>>()
+        pairs
+            .try_iter()
+            .map_err(|_| wrong(value, "a dict"))?
+            .map(|pair| {
+                let pair = py.get_type::<PyTuple>().call1((pair?,))?.cast_into::<PyTuple>()?;
+                Ok((pair.get_item(0)?, Some(pair.get_item(1)?).filter(|value| !value.is_none())))
+            })
+            .collect::<PyResult<Vec<_>>>()
     })?;
     let lengths = || given.iter().map(|map| map.as_ref().map_or(0, Vec::len));
     let in_row = |misfit: Misfit| Misfit { row: row_of(lengths(), misfit.row), cause: misfit.cause };

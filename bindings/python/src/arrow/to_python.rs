@@ -148,7 +148,8 @@ fn value<'py>(py: Python<'py>, array: &ArrayRef, row: usize) -> PyResult<Bound<'
         }
         T::Map(..) => {
             let entries = array.as_map().value(row);
-            let pair = |entry| PyTuple::new(py, [value(py, entries.column(0), entry)?, value(py, entries.column(1), entry)?]);
+            let pair =
+                |entry| PyTuple::new(py, [value(py, entries.column(0), entry)?, value(py, entries.column(1), entry)?]);
             let pairs = (0..entries.len()).map(pair).collect::<PyResult<Vec<_>>>()?;
             Ok(PyList::new(py, pairs)?.into_any())
         }

@@ -68,7 +68,9 @@ fn with_arguments(text: &str, depth: usize) -> Option<DataType> {
             let zone = second.map(|zone| Arc::from(zone.strip_prefix("tz=").unwrap_or(zone)));
             T::Timestamp(unit(first)?, zone)
         }
-        ("time32", ']') => T::Time32(unit(first).filter(|unit| matches!(unit, TimeUnit::Second | TimeUnit::Millisecond))?),
+        ("time32", ']') => {
+            T::Time32(unit(first).filter(|unit| matches!(unit, TimeUnit::Second | TimeUnit::Millisecond))?)
+        }
         ("time64", ']') => {
             T::Time64(unit(first).filter(|unit| matches!(unit, TimeUnit::Microsecond | TimeUnit::Nanosecond))?)
         }
