@@ -85,7 +85,8 @@ def same(found: pa.Table, expected: pa.Table) -> None:
     """The same rows, whatever shapes of the same types a library prefers."""
     assert found.column_names == expected.column_names
     found = found.cast(pa.schema([field.remove_metadata() for field in expected.schema]))
-    assert found.to_pylist() == expected.to_pylist()
+    # Cheap first; NaN and nulls under structs are told apart by the slow way only.
+    assert found.equals(expected.cast(found.schema)) or found.to_pylist() == expected.to_pylist()
 
 
 @pytest.mark.parametrize("format", RECIPES)
@@ -288,8 +289,8 @@ def test_append_only_files(db: sstore.DB) -> None:
 
 @pytest.mark.parametrize("writer", ["pyarrow", "polars", "duckdb", "pyarrow ipc", "polars ipc"])
 def test_files_that_others_wrote_can_be_ingested(db: sstore.DB, tmp_path: Path, writer: str) -> None:
-    # Not every library keeps these two types; what it makes of them is refused by a table that has them.
-    source = TYPES.drop(["fixed", "at_ms"])
+    # Not every library keeps these types; what it makes of them is refused by a table that has them.
+    source = TYPES.drop(["fixed", "at_ms", "time"])
     path = str(tmp_path / "file")
     match writer:
         case "pyarrow":

@@ -17,6 +17,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
+use sstore::key::MAX_BATCH_BYTES;
 use sstore::schema::import_foreign;
 use sstore::{Error, Result};
 use std::ffi::{CStr, c_char};
@@ -237,6 +238,9 @@ fn batch_of(data: &ArrayData) -> Result<RecordBatch> {
 /// A copy in memory of our own.
 fn own(array: &ArrayRef) -> ArrayRef {
     match array.data_type() {
+        // Views of one long string are small, their copies are not: too many are refused later, uncopied.
+        DataType::Utf8View if array.as_string_view().total_buffer_bytes_used() > MAX_BATCH_BYTES => array.clone(),
+        DataType::BinaryView if array.as_binary_view().total_buffer_bytes_used() > MAX_BATCH_BYTES => array.clone(),
         DataType::Utf8View => Arc::new(array.as_string_view().gc()),
         DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
         _ => {
