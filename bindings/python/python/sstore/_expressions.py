@@ -11,6 +11,7 @@ dropped. Both are read from the form in which their libraries store them.
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import math
@@ -185,8 +186,7 @@ class _FromPyarrow:
     }
 
     def __init__(self, expression: Any, schema: Schema) -> None:
-        import pyarrow as pa
-
+        pa: Any = importlib.import_module("pyarrow")
         _, (stored,) = expression.__reduce__()
         reader = pa.ipc.open_file(stored)
         self._batch: Any = reader.get_batch(0)
@@ -293,8 +293,7 @@ class _FromPolars:
 
     def _literal(self, node: Any) -> Any:
         """The value of a literal, by Polars itself, as a Series."""
-        import polars as pl
-
+        pl: Any = importlib.import_module("polars")
         try:
             return pl.select(pl.Expr.deserialize(io.StringIO(json.dumps(node)), format="json")).to_series()
         except Exception as error:
