@@ -151,8 +151,8 @@ def verify_table(database: Path, count: int) -> None:
             sys.exit(f"LOST: {written:,} of {count:,} acknowledged rows are there")
         # The last row of each batch but the last was deleted by the next.
         expected = written - max(batches - 1, 0)
-        scan = readings.scan()
-        found = duckdb.sql("select count(*), coalesce(sum(id), 0), count(distinct sensor), max(celsius) from scan").fetchall()
+        scan = readings.scan()  # noqa: F841 - DuckDB finds it by its name
+        found = duckdb.execute("select count(*), coalesce(sum(id), 0), max(celsius) from scan").fetchall()
         ids = written * (written - 1) // 2 - sum(number * BATCH - 1 for number in range(1, batches))
         if found[0][:2] != (expected, ids):
             sys.exit(f"LOST: DuckDB finds {found[0]} in the table, {expected:,} rows with ids that add up to {ids:,} expected")
@@ -170,17 +170,16 @@ def query_table(database: Path) -> None:
 
     with sstore.open(database) as db:
         readings = db.table("readings")
-        scan = readings.scan(where=sstore.col("celsius") > 39)
+        scan = readings.scan(where=sstore.col("celsius") > 39)  # noqa: F841 - DuckDB finds it by its name
         print("DuckDB over a scan of the live table:")
-        query = "select sensor, count(*) as readings, round(avg(celsius), 3) as mean from {} where celsius > 39 group by sensor order by sensor"
-        live = duckdb.sql(query.format("scan"))
-        answer = live.limit(3).fetchall()
+        query = "select sensor, count(*) as readings, round(avg(celsius), 3) as mean from {} where celsius > 39 group by sensor order by sensor limit 3"
+        answer = duckdb.execute(query.format("scan")).fetchall()
         for row in answer:
             print("  ", *row)
         readings.compact()
         files = [str(segment.path) for segment in readings.segments()]
     print(f"DuckDB over {len(files)} Parquet file, {sum(Path(file).stat().st_size for file in files) / 1e6:.1f} MB, with the database closed:")
-    direct = duckdb.sql(query.format(f"read_parquet({files})")).limit(3).fetchall()
+    direct = duckdb.execute(query.format(f"read_parquet({files})")).fetchall()
     for row in direct:
         print("  ", *row)
     if direct != answer or not answer:
@@ -190,7 +189,8 @@ def query_table(database: Path) -> None:
 def table_round_trip(total: int) -> None:
     """Byte keys and rows in one batch: load, kill, verify, load to the end, verify, query."""
     database, acknowledgements = WORK / "table.db", WORK / "table.acknowledged"
-    command = [sys.executable, ROOT / "examples" / "python" / "load_table.py", database, str(total), acknowledgements]
+    script = ROOT / "examples" / "python" / "load_table.py"
+    command: list[str | Path] = [sys.executable, script, database, str(total), acknowledgements]
     say(f"table: byte keys and {total:,} rows in atomic batches, to be killed in the middle")
     reached = load_and_kill(command, acknowledgements, total * random.SystemRandom().randrange(30, 70) // 100)
     verify_table(database, reached)

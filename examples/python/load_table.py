@@ -8,6 +8,7 @@ load.py: how many rows are written.
 """
 
 import array
+import importlib
 import mmap
 import os
 import struct
@@ -17,6 +18,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import sstore
+
+nanoarrow: Any = importlib.import_module("nanoarrow")
 
 BATCH = 1_000
 SCHEMA = {"id": "int64", "sensor": "string", "celsius": "double"}
@@ -40,8 +43,6 @@ def celsius(row: int) -> float:
 
 def rows(first: int) -> Any:
     """The rows of a batch, as Arrow data by nanoarrow: any Arrow library will do."""
-    import nanoarrow
-
     ids = range(first, first + BATCH)
     columns = [
         nanoarrow.c_array(array.array("q", ids)),
@@ -61,7 +62,7 @@ def main() -> None:
     options = dict(argument.split("=", 1) for argument in sys.argv[4:])
     page = map_acknowledgements(acknowledgements)
     start, shown = time.monotonic(), time.monotonic()
-    with sstore.open(database, **options) as db:
+    with sstore.open(database, on_event=None, **options) as db:
         readings = db.table("readings", SCHEMA, key="id")
         done = first = int(db.get(b"batches", b"0")) * BATCH
         for number in batches(total, done):

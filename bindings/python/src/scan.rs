@@ -17,7 +17,7 @@ use sstore::{Error, ErrorKind, Explanation, KeyOptions, TableScan};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 enum State {
-    Open(Owned<TableScan>),
+    Open(Box<Owned<TableScan>>),
     /// Everything was handed out.
     Ended,
     /// It went elsewhere, as a stream.
@@ -46,7 +46,7 @@ impl Scan {
             schema: scan.schema(),
             snapshot_sequence: scan.snapshot_sequence(),
             explanation: scan.explain(),
-            state: Mutex::new(State::Open(Owned::new(scan))),
+            state: Mutex::new(State::Open(Box::new(Owned::new(scan)))),
             shared: shared.clone(),
         }
     }
@@ -112,7 +112,7 @@ pub(crate) fn conversion(
 /// A scan on its way to another library.
 struct Reader {
     /// Dropped before `shared`.
-    scan: Option<Owned<TableScan>>,
+    scan: Option<Box<Owned<TableScan>>>,
     schema: SchemaRef,
     target: Option<TableSchema>,
     /// Keeps the database, and closes it if it is the last to hold it.

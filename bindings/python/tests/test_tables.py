@@ -75,9 +75,10 @@ def test_opening_and_creating(db: sstore.DB) -> None:
     for schema, key in (({"a": "int32"}, ["a"]), (table.schema, ["b"]), (table.schema, None)):
         with pytest.raises(sstore.InvalidArgumentError, match="other columns or another key"):
             db.table("t", schema, key=key)
-    for schema, wrong in (({"a": "int33"}, ValueError), ({"a": 3}, TypeError), (7, TypeError), ({"_seq": "int64"}, ValueError)):
+    refused: list[tuple[Any, type[Exception]]] = [({"a": "int33"}, ValueError), ({"a": 3}, TypeError), (7, TypeError), ({"_seq": "int64"}, ValueError)]
+    for schema, wrong in refused:
         with pytest.raises(wrong):
-            db.table("u", schema)  # type: ignore[arg-type]
+            db.table("u", schema)
     with pytest.raises(ValueError):
         db.table("u", {"a": "int32"}, format="csv")  # type: ignore[arg-type]
     with pytest.raises(ValueError):
@@ -133,7 +134,8 @@ def test_ranges_columns_limits_and_snapshots(db: sstore.DB) -> None:
             call()
     with pytest.raises(TypeError, match='column "a": str expected, not int'):
         table.scan(start=3)
-    for keys in ("x", b"x", {"a": "x"}, 7):
+    single: list[Any] = ["x", b"x", {"a": "x"}, 7]
+    for keys in single:
         with pytest.raises(TypeError):
             table.delete(keys)
 
