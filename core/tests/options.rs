@@ -34,6 +34,10 @@ const CHECKS: &[(&str, fn())] = &[
     ("block_bytes", block_bytes),
     ("compression", compression),
     ("bloom_bits_per_key", bloom_bits_per_key),
+    ("table_format", tables::table_format),
+    ("row_group_rows", tables::row_group_rows),
+    ("page_rows", tables::page_rows),
+    ("page_bytes", tables::page_bytes),
     ("compaction_trigger_runs", compaction_trigger_runs),
     ("auto_compaction", auto_compaction),
     ("flush_on_close", flush_on_close),
@@ -383,6 +387,70 @@ fn bloom_bits_per_key() {
     let (without, few, many) = (blocks_for_absent_keys("0"), blocks_for_absent_keys("4"), blocks_for_absent_keys("20"));
     assert!(without.0 > 2 * few.0 && few.0 > 4 * many.0, "{without:?} {few:?} {many:?}");
     assert!(without.1 < few.1 && few.1 < many.1, "{without:?} {few:?} {many:?}");
+}
+
+/// The options of a table's files, by what the Parquet crate itself finds in them.
+mod tables {
+    use super::*;
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use arrow_schema::{DataType, Field, Schema};
+    use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+    use sstore::KeyOptions;
+
+    const ROWS: i64 = 30_000;
+
+    /// The path of the file that a flush of a table makes, and its bytes.
+    fn file(set: &[(&str, &str)]) -> (String, bytes::Bytes) {
+        let world = world(set);
+        let schema =
+            Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("text", DataType::Utf8, false)]);
+        let texts: StringArray = (0..ROWS).map(|id| Some(format!("{id:0100}"))).collect();
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from_iter_values(0..ROWS)), Arc::new(texts)];
+        let rows = RecordBatch::try_new(Arc::new(schema.clone()), columns).unwrap();
+        let table = world.db.create_table("t", &schema, &["id"], &KeyOptions::default(), &options(set)).unwrap();
+        world.db.append(&table, &rows, &DEFAULT).unwrap();
+        world.flush();
+        let path = world.db.table_segments(&table).unwrap().remove(0).path;
+        let file = world.files.open(&path).unwrap();
+        let mut content = vec![0; file.len().unwrap() as usize];
+        file.read_at(&mut content, 0).unwrap();
+        (path.display().to_string(), content.into())
+    }
+
+    fn metadata(set: &[(&str, &str)]) -> ParquetMetaData {
+        let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Required);
+        reader.try_parse(&file(set).1).unwrap();
+        reader.finish().unwrap()
+    }
+
+    fn pages(set: &[(&str, &str)], column: usize) -> usize {
+        let metadata = metadata(set);
+        let pages = |group| metadata.page_index_for_row_group(group).page_locations(column).unwrap().len();
+        (0..metadata.num_row_groups()).map(pages).sum()
+    }
+
+    pub fn table_format() {
+        let (path, content) = file(&[]);
+        assert!(path.ends_with(".parquet") && content.starts_with(b"PAR1"), "{path}");
+        let (path, content) = file(&[("table_format", "arrow")]);
+        assert!(path.ends_with("/data.arrow") && content.starts_with(b"ARROW1"), "{path}");
+    }
+
+    pub fn row_group_rows() {
+        let groups = |rows: &str| metadata(&[("row_group_rows", rows)]).num_row_groups();
+        assert_eq!((groups("65536"), groups("5000")), (1, 6));
+    }
+
+    pub fn page_rows() {
+        let pages = |rows: &str| pages(&[("page_rows", rows)], 0);
+        assert_eq!((pages("8192"), pages("1000")), (4, 30));
+    }
+
+    pub fn page_bytes() {
+        let pages = |bytes: &str| pages(&[("page_bytes", bytes), ("page_rows", "1000000")], 1);
+        let (large, small) = (pages("1MiB"), pages("16KiB"));
+        assert!(large < small / 4, "{large} {small}");
+    }
 }
 
 fn compaction_trigger_runs() {

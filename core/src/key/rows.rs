@@ -128,7 +128,7 @@ mod tests {
         let fixed = KeyRows::Fixed { width: 2, heads: vec![1u64 << 48, 2 << 48, 0x0300 << 48].into() };
         let bytes = KeyRows::Bytes {
             offsets: OffsetBuffer::from_lengths([2, 2, 2]),
-            data: Buffer::from(vec![0, 1, 0, 2, 3, 0]),
+            data: Buffer::from(vec![0u8, 1, 0, 2, 3, 0]),
         };
         for row in 0..3 {
             assert_eq!(fixed.head(row), bytes.head(row));
