@@ -7,7 +7,7 @@
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: ## build library, header and wheel; load a million records, kill the loader, lose nothing
+demo: ## build library, header and wheel; load a million records and rows, kill the loaders, lose nothing
 	@scripts/prepare python
 	@build/venv/bin/python scripts/demo.py
 

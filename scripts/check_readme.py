@@ -13,11 +13,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "ci"
 # What each program prints; the Rust one compares by itself.
-EXPECTED = {
-    "c": "meow\n",
-    "python": "b'cat' b'meow'\nb'cow' b'moo'\nNone b'meow'\n",
-    "rust": "",
-}
+EXPECTED = [
+    ("c", "meow\n"),
+    ("python", "b'cat' b'meow'\nb'cow' b'moo'\nNone b'meow'\n"),
+    ("python", "{'name': 'Tom', 'age': 9} [{'name': 'Mia', 'age': 2}]\n"),
+    ("rust", ""),
+]
 
 
 def run(*command: str | Path, directory: Path = ROOT, **environment: str) -> str:
@@ -49,17 +50,18 @@ def rust(source: Path, directory: Path) -> str:
 
 def main() -> None:
     programs = re.findall(r"^```(c|python|rust)\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    if [language for language, _ in programs] != list(EXPECTED):
-        sys.exit(f"README.md: programs in {list(EXPECTED)} expected, found {[language for language, _ in programs]}")
+    languages = [language for language, _ in EXPECTED]
+    if [language for language, _ in programs] != languages:
+        sys.exit(f"README.md: programs in {languages} expected, found {[language for language, _ in programs]}")
     runners = {"c": (c, "c"), "python": (python, "py"), "rust": (rust, "rs")}
-    for language, text in programs:
+    for (language, text), (_, expected) in zip(programs, EXPECTED, strict=True):
         runner, ending = runners[language]
         with tempfile.TemporaryDirectory() as name:
             source = Path(name) / f"readme.{ending}"
             source.write_text(text)
             printed = runner(source, Path(name))
-        if printed != EXPECTED[language]:
-            sys.exit(f"README.md: the {language} program printed {printed!r}, not {EXPECTED[language]!r}")
+        if printed != expected:
+            sys.exit(f"README.md: the {language} program printed {printed!r}, not {expected!r}")
     print(f"README.md: {len(programs)} programs compiled, run, and compared")
 
 

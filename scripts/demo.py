@@ -2,7 +2,9 @@
 
 Builds library, header and wheel; loads a million records and more through the C example and again through the wheel; kills
 each loader with SIGKILL in the middle of a burst; opens the database again and verifies every record that the loader had
-acknowledged; loads the rest; prints the files as a small picture of levels. Runs in build/venv, which has the wheel.
+acknowledged; loads the rest; prints the files as a small picture of levels. Then the other half: byte keys and the rows of a table in
+one atomic batch after the other, killed, verified, and the table queried by DuckDB: its live snapshot, and its Parquet files. Runs in
+build/venv, which has the wheel and DuckDB.
 """
 
 import mmap
@@ -19,6 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "build" / "demo"
+sys.path.insert(0, str(ROOT / "examples" / "python"))
 RECORDS_MIN = int(os.environ.get("DEMO_RECORDS", "1000000"))
 OPTIONS = ["write_buffer_bytes=16MiB"]  # small, so that flushes run while it writes
 
@@ -134,6 +137,70 @@ def verify(database: Path, lines: Path, count: int) -> None:
     print(f"opened again in {opened:.2f} s; all {count:,} acknowledged records are there, byte for byte", flush=True)
 
 
+def verify_table(database: Path, count: int) -> None:
+    """Opens the database again: at least `count` rows are there, and byte keys and rows say the same."""
+    import duckdb
+    import sstore
+    from load_table import BATCH, celsius, sensor
+
+    with sstore.open(database) as db:
+        readings = db.table("readings")
+        batches = int(db.get(b"batches", b"0"))
+        written = batches * BATCH
+        if written < count:
+            sys.exit(f"LOST: {written:,} of {count:,} acknowledged rows are there")
+        # The last row of each batch but the last was deleted by the next.
+        expected = written - max(batches - 1, 0)
+        scan = readings.scan()  # noqa: F841 - DuckDB finds it by its name
+        found = duckdb.execute("select count(*), coalesce(sum(id), 0), max(celsius) from scan").fetchall()
+        ids = written * (written - 1) // 2 - sum(number * BATCH - 1 for number in range(1, batches))
+        if found[0][:2] != (expected, ids):
+            sys.exit(f"LOST: DuckDB finds {found[0]} in the table, {expected:,} rows with ids that add up to {ids:,} expected")
+        for row in random.Random(5).sample(range(written), min(written, 200)):
+            is_deleted = row % BATCH == BATCH - 1 and row != written - 1
+            if readings.get(row) != (None if is_deleted else {"id": row, "sensor": sensor(row), "celsius": celsius(row)}):
+                sys.exit(f"LOST: row {row} is {readings.get(row)}")
+    print(f"byte keys and table agree: {batches:,} batches, {expected:,} rows, none missing, no half batch", flush=True)
+
+
+def query_table(database: Path) -> None:
+    """The table through a foreign engine: a scan as an Arrow stream, then the Parquet files without us."""
+    import duckdb
+    import sstore
+
+    with sstore.open(database) as db:
+        readings = db.table("readings")
+        scan = readings.scan(where=sstore.col("celsius") > 39)  # noqa: F841 - DuckDB finds it by its name
+        print("DuckDB over a scan of the live table:")
+        query = "select sensor, count(*) as readings, round(avg(celsius), 3) as mean from {} where celsius > 39 group by sensor order by sensor limit 3"
+        answer = duckdb.execute(query.format("scan")).fetchall()
+        for row in answer:
+            print("  ", *row)
+        readings.compact()
+        files = [str(segment.path) for segment in readings.segments()]
+    print(f"DuckDB over {len(files)} Parquet file, {sum(Path(file).stat().st_size for file in files) / 1e6:.1f} MB, with the database closed:")
+    direct = duckdb.execute(query.format(f"read_parquet({files})")).fetchall()
+    for row in direct:
+        print("  ", *row)
+    if direct != answer or not answer:
+        sys.exit("the files and the table differ")
+
+
+def table_round_trip(total: int) -> None:
+    """Byte keys and rows in one batch: load, kill, verify, load to the end, verify, query."""
+    database, acknowledgements = WORK / "table.db", WORK / "table.acknowledged"
+    script = ROOT / "examples" / "python" / "load_table.py"
+    command: list[str | Path] = [sys.executable, script, database, str(total), acknowledgements]
+    say(f"table: byte keys and {total:,} rows in atomic batches, to be killed in the middle")
+    reached = load_and_kill(command, acknowledgements, total * random.SystemRandom().randrange(30, 70) // 100)
+    verify_table(database, reached)
+    say("table: loading the rest")
+    run(*command, *OPTIONS)
+    verify_table(database, total)
+    say("table: queried by DuckDB")
+    query_table(database)
+
+
 def picture(database: Path) -> None:
     """The files of the database, newest above, by level; a bar is as long as its file is large."""
     import sstore
@@ -175,8 +242,9 @@ def main() -> None:
     total = write_input(lines)
     round_trip("c", [WORK / "load"], lines, total)
     round_trip("python", [sys.executable, ROOT / "examples" / "python" / "load.py"], lines, total)
+    table_round_trip(RECORDS_MIN // 1_000 * 1_000)
     say("done; nothing was lost")
-    print(f"library  {library}\nheader   {header}\nwheel    {wheel}\ndatabases {WORK}/c.db {WORK}/python.db")
+    print(f"library  {library}\nheader   {header}\nwheel    {wheel}\ndatabases {WORK}/c.db {WORK}/python.db {WORK}/table.db")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-//! Write batches: operations on several column families that become visible, and durable, together.
+//! Write batches: operations on several column families and tables that become visible, and durable, together.
 
 use crate::bytes::{Bytes, pair};
 use crate::error::{attached, detached, invalid};
 use crate::family::{self, ColumnFamily, each_pair};
 use crate::shared::Shared;
+use crate::table::{RowKind, Table, given};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -37,6 +38,31 @@ impl WriteBatch {
             Some(_) => Ok(family::resolve(py, &self.shared, family)?.id()),
             None => Ok(self.family.id()),
         }
+    }
+
+    fn append_batch(&self, py: Python<'_>, other: &Self) -> PyResult<()> {
+        if !Arc::ptr_eq(&self.shared, &other.shared) {
+            return Err(invalid(py, "the batch is of another database"));
+        }
+        // Copied first, so that one lock is held at a time: the other batch may be this one.
+        let copy = other.lock(py).clone();
+        let mut batch = self.lock(py);
+        attached(py, || batch.append(&copy))
+    }
+
+    fn add_rows(&self, py: Python<'_>, table: &Table, kind: RowKind, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        if !Arc::ptr_eq(&self.shared, &table.shared) {
+            return Err(invalid(py, "the table is of another database"));
+        }
+        let given = given(py, &table.table, kind, data)?;
+        // Into a batch of its own first: all of the rows are added, or none, and no lock is held while another library works.
+        let rows = detached(py, || {
+            let mut rows = sstore::WriteBatch::new();
+            given.each_batch(&table.table, kind, |batch| kind.add(&table.table, &mut rows, &batch))?;
+            Ok(rows)
+        })?;
+        let mut batch = self.lock(py);
+        attached(py, || batch.append(&rows))
     }
 }
 
@@ -80,16 +106,25 @@ impl WriteBatch {
         })
     }
 
-    /// Adds all operations of another batch of the same database.
-    fn append(slf: &Bound<'_, Self>, other: &Bound<'_, Self>) -> PyResult<()> {
+    /// Adds rows to a table: ``append(table, data)``, with data as for ``Table.append``. Or all operations of another batch of the
+    /// same database: ``append(batch)``.
+    #[pyo3(signature = (target, data=None, /))]
+    fn append<'py>(
+        slf: &Bound<'py, Self>,
+        target: &Bound<'py, PyAny>,
+        data: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
-        if !Arc::ptr_eq(&this.shared, &other.get().shared) {
-            return Err(invalid(py, "the batch is of another database"));
+        match (target.cast::<Table>(), target.cast::<Self>(), data) {
+            (Ok(table), _, Some(data)) => this.add_rows(py, table.get(), RowKind::Put, data),
+            (_, Ok(other), None) => this.append_batch(py, other.get()),
+            _ => Err(PyTypeError::new_err("append takes a table and its rows, or another write batch")),
         }
-        // Copied first, so that one lock is held at a time: the other batch may be this one.
-        let copy = other.get().lock(py).clone();
-        let mut batch = this.lock(py);
-        attached(py, || batch.append(&copy))
+    }
+
+    /// Deletes the rows of a table with these keys, given as for ``Table.delete``.
+    fn delete_rows(&self, py: Python<'_>, table: &Bound<'_, Table>, keys: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.add_rows(py, table.get(), RowKind::Delete, keys)
     }
 
     /// Forgets all operations.

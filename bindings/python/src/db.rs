@@ -5,12 +5,15 @@ use crate::events::{self, Listener};
 use crate::family::{self, ColumnFamily, segments_of};
 use crate::flush::seconds;
 use crate::options::from_keywords;
+use crate::schema::{Schema, same, schema_of};
 use crate::shared::{self, Shared};
 use crate::snapshot::Snapshot;
+use crate::table::{self, Table, names_in};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use sstore::{CloseOptions, Error, ErrorKind, Event};
+use sstore::schema::TableSchema;
+use sstore::{CloseOptions, Error, ErrorKind, Event, KeyOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,6 +79,17 @@ impl DB {
 
     fn wrap(&self, family: sstore::ColumnFamily) -> ColumnFamily {
         ColumnFamily { shared: self.shared.clone(), family }
+    }
+
+    fn wrap_table(&self, table: sstore::Table) -> Table {
+        Table { shared: self.shared.clone(), table }
+    }
+
+    fn all_tables(&self, py: Python<'_>) -> PyResult<Vec<sstore::Table>> {
+        attached(py, || {
+            let names = self.shared.db().tables()?;
+            Ok(names.iter().filter_map(|name| self.shared.db().table(name).ok()).collect())
+        })
     }
 }
 
@@ -157,7 +171,77 @@ impl DB {
         detached(py, || self.shared.db().drop_column_family(&family))
     }
 
-    /// A snapshot of all column families, as a context manager.
+    /// The table with this name: opened, or created if ``schema`` is given and there is none.
+    ///
+    /// ``schema`` is an Arrow schema, a data frame that has one, or a dict of names to types. ``key`` names the key's columns; without, the
+    /// table is append-only, its files sorted by ``order_by`` if that is given. ``format`` is that of its files, ``parquet`` or ``arrow``; it and the other
+    /// options are stored with the table when it is created. A table that is there must have this schema and key.
+    #[pyo3(signature = (name, schema=None, key=None, format=None, *, order_by=None, nullable_keys=false, float_keys=false, **options))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
+    fn table(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        schema: Option<&Bound<'_, PyAny>>,
+        key: Option<&Bound<'_, PyAny>>,
+        format: Option<&str>,
+        order_by: Option<&Bound<'_, PyAny>>,
+        nullable_keys: bool,
+        float_keys: bool,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Table> {
+        let mut options = from_keywords(py, options)?;
+        if let Some(format) = format {
+            attached(py, || options.set("table_format", format))?;
+        }
+        let Some(schema) = schema else {
+            return attached(py, || self.shared.db().table(name)).map(|table| self.wrap_table(table));
+        };
+        let schema = schema_of(py, schema)?;
+        let names = |given: Option<&Bound<'_, PyAny>>| given.map(names_in).transpose().map(Option::unwrap_or_default);
+        let (key, order_by) = (names(key)?, names(order_by)?);
+        let key_options = KeyOptions { nullable_keys, float_keys, order_by };
+        let key: Vec<&str> = key.iter().map(String::as_str).collect();
+        let wanted = attached(py, || TableSchema::new(&schema, &key, &key_options))?;
+        let table = detached(py, || match self.shared.db().table(name) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let created = self.shared.db().create_table(name, &schema, &key, &key_options, &options);
+                // Another thread may have been faster.
+                created.or_else(|error| self.shared.db().table(name).map_err(|_| error))
+            }
+            found => found,
+        })?;
+        let found = table.table_schema();
+        let fields = |schema: &TableSchema| arrow_schema::Schema::new(schema.user().fields().clone());
+        if !same(&fields(&found), &fields(&wanted))
+            || found.key() != wanted.key()
+            || found.order_by() != wanted.order_by()
+        {
+            let table = Schema(table.schema()).__repr__();
+            let message = format!("there is a table \"{name}\" with other columns or another key: {table}");
+            return Err(crate::error::invalid(py, message));
+        }
+        Ok(self.wrap_table(table))
+    }
+
+    /// The names of all tables, sorted.
+    fn tables(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        attached(py, || self.shared.db().tables())
+    }
+
+    /// Drops a table, given by name or as object, with all its rows. Scans that run go on.
+    fn drop_table(&self, py: Python<'_>, table: &Bound<'_, PyAny>) -> PyResult<()> {
+        let table = match table.cast::<Table>() {
+            Ok(table) => table.get().table.clone(),
+            Err(_) => {
+                let name: String = table.extract()?;
+                attached(py, || self.shared.db().table(&name))?
+            }
+        };
+        detached(py, || self.shared.db().drop_table(&table))
+    }
+
+    /// A snapshot of all column families and tables, as a context manager.
     fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
         Ok(Snapshot::new(&self.shared, attached(py, || self.shared.db().snapshot())?))
     }
@@ -175,10 +259,17 @@ impl DB {
         detached(py, || self.shared.db().sync_wal())
     }
 
-    /// Merges the files of each column family into one, and waits for it.
+    /// Merges the files of each column family and each table into one, and waits for it.
     fn compact(&self, py: Python<'_>) -> PyResult<()> {
         for family in self.families(py)? {
             detached(py, || match self.shared.db().compact(&family) {
+                Err(error) if error.kind() == ErrorKind::Dropped => Ok(()),
+                result => result,
+            })?;
+            py.check_signals()?;
+        }
+        for table in self.all_tables(py)? {
+            detached(py, || match self.shared.db().compact_table(&table) {
                 Err(error) if error.kind() == ErrorKind::Dropped => Ok(()),
                 result => result,
             })?;
@@ -197,11 +288,14 @@ impl DB {
         detached(py, || self.shared.db().verify())
     }
 
-    /// The live files of all column families.
+    /// The live files of all column families and tables.
     fn segments<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         let mut all = Vec::new();
         for family in self.families(py)? {
             all.extend(segments_of(py, &self.shared, &family)?);
+        }
+        for table in self.all_tables(py)? {
+            all.extend(table::segments_of(py, &self.shared, &table)?);
         }
         Ok(all)
     }

@@ -37,7 +37,7 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, call: impl FnOnce() -> sstore::R
     py.detach(|| caught(call)).map_err(|error| to_python(py, &error))
 }
 
-fn caught<T>(call: impl FnOnce() -> sstore::Result<T>) -> sstore::Result<T> {
+pub(crate) fn caught<T>(call: impl FnOnce() -> sstore::Result<T>) -> sstore::Result<T> {
     // Nothing of ours is left half changed by a panic: the engine guards its own state, and ours is set after the call.
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| Err(panicked(&*payload)))
 }

@@ -97,12 +97,21 @@ pub(crate) fn segments_of<'py>(
     shared: &Shared,
     family: &sstore::ColumnFamily,
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let segments = detached(py, || shared.db().segments(family))?;
+    describe_segments(py, family.name(), &segments)
+}
+
+/// Files of a column family or of a table as `sstore.Segment`.
+pub(crate) fn describe_segments<'py>(
+    py: Python<'py>,
+    name: &str,
+    segments: &[sstore::Segment],
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let class = CLASS.import(py, "sstore._types", "Segment")?;
-    let segments = detached(py, || shared.db().segments(family))?;
     let describe = |segment: &sstore::Segment| {
         class.call1((
-            family.name(),
+            name,
             segment.number.0,
             &segment.path,
             segment.level,

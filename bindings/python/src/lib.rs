@@ -4,8 +4,10 @@
 //! the interpreter lock is held for what stays in memory and released for what may block or is bulk; every object may be
 //! used from several threads, after close, and in a forked child, and then raises.
 
+mod arrow;
 mod batch;
 mod bytes;
+mod condition;
 mod db;
 mod error;
 mod events;
@@ -13,13 +15,19 @@ mod family;
 mod flush;
 mod iterate;
 mod options;
+mod record_batch;
+mod scan;
+mod schema;
 mod shared;
 mod snapshot;
+mod table;
 
 #[pyo3::pymodule(gil_used = true)]
 mod _sstore {
     #[pymodule_export]
     use super::batch::WriteBatch;
+    #[pymodule_export]
+    use super::condition::schema_metadata;
     #[pymodule_export]
     use super::db::{DB, close_all, destroy, open};
     #[pymodule_export]
@@ -31,7 +39,15 @@ mod _sstore {
     #[pymodule_export]
     use super::options::options;
     #[pymodule_export]
+    use super::record_batch::RecordBatch;
+    #[pymodule_export]
+    use super::scan::Scan;
+    #[pymodule_export]
+    use super::schema::Schema;
+    #[pymodule_export]
     use super::snapshot::Snapshot;
+    #[pymodule_export]
+    use super::table::Table;
 
     use pyo3::prelude::*;
 

@@ -206,7 +206,7 @@ def test_segments_and_compaction(db: sstore.DB) -> None:
 
 def test_options(path: Path, tmp_path: Path) -> None:
     infos = {info.name: info for info in sstore.options()}
-    assert infos["compression"].choices == ("none", "lz4", "zstd")
+    assert infos["compression"].choices == ("auto", "none", "lz4", "zstd")
     assert infos["write_buffer_bytes"].type == "bytes" and infos["write_buffer_bytes"].scope == "collection"
     assert all(info.help for info in infos.values())
     with pytest.raises(sstore.InvalidArgumentError, match="write_buffer_bytes"):

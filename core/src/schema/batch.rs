@@ -59,7 +59,7 @@ fn validate_unions(array: &ArrayRef) -> std::result::Result<(), String> {
 impl TableSchema {
     /// The batch as the table holds it: all columns in the table's order, typed as [`TableSchema::user`] says. Columns are
     /// found by name in any order; a nullable one that is missing becomes nulls; other shapes of the same values (large,
-    /// view and dictionary forms, names of nested fields) are converted. Refused, naming column and row: an unknown or double
+    /// view and dictionary forms, names of nested fields, zones) are converted. Refused, naming column and row: an unknown or double
     /// column, another type, a null where there may be none, a decimal of too many digits.
     ///
     /// Requires: valid arrays; those from outside of Rust go through [`validate_foreign`] first.

@@ -1,5 +1,5 @@
 //! Arrays that hold the right values in another shape, brought into the shape of the table: other widths of offsets, views,
-//! dictionaries, run ends, other names of nested fields. Nothing is lost or guessed; numbers are never converted.
+//! dictionaries, run ends, other names of nested fields, other zones of the same moments. Nothing is lost or guessed; numbers are never converted.
 //!
 //! Requires: valid arrays, as Arrow defines them ([`super::validate_foreign`] makes sure of that). A small array can stand for
 //! very many bytes (a dictionary or views that repeat one long string): they are counted before they are copied.
@@ -82,6 +82,10 @@ pub(super) fn conform(array: &ArrayRef, target: &DataType) -> Fitted {
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
             let nulls = children.nulls().cloned();
             Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls, children.len())?))
+        }
+        // The same moments, shown in another zone.
+        (T::Timestamp(unit, Some(_)), T::Timestamp(target_unit, Some(_))) if unit == target_unit => {
+            Ok(make_array(array.to_data().into_builder().data_type(target.clone()).build()?))
         }
         (T::Map(..), T::Map(field, is_sorted)) => map(array, field, *is_sorted),
         (T::Union(given, mode), T::Union(fields, target_mode)) if mode == target_mode => {

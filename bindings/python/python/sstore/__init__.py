@@ -7,7 +7,16 @@
     ...         print(key, value)
 
 A database is a sorted, crash-safe mapping of bytes to bytes. Keys and values are ``bytes`` or anything else with the
-buffer protocol. Every object may be used from several threads.
+buffer protocol. It may also hold tables of Arrow rows:
+
+    >>> with sstore.open("mydb") as db:
+    ...     pets = db.table("pets", {"name": "string", "age": "int64"}, key=["name"])
+    ...     pets.append([{"name": "Tom", "age": 9}])
+    ...     pets.scan(where=sstore.col("age") > 3).to_pylist()
+    1
+    [{'name': 'Tom', 'age': 9}]
+
+Every object may be used from several threads.
 """
 
 import atexit as _atexit
@@ -39,6 +48,7 @@ from ._errors import (
     TimedOutError,
     TooSmallError,
 )
+from ._expressions import Column, Expr, col
 from ._sstore import (
     DB,
     MAX_KEY_BYTES,
@@ -46,14 +56,18 @@ from ._sstore import (
     ColumnFamily,
     FlushToken,
     Iterator,
+    RecordBatch,
+    Scan,
+    Schema,
     Snapshot,
+    Table,
     WriteBatch,
     __version__,
     destroy,
     open,
     options,
 )
-from ._types import Event, FlushResult, OptionInfo, Segment
+from ._types import Event, FileExplanation, FlushResult, OptionInfo, ScanExplanation, Segment
 
 _MutableMapping.register(ColumnFamily)
 
@@ -67,13 +81,16 @@ __all__ = [
     "BusyError",
     "CancelledError",
     "ClosedError",
+    "Column",
     "ColumnFamily",
     "ConflictError",
     "CorruptionError",
     "DroppedError",
     "Error",
     "Event",
+    "Expr",
     "FencedError",
+    "FileExplanation",
     "FlushResult",
     "FlushToken",
     "ForkedError",
@@ -90,13 +107,19 @@ __all__ = [
     "PanicError",
     "PoisonedError",
     "ReadOnlyError",
+    "RecordBatch",
+    "Scan",
+    "ScanExplanation",
+    "Schema",
     "Segment",
     "Snapshot",
     "StalledError",
+    "Table",
     "TimedOutError",
     "TooSmallError",
     "WriteBatch",
     "__version__",
+    "col",
     "destroy",
     "open",
     "options",

@@ -26,9 +26,10 @@ class FlushResult:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One live file of a column family."""
+    """One live file of a column family or of a table."""
 
     column_family: str
+    """The name of the column family, or of the table."""
     number: int
     path: Path
     level: int
@@ -39,6 +40,38 @@ class Segment:
     largest: bytes
     smallest_sequence: int
     largest_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileExplanation:
+    """What a scan does with one file of a table."""
+
+    number: int
+    skipped: str | None
+    """Why nothing of it is read, or None."""
+    groups: int
+    """Row groups of a Parquet file, or batches of an Arrow file."""
+    groups_read: int
+    groups_outside_range: int
+    """Groups left out because no key of theirs is in the range."""
+    groups_ruled_out: int
+    """Groups left out because the condition selects none of their rows."""
+    whole_filter: bool
+    """Whether the whole condition could rule out groups, not only what it says of the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanExplanation:
+    """What a scan reads, and what it leaves out and why."""
+
+    sequence: int
+    memtables: int
+    files: tuple[FileExplanation, ...]
+    """The files of the table, newest first."""
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +95,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class OptionInfo:
-    """One option of ``open`` or ``create_column_family``."""
+    """One option of ``open``, ``create_column_family`` or ``table``."""
 
     name: str
     type: str

@@ -135,6 +135,17 @@ fn dictionaries_and_runs_become_their_values() {
 }
 
 #[test]
+fn moments_of_another_zone_are_the_same_moments() {
+    let zoned = |zone: &str| T::Timestamp(TimeUnit::Microsecond, Some(zone.into()));
+    let table = table(&[("at", zoned("UTC"), true)], &[]);
+    let given = TimestampMicrosecondArray::from(vec![Some(7), None, Some(-1)]);
+    let checked = table.check_batch(&batch(vec![("at", array(given.clone().with_timezone("Europe/Berlin")))])).unwrap();
+    assert_eq!(checked.column(0), &array(given.clone().with_timezone("UTC")));
+    let message = refused(&table, vec![("at", array(given))]);
+    assert!(message.contains("has the type Timestamp"), "{message}");
+}
+
+#[test]
 fn nested_columns_take_the_names_and_forms_of_the_table() {
     let mut lists = ListBuilder::new(StringBuilder::new());
     lists.append_value([Some("a"), None]);

@@ -1,0 +1,641 @@
+//! A table in Python: rows of an Arrow schema, written from and read into any Arrow library, or plain dicts.
+
+use crate::arrow::capsule::{Foreign, foreign};
+use crate::arrow::from_python::{self, Misfit};
+use crate::arrow::to_python;
+use crate::condition;
+use crate::error::{attached, detached, invalid};
+use crate::family::write_options;
+use crate::flush::FlushToken;
+use crate::scan::Scan;
+use crate::schema::{Schema, field_of};
+use crate::shared::{Owned, Shared};
+use crate::snapshot::Snapshot;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::{Fields, Schema as ArrowSchema};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyMapping, PyMemoryView, PyString, PyTuple};
+use sstore::schema::TableSchema;
+use sstore::{ErrorKind, ReadOptions, ScanOptions, SchemaChange, WriteOptions};
+use std::sync::Arc;
+
+/// Batches of fewer rows are put together before they are written: each write has a cost of its own.
+const SMALL_BATCH_ROWS: usize = 64 << 10;
+/// How often rows are prepared anew because the schema changed meanwhile.
+const SCHEMA_TRIES: u32 = 10;
+
+/// Rows of an Arrow schema under a name. With a key, a later row replaces an earlier one with the same key, and scans come
+/// in key order; without, rows are only appended.
+///
+/// Every method may be called from any thread.
+#[pyclass(frozen, module = "sstore")]
+pub(crate) struct Table {
+    /// Dropped first: whoever drops the last handle closes the database, and only [`Shared`] lets go of the interpreter for that.
+    pub(crate) table: sstore::Table,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What a call writes: rows, or the keys of rows to delete.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowKind {
+    Put,
+    Delete,
+}
+
+impl RowKind {
+    fn conform(self, schema: &TableSchema, batch: &RecordBatch) -> sstore::Result<RecordBatch> {
+        match self {
+            Self::Put => schema.check_batch(batch),
+            Self::Delete => schema.check_keys_batch(batch),
+        }
+    }
+
+    pub(crate) fn add(
+        self,
+        table: &sstore::Table,
+        to: &mut sstore::WriteBatch,
+        batch: &RecordBatch,
+    ) -> sstore::Result<()> {
+        match self {
+            Self::Put => table.put_rows(to, batch),
+            Self::Delete => table.delete_rows(to, batch),
+        }
+    }
+}
+
+/// Rows of a caller: Arrow data of another library, or a batch made of Python objects.
+pub(crate) enum Given {
+    Foreign(Foreign),
+    Batch(RecordBatch),
+}
+
+impl Given {
+    /// Hands everything to `take` in batches that fit the table's schema, small ones put together. Requires: the interpreter
+    /// lock is released.
+    pub(crate) fn each_batch(
+        self,
+        table: &sstore::Table,
+        kind: RowKind,
+        mut take: impl FnMut(RecordBatch) -> sstore::Result<()>,
+    ) -> sstore::Result<()> {
+        let schema = table.table_schema();
+        let (mut pending, mut pending_rows): (Vec<RecordBatch>, usize) = (Vec::new(), 0);
+        let mut number = 0;
+        let mut accept = |batch: RecordBatch| {
+            let checked = kind.conform(&schema, &batch).map_err(|error| {
+                let place = if number == 0 { String::new() } else { format!(", batch {number}") };
+                error.context(&format!("table \"{}\"{place}", table.name()))
+            })?;
+            number += 1;
+            pending_rows += checked.num_rows();
+            pending.push(checked);
+            if pending_rows >= SMALL_BATCH_ROWS {
+                pending_rows = 0;
+                take(together(std::mem::take(&mut pending))?)?;
+            }
+            Ok(())
+        };
+        match self {
+            Self::Foreign(data) => data.each_batch(&mut accept)?,
+            Self::Batch(batch) => accept(batch)?,
+        }
+        if pending_rows > 0 { take(together(pending)?) } else { Ok(()) }
+    }
+}
+
+fn together(mut batches: Vec<RecordBatch>) -> sstore::Result<RecordBatch> {
+    if batches.len() == 1 {
+        return Ok(batches.remove(0));
+    }
+    let schema = batches[0].schema();
+    arrow_select::concat::concat_batches(&schema, &batches)
+        .map_err(|error| sstore::Error::invalid(format!("the batches cannot be put together: {error}")))
+}
+
+/// Arrow data or Python rows, as something to write to `table`.
+pub(crate) fn given<'py>(
+    py: Python<'py>,
+    table: &sstore::Table,
+    kind: RowKind,
+    data: &Bound<'py, PyAny>,
+) -> PyResult<Given> {
+    if let Some(data) = foreign(py, data)? {
+        return Ok(Given::Foreign(data));
+    }
+    let schema = table.table_schema();
+    Ok(Given::Batch(match kind {
+        RowKind::Put => {
+            if data.is_instance_of::<PyString>() || data.cast::<PyMapping>().is_ok() {
+                return Err(wrong_rows(data));
+            }
+            let rows = data.try_iter().map_err(|_| wrong_rows(data))?;
+            let rows = rows.map(|row| {
+                let row = row?;
+                row.cast::<PyMapping>().map(|row| Some(row.clone())).map_err(|_| wrong_rows(&row))
+            });
+            dicts(py, schema.user().fields(), &rows.collect::<PyResult<Vec<_>>>()?)?
+        }
+        RowKind::Delete => keys_batch(py, &schema, &keys_of(py, data)?)?,
+    }))
+}
+
+fn wrong_rows(found: &Bound<'_, PyAny>) -> PyErr {
+    let name = found.get_type().name().map_or_else(|_| "this".to_owned(), |name| name.to_string());
+    PyTypeError::new_err(format!(
+        "rows are Arrow data (a data frame of pyarrow, Polars, pandas, DuckDB and others) or a list of dicts, not {name}"
+    ))
+}
+
+/// The exception for a value that does not fit: a TypeError stays one.
+fn misfit_to_python(py: Python<'_>, misfit: &Misfit) -> PyErr {
+    let message = format!("row {}: {}", misfit.row, misfit.cause.value(py));
+    match misfit.cause.is_instance_of::<PyTypeError>(py) {
+        true => PyTypeError::new_err(message),
+        false => invalid(py, message),
+    }
+}
+
+fn dicts<'py>(py: Python<'py>, fields: &Fields, rows: &[Option<Bound<'py, PyMapping>>]) -> PyResult<RecordBatch> {
+    let columns = from_python::columns(py, fields, rows).map_err(|misfit| misfit_to_python(py, &misfit))?;
+    batch(py, fields, columns, rows.len())
+}
+
+fn batch(py: Python<'_>, fields: &Fields, columns: Vec<ArrayRef>, rows: usize) -> PyResult<RecordBatch> {
+    // Nulls are refused by the table, which names the row.
+    let nullable: Vec<_> = fields.iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let batch = RecordBatch::try_new_with_options(Arc::new(ArrowSchema::new(nullable)), columns, &options);
+    batch.map_err(|error| invalid(py, error.to_string()))
+}
+
+/// The keys that an argument lists.
+fn keys_of<'py>(py: Python<'py>, keys: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let single = keys.is_instance_of::<PyString>()
+        || keys.is_instance_of::<PyBytes>()
+        || keys.is_instance_of::<PyByteArray>()
+        || keys.is_instance_of::<PyMemoryView>()
+        || keys.cast::<PyMapping>().is_ok();
+    let wrong = || {
+        let name = keys.get_type().name().map_or_else(|_| "this".to_owned(), |name| name.to_string());
+        PyTypeError::new_err(format!("keys are a list of keys, or Arrow data with the key's columns, not one {name}"))
+    };
+    if single {
+        return Err(wrong());
+    }
+    let keys = keys.try_iter().map_err(|_| wrong())?.collect::<PyResult<Vec<_>>>()?;
+    py.check_signals()?;
+    Ok(keys)
+}
+
+/// The values of one key, or of the leading columns of one: a value, a tuple, or a dict.
+fn parts<'py>(names: &[&str], key: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    if let Ok(tuple) = key.cast::<PyTuple>() {
+        return Ok(tuple.iter().collect());
+    }
+    if let Ok(mapping) = key.cast::<PyMapping>() {
+        let values = names.iter().take(mapping.len()?).map(|name| mapping.get_item(name));
+        return values.collect();
+    }
+    Ok(vec![key.clone()])
+}
+
+fn key_names(schema: &TableSchema) -> Vec<&str> {
+    schema.key().iter().map(|&index| schema.columns()[index].field.name().as_str()).collect()
+}
+
+/// Keys as a batch of the key's columns.
+fn keys_batch<'py>(py: Python<'py>, schema: &TableSchema, keys: &[Bound<'py, PyAny>]) -> PyResult<RecordBatch> {
+    let names = key_names(schema);
+    if names.is_empty() {
+        return Err(invalid(py, "the table is append-only: its rows have no keys"));
+    }
+    let mut columns: Vec<Vec<Option<Bound<'py, PyAny>>>> = vec![Vec::with_capacity(keys.len()); names.len()];
+    for (row, key) in keys.iter().enumerate() {
+        let parts = parts(&names, key)?;
+        if parts.len() != names.len() {
+            let message =
+                format!("row {row}: a key has {} columns ({}), not {}", names.len(), names.join(", "), parts.len());
+            return Err(invalid(py, message));
+        }
+        for (column, part) in columns.iter_mut().zip(parts) {
+            column.push((!part.is_none()).then_some(part));
+        }
+    }
+    let key_schema = schema.keys_schema();
+    let arrays = key_schema.fields().iter().zip(&columns).map(|(field, values)| {
+        from_python::array(py, field.data_type(), values).map_err(|misfit| {
+            let message = format!("column {:?}: {}", field.name(), misfit.cause.value(py));
+            let cause = PyErr::from_type(misfit.cause.get_type(py), message);
+            misfit_to_python(py, &Misfit { row: misfit.row, cause })
+        })
+    });
+    let arrays = arrays.collect::<PyResult<Vec<_>>>()?;
+    batch(py, key_schema.fields(), arrays, keys.len())
+}
+
+/// A bound of a scan: the key's first columns, as arrays of one row.
+fn bound<'py>(
+    py: Python<'py>,
+    schema: &TableSchema,
+    key: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Option<Vec<ArrayRef>>> {
+    let Some(key) = key else { return Ok(None) };
+    let names = key_names(schema);
+    let parts = parts(&names, key)?;
+    if names.is_empty() || parts.is_empty() || parts.len() > names.len() {
+        let message = match names.len() {
+            0 => "an append-only table has no keys to scan a range of".to_owned(),
+            most => format!("a bound is one to {most} of the key's first columns ({})", names.join(", ")),
+        };
+        return Err(invalid(py, message));
+    }
+    let key_schema = schema.keys_schema();
+    let arrays = parts.into_iter().zip(key_schema.fields()).map(|(part, field)| {
+        let value = (!part.is_none()).then_some(part);
+        from_python::array(py, field.data_type(), &[value]).map_err(|misfit| {
+            let message = format!("column {:?}: {}", field.name(), misfit.cause.value(py));
+            match misfit.cause.is_instance_of::<PyTypeError>(py) {
+                true => PyTypeError::new_err(message),
+                false => invalid(py, message),
+            }
+        })
+    });
+    arrays.collect::<PyResult<Vec<_>>>().map(Some)
+}
+
+/// The names that an argument lists; a single one may stand alone.
+pub(crate) fn names_in(given: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+    match given.cast::<PyString>() {
+        Ok(name) => Ok(vec![name.to_str()?.to_owned()]),
+        Err(_) => given.try_iter()?.map(|name| name?.extract()).collect(),
+    }
+}
+
+/// The live files of a table.
+pub(crate) fn segments_of<'py>(
+    py: Python<'py>,
+    shared: &Shared,
+    table: &sstore::Table,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let segments = detached(py, || shared.db().table_segments(table))?;
+    crate::family::describe_segments(py, table.name(), &segments)
+}
+
+impl Table {
+    fn snapshot(
+        &self,
+        py: Python<'_>,
+        as_of: Option<&Bound<'_, Snapshot>>,
+    ) -> PyResult<Option<Owned<sstore::Snapshot>>> {
+        as_of.map(|snapshot| snapshot.get().of(py, &self.shared)).transpose()
+    }
+
+    fn write(
+        &self,
+        py: Python<'_>,
+        kind: RowKind,
+        data: &Bound<'_, PyAny>,
+        sync: Option<bool>,
+        atomic: bool,
+    ) -> PyResult<usize> {
+        let given = given(py, &self.table, kind, data)?;
+        let (table, shared, options) = (&self.table, &*self.shared, write_options(sync));
+        let mut rows = 0;
+        detached(py, || {
+            if atomic {
+                let mut batches = Vec::new();
+                given.each_batch(table, kind, |batch| {
+                    rows += batch.num_rows();
+                    batches.push(batch);
+                    Ok(())
+                })?;
+                return write_batches(shared, table, kind, &batches, &options);
+            }
+            given.each_batch(table, kind, |batch| {
+                write_batches(shared, table, kind, std::slice::from_ref(&batch), &options)?;
+                rows += batch.num_rows();
+                Ok(())
+            })
+        })?;
+        Ok(rows)
+    }
+
+    fn get_rows<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &RecordBatch,
+        columns: Option<&Bound<'py, PyAny>>,
+        as_of: Option<&Bound<'py, Snapshot>>,
+    ) -> PyResult<Vec<Option<Bound<'py, PyDict>>>> {
+        let columns = columns.map(names_in).transpose()?;
+        let snapshot = self.snapshot(py, as_of)?;
+        let found = detached(py, || {
+            let options = ReadOptions { snapshot: snapshot.as_deref() };
+            self.shared.db().get_rows(&self.table, keys, columns.as_deref(), &options)
+        })?;
+        let row = |row: Option<RecordBatch>| match row {
+            Some(row) => Ok(to_python::rows(py, &row)?.pop()),
+            None => Ok(None),
+        };
+        found.into_iter().map(row).collect()
+    }
+
+    fn alter_with(&self, py: Python<'_>, change: &SchemaChange) -> PyResult<()> {
+        detached(py, || self.shared.db().alter_table(&self.table, change))
+    }
+
+    fn open_scan(&self, py: Python<'_>, options: &ScanOptions, as_of: Option<&Bound<'_, Snapshot>>) -> PyResult<Scan> {
+        let snapshot = self.snapshot(py, as_of)?;
+        let scan = detached(py, || {
+            self.shared.db().scan(&self.table, options, &ReadOptions { snapshot: snapshot.as_deref() })
+        })?;
+        Ok(Scan::new(&self.shared, scan))
+    }
+}
+
+/// Writes batches together. A change of the schema meanwhile is no error: the rows are made to fit the new one.
+fn write_batches(
+    shared: &Shared,
+    table: &sstore::Table,
+    kind: RowKind,
+    batches: &[RecordBatch],
+    options: &WriteOptions,
+) -> sstore::Result<()> {
+    for attempt in 1.. {
+        let mut together = sstore::WriteBatch::new();
+        batches.iter().try_for_each(|batch| kind.add(table, &mut together, batch))?;
+        match shared.db().write(&together, options) {
+            Err(error) if error.kind() == ErrorKind::Conflict && attempt < SCHEMA_TRIES => {}
+            Err(error) => return Err(error),
+            Ok(_) => break,
+        }
+    }
+    Ok(())
+}
+
+#[pymethods]
+impl Table {
+    /// The table's name.
+    #[getter]
+    fn name(&self) -> &str {
+        self.table.name()
+    }
+
+    /// Whether the table was dropped.
+    #[getter]
+    fn dropped(&self) -> bool {
+        self.table.is_dropped()
+    }
+
+    /// The columns in force.
+    #[getter]
+    fn schema(&self) -> Schema {
+        Schema(self.table.schema())
+    }
+
+    /// The names of the key's columns, in key order; empty in an append-only table.
+    #[getter]
+    fn key<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.table.key())
+    }
+
+    /// Writes rows and returns how many were given. With a key, each replaces the row with its key.
+    ///
+    /// ``data`` is anything with ``__arrow_c_stream__`` or ``__arrow_c_array__`` (of pyarrow, Polars, pandas, DuckDB, nanoarrow,
+    /// arro3 …) or an iterable of dicts. Columns are matched by name; missing ones are null. All rows become visible and durable
+    /// together, unless ``atomic=False``, which writes a stream batch by batch as it comes and so needs little memory.
+    #[pyo3(signature = (data, *, sync=None, atomic=true))]
+    fn append(&self, py: Python<'_>, data: &Bound<'_, PyAny>, sync: Option<bool>, atomic: bool) -> PyResult<usize> {
+        self.write(py, RowKind::Put, data, sync, atomic)
+    }
+
+    /// Deletes the rows with these keys, whether they exist or not, and returns how many keys were given.
+    ///
+    /// ``keys`` is a list of keys, each a value, or a tuple or dict of the key's columns; or Arrow data with the key's columns.
+    #[pyo3(signature = (keys, *, sync=None, atomic=true))]
+    fn delete(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, sync: Option<bool>, atomic: bool) -> PyResult<usize> {
+        self.write(py, RowKind::Delete, keys, sync, atomic)
+    }
+
+    /// The row with this key as a dict, or None. A key of several columns is a tuple or a dict.
+    #[pyo3(signature = (key, *, columns=None, as_of=None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+        columns: Option<&Bound<'py, PyAny>>,
+        as_of: Option<&Bound<'py, Snapshot>>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let keys = keys_batch(py, &self.table.table_schema(), std::slice::from_ref(key))?;
+        Ok(self.get_rows(py, &keys, columns, as_of)?.pop().flatten())
+    }
+
+    /// The rows with these keys, None for the missing, all as of the same moment. ``keys`` as for ``delete``.
+    #[pyo3(signature = (keys, *, columns=None, as_of=None))]
+    fn get_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &Bound<'py, PyAny>,
+        columns: Option<&Bound<'py, PyAny>>,
+        as_of: Option<&Bound<'py, Snapshot>>,
+    ) -> PyResult<Vec<Option<Bound<'py, PyDict>>>> {
+        let (mut found, given) = (Vec::new(), given(py, &self.table, RowKind::Delete, keys)?);
+        let mut batches = Vec::new();
+        detached(py, || {
+            given.each_batch(&self.table, RowKind::Delete, |batch| {
+                batches.push(batch);
+                Ok(())
+            })
+        })?;
+        // One moment for all of them.
+        let pinned = match (as_of, batches.len()) {
+            (None, 2..) => {
+                Some(Bound::new(py, Snapshot::new(&self.shared, attached(py, || self.shared.db().snapshot())?))?)
+            }
+            _ => None,
+        };
+        for batch in &batches {
+            found.extend(self.get_rows(py, batch, columns, as_of.or(pinned.as_ref()))?);
+            py.check_signals()?;
+        }
+        Ok(found)
+    }
+
+    /// Reads rows: those of the ``columns`` and the keys given, that fulfil ``where``, at most ``limit``, in key order.
+    ///
+    /// ``where`` is the text of an SQL condition, an expression made with ``sstore.col``, or one of ``pyarrow.compute`` or Polars;
+    /// what cannot be translated raises TypeError. ``start`` is the first key, ``stop`` the first one left out, ``prefix`` what keys
+    /// begin with: each a value, or a tuple or dict of the key's first columns. ``as_of`` is a snapshot.
+    #[pyo3(signature = (columns=None, r#where=None, start=None, stop=None, prefix=None, limit=None, as_of=None,
+        batch_rows=None, cached=false))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
+    fn scan<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Option<&Bound<'py, PyAny>>,
+        r#where: Option<&Bound<'py, PyAny>>,
+        start: Option<&Bound<'py, PyAny>>,
+        stop: Option<&Bound<'py, PyAny>>,
+        prefix: Option<&Bound<'py, PyAny>>,
+        limit: Option<u64>,
+        as_of: Option<&Bound<'py, Snapshot>>,
+        batch_rows: Option<usize>,
+        cached: bool,
+    ) -> PyResult<Scan> {
+        let schema = self.table.table_schema();
+        if batch_rows == Some(0) {
+            return Err(invalid(py, "batch_rows is at least 1"));
+        }
+        let filter = match r#where {
+            Some(given) => {
+                let shown = Bound::new(py, Schema(self.table.schema()))?;
+                Some(condition::filter(py, given, shown.as_any())?)
+            }
+            None => None,
+        };
+        let options = ScanOptions {
+            columns: columns.map(names_in).transpose()?,
+            filter,
+            start: bound(py, &schema, start)?,
+            stop: bound(py, &schema, stop)?,
+            prefix: bound(py, &schema, prefix)?,
+            limit,
+            batch_rows: batch_rows.unwrap_or(0),
+            cached,
+        };
+        self.open_scan(py, &options, as_of)
+    }
+
+    /// How many rows there are, or how many fulfil ``where``. Reads them.
+    #[pyo3(signature = (r#where=None, *, as_of=None))]
+    fn count(
+        &self,
+        py: Python<'_>,
+        r#where: Option<&Bound<'_, PyAny>>,
+        as_of: Option<&Bound<'_, Snapshot>>,
+    ) -> PyResult<usize> {
+        let schema = self.table.table_schema();
+        // One narrow column is enough, of the key if there is one.
+        let column = schema.key().first().copied().unwrap_or(0);
+        let columns = PyList::new(py, [schema.columns()[column].field.name()])?;
+        let scan =
+            self.scan(py, Some(columns.as_any()), r#where, None, None, None, None, as_of, Some(65_536), false)?;
+        scan.count(py)
+    }
+
+    /// Changes the columns; nothing is rewritten, and rows that are there are read under the new schema.
+    ///
+    /// ``add_column`` is a name and a type, nullable, put last or at ``position``; ``drop_column`` a name; ``rename_column`` a name and
+    /// the new one; ``widen`` a name and a larger type; ``reorder`` all names in their new order. Several are made one after the other.
+    #[pyo3(signature = (*, add_column=None, position=None, drop_column=None, rename_column=None, widen=None, reorder=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
+    fn alter(
+        &self,
+        py: Python<'_>,
+        add_column: Option<(String, Bound<'_, PyAny>)>,
+        position: Option<usize>,
+        drop_column: Option<String>,
+        rename_column: Option<(String, String)>,
+        widen: Option<(String, Bound<'_, PyAny>)>,
+        reorder: Option<Vec<String>>,
+    ) -> PyResult<()> {
+        let mut changes = Vec::new();
+        if let Some((name, data_type)) = add_column {
+            changes.push(SchemaChange::Add { field: field_of(py, &name, &data_type)?, position });
+        } else if position.is_some() {
+            return Err(invalid(py, "position goes with add_column"));
+        }
+        changes.extend(drop_column.map(|name| SchemaChange::Drop { name }));
+        changes.extend(rename_column.map(|(name, to)| SchemaChange::Rename { name, to }));
+        if let Some((name, data_type)) = widen {
+            let data_type = field_of(py, &name, &data_type)?.data_type().clone();
+            changes.push(SchemaChange::Widen { name, data_type });
+        }
+        changes.extend(reorder.map(|names| SchemaChange::Reorder { names }));
+        if changes.is_empty() {
+            return Err(invalid(py, "alter was given nothing to change"));
+        }
+        changes.iter().try_for_each(|change| self.alter_with(py, change))
+    }
+
+    /// Writes what the table holds in memory to files, and waits for it. Returns a FlushResult, or with ``wait=False`` a FlushToken.
+    #[pyo3(signature = (wait=true, timeout=None))]
+    fn flush<'py>(&self, py: Python<'py>, wait: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        let token = FlushToken::new(&self.shared, detached(py, || self.shared.db().flush_tables(&[&self.table]))?);
+        if wait { token.wait(py, timeout) } else { Ok(Bound::new(py, token)?.into_any()) }
+    }
+
+    /// Merges all files of the table into one, and waits for it.
+    fn compact(&self, py: Python<'_>) -> PyResult<()> {
+        detached(py, || self.shared.db().compact_table(&self.table))
+    }
+
+    /// The table's live files, oldest first. Their keys are encoded.
+    fn segments<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        segments_of(py, &self.shared, &self.table)
+    }
+
+    /// A ``pyarrow.Table`` of all rows.
+    fn to_arrow<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Scan::to_arrow(&Bound::new(py, self.open_scan(py, &ScanOptions::default(), None)?)?)
+    }
+
+    /// A ``polars.DataFrame`` of all rows.
+    fn to_polars<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Scan::to_polars(&Bound::new(py, self.open_scan(py, &ScanOptions::default(), None)?)?)
+    }
+
+    /// A ``pandas.DataFrame`` of all rows; needs pyarrow too.
+    fn to_pandas<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Scan::to_pandas(&Bound::new(py, self.open_scan(py, &ScanOptions::default(), None)?)?)
+    }
+
+    /// Hands a scan of the whole table over as an Arrow stream: each use is a new scan.
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, pyo3::types::PyCapsule>> {
+        self.open_scan(py, &ScanOptions::default(), None)?.__arrow_c_stream__(py, requested_schema)
+    }
+
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyCapsule>> {
+        crate::arrow::capsule::export_schema(py, &self.table.schema())
+    }
+
+    /// Counts the rows by reading them.
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.count(py, None, None)
+    }
+
+    /// Whether there is any row; does not count them.
+    fn __bool__(&self, py: Python<'_>) -> PyResult<bool> {
+        let options = ScanOptions { limit: Some(1), ..ScanOptions::default() };
+        Ok(self.open_scan(py, &options, None)?.count(py)? > 0)
+    }
+
+    /// Whether there is a row with this key.
+    fn __contains__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let first = PyList::new(py, self.table.key().into_iter().take(1))?;
+        Ok(self.get(py, key, Some(first.as_any()), None)?.is_some())
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.shared.db().is_closed() {
+            " closed"
+        } else if self.table.is_dropped() {
+            " dropped"
+        } else {
+            ""
+        };
+        format!("<sstore.Table {:?} of {:?}{state}>", self.table.name(), self.shared.db().path())
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "cannot pickle sstore.Table: give the path to the other process, and open it there (read_only=True beside a writer)",
+        ))
+    }
+}

@@ -1,0 +1,522 @@
+"""Tables with Python's own values: no other library is needed for any of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gc
+import math
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sstore
+from sstore import col
+
+FORMATS = ["parquet", "arrow"]
+PETS = {"id": "int64", "name": "string", "weight": "double"}
+
+
+@pytest.fixture(params=FORMATS)
+def pets(db: sstore.DB, request: pytest.FixtureRequest) -> sstore.Table:
+    return db.table("pets", PETS, key="id", format=request.param)
+
+
+def rows(*ids: int) -> list[dict[str, Any]]:
+    return [{"id": each, "name": f"n{each}", "weight": each / 2} for each in ids]
+
+
+def ids(scan: sstore.Scan) -> list[int]:
+    return [row["id"] for row in scan.to_pylist()]
+
+
+def test_rows_are_found_in_memory_in_files_and_after_opening_again(pets: sstore.Table, db: sstore.DB, path: Path) -> None:
+    assert pets.append(rows(3, 1, 2)) == 3
+    assert pets.append([{"id": 1, "name": "second"}]) == 1, "a later row replaces an earlier one, missing columns are null"
+    expected = [{"id": 1, "name": "second", "weight": None}, *rows(2, 3)]
+
+    def check(table: sstore.Table) -> None:
+        assert table.scan().to_pylist() == expected
+        assert table.get(2) == rows(2)[0] and table.get(9) is None
+        assert table.get_many([3, 9, 1]) == [expected[2], None, expected[0]]
+        assert table.get({"id": 2}, columns=["name"]) == {"name": "n2"}
+        assert len(table) == table.count() == 3 and table and 1 in table and 9 not in table
+
+    check(pets)
+    pets.flush()
+    check(pets)
+    pets.append(rows(7))
+    assert pets.delete([7, 8]) == 2
+    pets.compact()
+    check(pets)
+    assert [segment.entries for segment in pets.segments()] == [3]
+    db.close()
+    with sstore.open(path) as again:
+        assert again.tables() == ["pets"]
+        check(again.table("pets"))
+
+
+def test_opening_and_creating(db: sstore.DB) -> None:
+    with pytest.raises(sstore.NotFoundError):
+        db.table("t")
+    table = db.table("t", {"a": "int32 not null", "b": "decimal(10, 2)", "c": "timestamp[ns, UTC]"}, key=["a"])
+    assert table.name == "t" and table.key == ("a",) and not table.dropped
+    assert table.schema.names == ["a", "b", "c"]
+    assert table.schema.nullable == [False, True, True]
+    assert "Decimal128(10, 2)" in repr(table.schema) and len(table.schema) == 3
+    same = db.table("t", table.schema, key=["a"])
+    assert same.schema == table.schema
+    for schema, key in (({"a": "int32"}, ["a"]), (table.schema, ["b"]), (table.schema, None)):
+        with pytest.raises(sstore.InvalidArgumentError, match="other columns or another key"):
+            db.table("t", schema, key=key)
+    refused: list[tuple[Any, type[Exception]]] = [({"a": "int33"}, ValueError), ({"a": 3}, TypeError), (7, TypeError), ({"_seq": "int64"}, ValueError)]
+    for schema, wrong in refused:
+        with pytest.raises(wrong):
+            db.table("u", schema)
+    with pytest.raises(ValueError):
+        db.table("u", {"a": "int32"}, format="csv")  # type: ignore[arg-type]
+    with pytest.raises(ValueError):
+        db.table("u", {"a": "double"}, key="a")
+    floats = db.table("u", {"a": "double"}, key="a", float_keys=True)
+    floats.append([{"a": math.inf}, {"a": -1.5}])
+    assert [row["a"] for row in floats.scan().to_pylist()] == [-1.5, math.inf]
+    assert db.tables() == ["t", "u"]
+    db.drop_table("t")
+    db.drop_table(floats)
+    assert table.dropped and "dropped" in repr(table) and db.tables() == []
+    with pytest.raises(sstore.DroppedError):
+        table.append([{"a": 1}])
+    for pickled in (table, table.schema):
+        with pytest.raises(TypeError):
+            pickle.dumps(pickled)
+
+
+def test_append_only(db: sstore.DB) -> None:
+    table = db.table("log", {"at": "int64", "text": "string"}, order_by="at")
+    table.append([{"at": 2, "text": "x"}, {"at": 1, "text": "y"}])
+    table.append([{"at": 2, "text": "x"}])
+    assert len(table) == 3 and table.key == ()
+    for call in (lambda: table.get(1), lambda: table.delete([1]), lambda: table.scan(start=1)):
+        with pytest.raises(sstore.InvalidArgumentError, match="append-only"):
+            call()
+
+
+def test_ranges_columns_limits_and_snapshots(db: sstore.DB) -> None:
+    table = db.table("t", {"a": "string", "b": "int32", "v": "int64"}, key=["a", "b"])
+    table.append({"a": a, "b": b, "v": b * 10} for a in "xyz" for b in range(4))
+    assert [row["v"] for row in table.scan(prefix="y").to_pylist()] == [0, 10, 20, 30]
+    assert len(table.scan(start=("y", 2), stop="z").to_pylist()) == 2
+    assert len(table.scan(start={"a": "y", "b": 2}).to_pylist()) == 6
+    assert table.scan("v", start=("z", 3)).to_pylist() == [{"v": 30}]
+    assert table.scan(["b", "a"], limit=1).to_pylist() == [{"b": 0, "a": "x"}]
+    assert [len(batch) for batch in table.scan(batch_rows=5)] == [5, 5, 2]
+    assert table.get(("y", 2)) == {"a": "y", "b": 2, "v": 20}
+    with db.snapshot() as before:
+        table.delete([("y", 2), {"a": "z", "b": 0}])
+        assert table.get(("y", 2)) is None and table.get(("y", 2), as_of=before) is not None
+        assert table.count() == 10 and table.count(as_of=before) == 12
+        assert len(table.scan(prefix="z", as_of=before).to_pylist()) == 4
+        assert table.get_many([("z", 0)], as_of=before)[0] == {"a": "z", "b": 0, "v": 0}
+    for call in (
+        lambda: table.scan(["nothing"]),
+        lambda: table.scan(prefix=("x", 1, 2)),
+        lambda: table.scan(batch_rows=0),
+        lambda: table.get("x"),
+        lambda: table.scan(as_of=before),
+    ):
+        with pytest.raises(sstore.Error):
+            call()
+    with pytest.raises(TypeError, match='column "a": str expected, not int'):
+        table.scan(start=3)
+    single: list[Any] = ["x", b"x", {"a": "x"}, 7]
+    for keys in single:
+        with pytest.raises(TypeError):
+            table.delete(keys)
+
+
+def test_what_does_not_fit_is_refused_with_its_place_and_nothing_is_applied(pets: sstore.Table) -> None:
+    for bad, error, text in (
+        ([*rows(1), {"id": "2"}], TypeError, 'row 1: column "id": int expected, not str'),
+        ([*rows(1), {"id": True}], TypeError, 'row 1: column "id": int expected, not bool'),
+        ([*rows(1), {"id": None}], ValueError, 'column "id" is null in row 1'),
+        ([*rows(1), {"id": 1 << 63}], ValueError, "row 1.*out of range"),
+        ([*rows(1), {"id": 2, "colour": 1}], ValueError, 'row 1: column "colour" is not in the table'),
+        ([*rows(1), 7], TypeError, "not int"),
+        ({"id": 1}, TypeError, "not dict"),
+        ("text", TypeError, "not str"),
+        (3, TypeError, "not int"),
+    ):
+        with pytest.raises(error, match=text):
+            pets.append(bad)  # type: ignore[arg-type]
+    assert not pets and len(pets) == 0
+
+
+EXAMPLES: list[tuple[str, list[Any]]] = [
+    ("bool", [True, False]),
+    *[(f"int{bits}", [-(1 << (bits - 1)), (1 << (bits - 1)) - 1, 0]) for bits in (8, 16, 32, 64)],
+    *[(f"uint{bits}", [(1 << bits) - 1, 0]) for bits in (8, 16, 32, 64)],
+    ("float16", [1.5, -0.25]),
+    ("float32", [0.5, math.inf]),
+    ("float64", [0.1, -math.inf, 1e300]),
+    *[(name, ["", "ü€😀", "x" * 40]) for name in ("string", "large_string", "string_view")],
+    *[(name, [b"", b"\x00\xff", b"x" * 40]) for name in ("binary", "large_binary", "binary_view")],
+    ("binary[3]", [b"abc", b"\x00\x01\x02"]),
+    ("decimal32(9, 2)", [Decimal("-1234567.89"), Decimal("0.00")]),
+    ("decimal64(18, 3)", [Decimal("123456789012345.678")]),
+    ("decimal128(38, 10)", [Decimal("-1234567890123456789012345678.0123456789"), Decimal("5E+3").quantize(Decimal("1.0000000000"))]),
+    ("decimal256(76, 2)", [Decimal("9" * 74 + ".99")]),
+    ("date32", [dt.date(1, 1, 1), dt.date(9999, 12, 31), dt.date(1969, 12, 31)]),
+    ("date64", [dt.date(2026, 2, 28), dt.date(1912, 4, 15)]),
+    ("time32[s]", [dt.time(23, 59, 59)]),
+    ("time32[ms]", [dt.time(1, 2, 3, 4000)]),
+    ("time64[us]", [dt.time(23, 59, 59, 999_999)]),
+    ("time64[ns]", [dt.time(0, 0, 0, 1)]),
+    ("timestamp[s]", [dt.datetime(1960, 1, 1, 12)]),
+    ("timestamp[ms]", [dt.datetime(2026, 1, 1, 0, 0, 0, 1000)]),
+    ("timestamp[us]", [dt.datetime(1, 1, 1), dt.datetime(9999, 12, 31, 23, 59, 59, 999_999)]),
+    ("timestamp[ns, UTC]", [dt.datetime(2026, 3, 4, 5, 6, 7, 8, tzinfo=dt.UTC)]),
+    ("timestamp[us, Europe/Berlin]", [dt.datetime(2026, 7, 1, 10, tzinfo=dt.UTC)]),
+    ("timestamp[us, +05:30]", [dt.datetime(2026, 7, 1, 10, tzinfo=dt.timezone(dt.timedelta(hours=5, minutes=30)))]),
+    ("duration[us]", [dt.timedelta(days=-1, microseconds=3)]),
+    ("duration[s]", [dt.timedelta(days=4000)]),
+    ("month_day_nano_interval", [(1, -2, 3)]),
+    ("list<int32>", [[1, None, 3], []]),
+    ("large_list<list<string>>", [[["a"], [], None], []]),
+    ("FixedSizeList(3 x Int16)", [[1, 2, None]]),
+    ('Struct("a": Int8, "b": List(Utf8))', [{"a": 1, "b": ["x"]}, {"a": None, "b": None}]),
+    ('Map("entries": non-null Struct("key": non-null Utf8, "value": Int32), unsorted)', [[("k", 1), ("l", None)], []]),
+]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(("kind", "values"), EXAMPLES, ids=[kind for kind, _ in EXAMPLES])
+def test_every_type_goes_in_and_comes_out(db: sstore.DB, kind: str, values: list[Any], format: Any) -> None:
+    if kind == "month_day_nano_interval" and format == "parquet":
+        with pytest.raises(sstore.NotSupportedError, match='"v".*Parquet'):
+            db.table("t", {"v": kind})
+        return
+    table = db.table("t", {"n": "int64", "v": kind}, key="n", format=format)
+    given = [{"n": n, "v": value} for n, value in enumerate([*values, None])]
+    table.append(given)
+    assert table.scan().to_pylist() == given
+    table.compact()
+    assert table.scan().to_pylist() == given
+    assert table.get(0) == given[0]
+
+
+def test_values_are_never_cut(db: sstore.DB) -> None:
+    for kind, value in (
+        ("decimal128(10, 2)", Decimal("0.001")),
+        ("decimal128(4, 2)", Decimal("100")),
+        ("decimal128(10, 2)", Decimal("NaN")),
+        ("timestamp[s]", dt.datetime(2026, 1, 1, 0, 0, 0, 1)),
+        ("timestamp[us]", dt.datetime(2026, 1, 1, tzinfo=dt.UTC)),
+        ("timestamp[us, UTC]", dt.datetime(2026, 1, 1)),
+        ("timestamp[ns]", dt.datetime(9999, 1, 1)),
+        ("binary[2]", b"abc"),
+        ("uint8", -1),
+        ("date32", dt.datetime(2026, 1, 1)),
+        ("list<int8>", [1, 300]),
+        ("list<int8>", "12"),
+        ("string", "\ud800"),
+    ):
+        table = db.table("t", {"v": kind})
+        with pytest.raises((ValueError, TypeError)):
+            table.append([{"v": value}])
+        db.drop_table(table)
+    table = db.table("t", {"v": "timestamp[ns]"})
+    table.append([{"v": 1}])
+    with pytest.raises(ValueError, match="nanoseconds"):
+        table.scan().to_pylist()
+
+
+def test_bytes_and_rows_in_one_batch(db: sstore.DB, pets: sstore.Table, path: Path) -> None:
+    pets.append(rows(1))
+    with pytest.raises(RuntimeError), db.write_batch() as batch:
+        batch[b"k"] = b"v"
+        batch.append(pets, rows(5))
+        raise RuntimeError
+    assert b"k" not in db and 5 not in pets
+    with db.write_batch() as batch:
+        batch[b"k"] = b"v"
+        batch.append(pets, rows(2, 3))
+        batch.delete_rows(pets, [1, 3])
+        other = db.write_batch()
+        other.append(pets, rows(4))
+        batch.append(other)
+        with pytest.raises(TypeError):
+            batch.append(pets)  # type: ignore[call-overload]
+        with pytest.raises(ValueError):
+            batch.append(pets, [{"id": None}])
+        assert len(batch) == 4
+    assert db[b"k"] == b"v" and ids(pets.scan()) == [2, 4]
+    stale = db.write_batch()
+    stale.append(pets, rows(9))
+    pets.alter(rename_column=("weight", "kg"))
+    with pytest.raises(sstore.ConflictError):
+        stale.write()
+    with sstore.open(path.with_name("other")) as elsewhere, pytest.raises(ValueError, match="another database"):
+        elsewhere.write_batch().append(pets, rows(1))
+
+
+def test_alter(db: sstore.DB, pets: sstore.Table) -> None:
+    pets.append(rows(1))
+    pets.flush()
+    pets.alter(add_column=("legs", "int16"), position=1)
+    pets.alter(rename_column=("name", "title"), drop_column="weight")
+    pets.append([{"id": 2, "legs": 4, "title": "t"}])
+    pets.alter(widen=("legs", "int64"))
+    pets.alter(reorder=["title", "legs", "id"])
+    expected = [{"title": "n1", "legs": None, "id": 1}, {"title": "t", "legs": 4, "id": 2}]
+    assert pets.scan().to_pylist() == expected and pets.schema.names == ["title", "legs", "id"]
+    pets.compact()
+    assert pets.scan(where="legs is null or legs > 3").to_pylist() == expected
+    for wrong in (
+        {},
+        {"drop_column": "id"},
+        {"drop_column": "nothing"},
+        {"widen": ("legs", "int8")},
+        {"add_column": ("x", "int8 not null")},
+        {"position": 1},
+    ):
+        with pytest.raises(ValueError):
+            pets.alter(**wrong)
+
+
+def test_conditions(db: sstore.DB, pets: sstore.Table) -> None:
+    pets.append(rows(1, 2, 3, 4, 5))
+    pets.append([{"id": 6}])
+    for step in ("in memory", "flushed", "merged"):
+        for condition, expected in (
+            ("id > 3 AND name LIKE 'n%'", [4, 5]),
+            (col("id") > 3, [4, 5, 6]),
+            ((col("id") >= 2) & (col("id") < 4) | (col("name") == "n5"), [2, 3, 5]),
+            (~(col("weight") > 1), [1, 2]),
+            (col("name").is_null(), [6]),
+            (col("name").is_not_null() & (col("id") != 1), [2, 3, 4, 5]),
+            (col("id").isin([2, 9, 4.0, 4.5]), [2, 4]),
+            (~col("name").isin(["n1", None]), []),
+            (col("weight").between(1, Decimal("2.0")), [2, 3, 4]),
+            (col("name").starts_with("n"), [1, 2, 3, 4, 5]),
+            (col("id").isin([]), []),
+            (col("weight") == 1.5, [3]),
+            (col("id") < 1 << 70, [1, 2, 3, 4, 5, 6]),
+        ):
+            assert ids(pets.scan(where=condition)) == expected, (step, condition)
+            assert pets.count(condition) == len(expected)
+        if step == "in memory":
+            pets.flush()
+        else:
+            pets.compact()
+
+
+def test_conditions_of_every_type_of_literal(db: sstore.DB) -> None:
+    names = ("bool", "date32", "timestamp[ms]", "timestamp[us, UTC]", "time64[us]", "duration[ms]", "binary", "decimal128(10, 3)")
+    row = {
+        "bool": True,
+        "date32": dt.date(2026, 1, 1),
+        "timestamp[ms]": dt.datetime(2026, 1, 1),
+        "timestamp[us, UTC]": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        "time64[us]": dt.time(12),
+        "duration[ms]": dt.timedelta(hours=1),
+        "binary": b"\x00",
+        "decimal128(10, 3)": Decimal("1.5"),
+    }
+    table = db.table("t", {name: name for name in names})
+    table.append([row, {}])
+    for name in names:
+        assert table.count(col(name) == row[name]) == 1, name
+        assert table.count(col(name) != row[name]) == 0, name
+    assert table.count(col("bool")) == 1 and table.count(~col("bool")) == 0
+    assert table.count(col("binary").starts_with(b"\x00")) == 1
+
+
+def test_conditions_that_cannot_be_are_refused(pets: sstore.Table) -> None:
+    for make in (
+        lambda: bool(col("a") > 3),
+        lambda: 1 < col("a") < 3,
+        lambda: col("a") == None,  # noqa: E711
+        lambda: col("a") == col("b"),
+        lambda: (col("a") > 3) & True,  # type: ignore[operator]
+        lambda: col("a").isin("abc"),
+        lambda: col("a").starts_with(3),  # type: ignore[arg-type]
+        lambda: col(3),  # type: ignore[arg-type]
+        lambda: hash(col("a")),
+        lambda: pets.scan(where=3),
+        lambda: pets.scan(where=True),
+        lambda: pets.scan(where=col("id") > object()),
+    ):
+        with pytest.raises(TypeError):
+            make()
+    for condition in ("id >", "nothing = 1", col("nothing") == 1, col("id") == "text", col("id").starts_with("a")):
+        with pytest.raises(sstore.InvalidArgumentError):
+            pets.scan(where=condition)
+    deep = col("id") > 1
+    for _ in range(1000):
+        deep = ~deep
+    with pytest.raises((TypeError, ValueError)):
+        pets.scan(where=deep)
+    assert "id >= 1 and id <= 2" in repr(col("id").between(1, 2))
+
+
+def test_explain(pets: sstore.Table) -> None:
+    pets.append(rows(1, 2, 3))
+    pets.flush()
+    scan = pets.scan(where="id > 100")
+    explained = scan.explain()
+    assert explained.files[0].skipped and explained.files[0].number == pets.segments()[0].number
+    assert "skipped" in str(explained) and explained.sequence == scan.sequence
+    assert scan.to_pylist() == []
+    assert pets.scan(where="weight > 1").explain().files[0].whole_filter
+
+
+def test_a_scan_is_read_once(pets: sstore.Table) -> None:
+    pets.append(rows(1, 2, 3))
+    scan = pets.scan(batch_rows=2)
+    assert len(next(scan)) == 2
+    assert scan.to_pylist() == rows(3), "the rest"
+    assert next(scan, None) is None
+    for call in (lambda: scan.to_pylist(), lambda: scan.__arrow_c_stream__()):
+        with pytest.raises(sstore.ClosedError, match="another one"):
+            call()
+    taken = pets.scan()
+    capsule = taken.__arrow_c_stream__()
+    with pytest.raises(RuntimeError):
+        next(taken)
+    del capsule
+    with pets.scan() as closed:
+        pass
+    with pytest.raises(sstore.ClosedError):
+        next(closed)
+
+
+def test_a_scan_keeps_what_it_needs(path: Path) -> None:
+    db = sstore.open(path, write_buffer_bytes="64KiB")
+    table = db.table("t", PETS, key="id")
+    table.append(rows(*range(5000)))
+    scan = table.scan(batch_rows=100)
+    next(scan)
+    table.append({"id": each, "name": "new"} for each in range(5000))
+    table.delete(range(2000, 3000))
+    table.compact()
+    db.drop_table(table)
+    del db, table
+    gc.collect()
+    rest = scan.to_pylist()
+    assert rest == rows(*range(100, 5000))
+    del scan
+    gc.collect()
+    # Nothing holds it any more: it can be opened again.
+    sstore.open(path).close()
+
+
+def test_closing_ends_scans(db: sstore.DB, pets: sstore.Table) -> None:
+    pets.append(rows(*range(1000)))
+    scan = pets.scan(batch_rows=10)
+    next(scan)
+    db.close()
+    with pytest.raises(sstore.ClosedError):
+        next(scan)
+    for call in (
+        lambda: pets.append(rows(1)),
+        lambda: pets.delete([1]),
+        lambda: pets.get(1),
+        lambda: pets.scan(),
+        lambda: pets.count(),
+        lambda: pets.flush(),
+        lambda: pets.compact(),
+        lambda: pets.segments(),
+        lambda: pets.alter(drop_column="name"),
+        lambda: db.tables(),
+        lambda: db.table("pets"),
+        lambda: db.table("new", PETS),
+        lambda: db.drop_table(pets),
+    ):
+        with pytest.raises(sstore.ClosedError):
+            call()
+    assert "closed" in repr(pets)
+
+
+def test_an_open_stream_does_not_hold_up_the_end_of_the_interpreter(path: Path) -> None:
+    program = """
+import sys, sstore
+db = sstore.open(sys.argv[1])
+table = db.table("t", {"a": "int64"}, key="a")
+table.append({"a": each} for each in range(10000))
+scan = table.scan(batch_rows=10)
+next(scan)
+capsule = table.scan().__arrow_c_stream__()
+print("done", flush=True)
+"""
+    ended = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, timeout=60, check=True)
+    assert ended.stdout == b"done\n" and ended.stderr == b""
+    with sstore.open(path) as db:
+        assert len(db.table("t")) == 10_000
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_cannot_use_scans(pets: sstore.Table) -> None:
+    pets.append(rows(*range(100)))
+    scan = pets.scan(batch_rows=10)
+    next(scan)
+    child = os.fork()
+    if child == 0:
+        try:
+            next(scan)
+        except sstore.ForkedError:
+            os._exit(0)
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(scan.to_pylist()) == 90
+
+
+def test_threads_write_and_scan(db: sstore.DB) -> None:
+    table = db.table("t", {"id": "int64", "group": "int64"}, key="id", write_buffer_bytes="64KiB")
+    failures: list[BaseException] = []
+
+    def write(group: int) -> None:
+        try:
+            for start in range(0, 5000, 500):
+                table.append({"id": group * 10_000 + start + each, "group": group} for each in range(500))
+        except BaseException as error:
+            failures.append(error)
+
+    def read() -> None:
+        try:
+            for _ in range(20):
+                counts = [0] * 4
+                for batch in table.scan():
+                    for row in batch.to_pylist():
+                        counts[row["group"]] += 1
+                assert all(count % 500 == 0 for count in counts), counts
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(group,)) for group in range(4)] + [threading.Thread(target=read)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures and len(table) == 20_000
+
+
+def test_the_database_knows_its_tables(db: sstore.DB, pets: sstore.Table) -> None:
+    db[b"a"] = b"1"
+    pets.append(rows(1, 2))
+    assert db.flush().entries == 3
+    pets.append(rows(2))
+    pets.flush()
+    db.compact()
+    assert {segment.column_family: segment.entries for segment in db.segments()} == {"default": 1, "pets": 2}
+    assert pets.flush(wait=False).wait().files == ()
+    db.verify()
+    with pytest.raises(ValueError):
+        db.create_column_family("pets")
+    with pytest.raises(sstore.NotFoundError):
+        db.column_family("pets")
