@@ -10,7 +10,8 @@ use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::reader::RecordBatchDecoder;
 use arrow_ipc::writer::StreamEncoder;
 use arrow_ipc::{MessageHeader, MetadataVersion, root_as_message};
-use arrow_schema::{DataType, Schema, SchemaRef, UnionMode};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef, UnionMode};
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 /// What stands before every message.
@@ -19,15 +20,28 @@ const CONTINUATION: u32 = 0xffff_ffff;
 /// Where values may begin in memory without a copy: Arrow's widest values want no more.
 const ALIGNMENT: usize = 16;
 
+thread_local! {
+    /// An encoder that is past its schema. Making one takes longer than encoding a row.
+    static ENCODER: RefCell<Option<StreamEncoder>> = const { RefCell::new(None) };
+}
+
+/// An encoder that was given its schema, which comes with the first batch only, and is not wanted.
+fn new_encoder() -> std::result::Result<StreamEncoder, ArrowError> {
+    let empty = Schema::empty();
+    let mut encoder = StreamEncoder::try_new(&empty)?;
+    encoder.encode(&RecordBatch::new_empty(empty.into()))?;
+    Ok(encoder)
+}
+
 /// Appends `batch` to `out`.
 pub(super) fn encode(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
     let unsupported =
         |error| Error::new(ErrorKind::NotSupported, format!("rows cannot be written to the log: {error}"));
-    let empty = Schema::empty();
-    let mut encoder = StreamEncoder::try_new(&empty).map_err(unsupported)?;
-    // The schema, which comes with the first batch only, is not wanted.
-    encoder.encode(&RecordBatch::new_empty(empty.into())).map_err(unsupported)?;
+    // Beyond the end of a thread's own variables each message has an encoder of its own.
+    let kept = ENCODER.try_with(RefCell::take).ok().flatten();
+    let mut encoder = kept.map_or_else(new_encoder, Ok).map_err(unsupported)?;
     let pieces = encoder.encode(batch).map_err(unsupported)?;
+    let _ = ENCODER.try_with(|place| place.replace(Some(encoder)));
     out.reserve_exact(pieces.iter().map(Buffer::len).sum());
     pieces.iter().for_each(|piece| out.extend_from_slice(piece));
     Ok(())

@@ -6,6 +6,7 @@ mod footer;
 mod layout;
 mod reader;
 mod scan;
+mod sink;
 mod writer;
 
 #[cfg(test)]

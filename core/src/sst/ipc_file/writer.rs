@@ -1,11 +1,11 @@
 //! Writes an Arrow IPC file from chunks of rows in order.
 //!
-//! Called through [`RowFileWriter`](super::super::RowFileWriter). Rows are gathered to full batches, a batch is encoded at once and
-//! handed to the background task of the output. A writer that is not finished removes its files, best effort, when it goes.
+//! Called through [`RowFileWriter`](super::super::RowFileWriter). Rows are gathered to full batches, a batch is encoded at once,
+//! straight to the output. A writer that is not finished removes its files, best effort, when it goes.
 
 use super::super::row_file::{IndexBuilder, RowFileOptions, RowFileSummary, StridedOutput};
 use super::super::{Compression, SstIdentity};
-use super::layout::{self, MESSAGE_PREFIX_BYTES};
+use super::sink::MessageSink;
 use super::{BATCH_ROWS, INDEX_NAME};
 use crate::env::{Env, FileSystem};
 use crate::error::{Error, Result};
@@ -35,9 +35,7 @@ const PINNED_SHARE_MAX: usize = 4;
 pub struct IpcFileWriter {
     files: Arc<dyn FileSystem>,
     index_path: PathBuf,
-    output: StridedOutput,
-    /// Encodes into memory, from where each message goes to the output with its strides cut.
-    encoder: FileWriter<Vec<u8>>,
+    encoder: FileWriter<MessageSink>,
     index: IndexBuilder,
     schema: Arc<TableSchema>,
     /// Rows of the batch that is being gathered, as they are stored.
@@ -57,15 +55,12 @@ impl IpcFileWriter {
         level: u32,
         options: &RowFileOptions,
     ) -> Result<Self> {
-        let encoder = encoder(&schema, options.compression)
+        let sink = MessageSink::new(StridedOutput::create(env, path, identity.number.0)?, schema.clone());
+        let encoder = encoder(&schema, options.compression, sink)
             .map_err(|error| Error::invalid(format!("schema that Arrow IPC cannot hold: {error}")))?;
-        let mut output = StridedOutput::create(env, path, identity.number.0)?;
-        let mut encoder = encoder;
-        output.append(&std::mem::take(encoder.get_mut()))?;
         Ok(Self {
             files: env.files.clone(),
             index_path: crate::env::parent(path).join(INDEX_NAME),
-            output,
             encoder,
             index: IndexBuilder::new(identity, schema.clone(), level, options),
             schema,
@@ -117,51 +112,34 @@ impl IpcFileWriter {
         let batch = match &gathered[..] {
             [batch] => batch.clone(),
             several => arrow_select::concat::concat_batches(self.schema.stored(), several)
-                .map_err(|error| self.output.failure(error))?,
+                .map_err(|error| self.failed(error))?,
         };
         drop(gathered);
-        let batch = with_short_views(batch).map_err(|error| self.output.failure(error))?;
-        self.encoder.write(&batch).map_err(|error| self.output.failure(error))?;
-        drop(batch);
-        let mut message = std::mem::take(self.encoder.get_mut());
-        let payload_bytes = self.write_message(&message)?;
+        let batch = with_short_views(batch).map_err(|error| self.failed(error))?;
+        self.encoder.get_mut().begin_batch();
+        self.encoder.write(&batch).map_err(|error| self.failed(error))?;
+        let payload_bytes = self.encoder.get_mut().end_batch()?;
         self.index.end_group(payload_bytes);
-        message.clear();
-        *self.encoder.get_mut() = message;
         Ok(())
     }
 
-    /// Writes an encoded batch with its strides cut; returns what its columns take when they are decoded.
-    fn write_message(&mut self, message: &[u8]) -> Result<u64> {
-        let lost = || Error::invalid("rows cannot be encoded: the message is not understood");
-        let metadata = message.get(4..MESSAGE_PREFIX_BYTES).and_then(|len| len.try_into().ok().map(i32::from_le_bytes));
-        let body_start = metadata.and_then(|len| usize::try_from(len).ok()).map(|len| len + MESSAGE_PREFIX_BYTES);
-        let (head, body) = body_start.and_then(|start| message.split_at_checked(start)).ok_or_else(lost)?;
-        let layout = layout::parse(head, self.schema.stored().fields(), body.len() as u64).map_err(|_| lost())?;
-        self.output.cut();
-        self.output.append(head)?;
-        let mut payload_bytes = 0;
-        for column in &layout.columns {
-            self.output.cut();
-            let bytes = &body[column.place.start as usize..column.place.end as usize];
-            self.output.append(bytes)?;
-            payload_bytes +=
-                column.buffers.iter().map(|place| decoded_bytes(&bytes[place.clone()], layout.codec)).sum::<u64>();
-        }
-        Ok(payload_bytes)
+    /// Why the encoder failed.
+    fn failed(&mut self, error: ArrowError) -> Error {
+        self.encoder.get_mut().output().failure(error)
     }
 
     /// Writes what is left, footer and index, and makes the bytes of both files durable. Their names are for the caller to make
     /// durable: the directory of the file, and those above it that are new.
     pub fn finish(mut self) -> Result<RowFileSummary> {
         self.guarded(Self::write_batch)?;
-        self.encoder.finish().map_err(|error| self.output.failure(error))?;
-        self.output.cut();
-        self.output.append(&std::mem::take(self.encoder.get_mut()))?;
-        let strides = self.output.begin_tail();
+        self.encoder.get_mut().output().cut();
+        self.encoder.finish().map_err(|error| self.failed(error))?;
+        let sink = self.encoder.into_inner().map_err(|error| Error::invalid(format!("Arrow IPC footer: {error}")))?;
+        let mut output = sink.into_output();
+        let strides = output.begin_tail();
         let (blob, mut summary) = self.index.finish(&strides)?;
-        let data_path = self.output.path().to_path_buf();
-        let (data_bytes, _) = self.output.finish()?;
+        let data_path = output.path().to_path_buf();
+        let (data_bytes, _) = output.finish()?;
         summary.size_bytes = data_bytes + blob.len() as u64;
         summary.checksum = crc32fast::hash(&blob);
         let written = self.files.create(&self.index_path).and_then(|file| {
@@ -180,14 +158,18 @@ impl IpcFileWriter {
 
     /// Bytes written so far, about: for callers that cut their outputs by size.
     pub fn size_bytes(&self) -> u64 {
-        self.output.offset() + self.gathered_bytes as u64
+        self.encoder.get_ref().written_bytes() + self.gathered_bytes as u64
     }
 
     /// Gives the file up and removes it, best effort.
     pub fn abandon(self) {}
 }
 
-fn encoder(schema: &TableSchema, compression: Compression) -> std::result::Result<FileWriter<Vec<u8>>, ArrowError> {
+fn encoder(
+    schema: &TableSchema,
+    compression: Compression,
+    sink: MessageSink,
+) -> std::result::Result<FileWriter<MessageSink>, ArrowError> {
     let options = IpcWriteOptions::try_new(ALIGNMENT_BYTES, false, MetadataVersion::V5)?;
     let options = match compression {
         Compression::None => options,
@@ -196,7 +178,7 @@ fn encoder(schema: &TableSchema, compression: Compression) -> std::result::Resul
             options.try_with_compression(Some(CompressionType::ZSTD))?.try_with_compression_level(Some(ZSTD_LEVEL))?
         }
     };
-    FileWriter::try_new_with_options(Vec::new(), schema.stored(), options)
+    FileWriter::try_new_with_options(sink, schema.stored(), options)
 }
 
 /// Bytes of the rows themselves, whatever their arrays are slices of.
@@ -232,12 +214,4 @@ fn with_short_views(batch: RecordBatch) -> std::result::Result<RecordBatch, Arro
         _ => column.clone(),
     });
     RecordBatch::try_new(batch.schema(), columns.collect())
-}
-
-/// How long a stored buffer is when it is decoded.
-fn decoded_bytes(stored: &[u8], codec: layout::BodyCodec) -> u64 {
-    match (codec, stored.split_first_chunk::<8>()) {
-        (layout::BodyCodec::Plain, _) | (_, None) => stored.len() as u64,
-        (_, Some((len, content))) => u64::try_from(i64::from_le_bytes(*len)).unwrap_or(content.len() as u64),
-    }
 }

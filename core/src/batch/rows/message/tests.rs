@@ -203,3 +203,22 @@ fn the_example_of_the_format_is_read_and_its_body_is_what_is_written() {
     assert_eq!(decode(batch.schema(), &placed(&hex, 0)).unwrap(), batch);
     assert_eq!(encoded(&batch)[256..], hex[256..], "the layout of the metadata is Arrow's affair, the body's is ours");
 }
+
+#[test]
+fn a_message_does_not_depend_on_those_that_its_thread_encoded_before() {
+    let batch = |values: Vec<i64>| {
+        let schema = Schema::new(vec![Field::new("n", DataType::Int64, false)]);
+        RecordBatch::try_new(schema.into(), vec![std::sync::Arc::new(arrow_array::Int64Array::from(values))]).unwrap()
+    };
+    let encoded = move |values: Vec<i64>| {
+        let mut out = Vec::new();
+        encode(&batch(values), &mut out).unwrap();
+        out
+    };
+    let first = encoded(vec![1, 2, 3]);
+    encoded((0..10_000).collect());
+    assert_eq!(encoded(vec![1, 2, 3]), first);
+    assert_eq!(std::thread::spawn(move || encoded(vec![1, 2, 3])).join().unwrap(), first);
+    let decoded = decode(batch(vec![1]).schema(), &Buffer::from_vec(first)).unwrap();
+    assert_eq!(decoded, batch(vec![1, 2, 3]));
+}
