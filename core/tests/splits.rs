@@ -120,10 +120,10 @@ fn splits_of_any_size_are_together_the_scan_and_share_no_row() {
                     }
                     let mut found = Vec::new();
                     for split in &made.splits {
-                        let sent = Split::decode(&split.encode().unwrap()).unwrap();
-                        assert_eq!(format!("{sent:?}"), format!("{split:?}"), "{format}");
+                        let bytes = split.encode().unwrap();
+                        let sent = Split::decode(&bytes).unwrap();
+                        assert!(sent.encode().unwrap() == bytes, "{format}");
                         let part = gather(sent.run(&posix(), 1 << 20).unwrap());
-                        assert!(part.len() as u64 <= split.estimated_rows);
                         found.extend(part);
                     }
                     if keyed {
