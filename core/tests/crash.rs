@@ -15,8 +15,8 @@ use sstore::env::mem::crash::{
 };
 use sstore::env::{Env, FileSystem, Runtime};
 use sstore::{
-    CloseOptions, ColumnFamily, Db, Durability, IterOptions, KeyOptions, Options, ReadOptions, ScanOptions, SchemaChange,
-    WriteBatch, WriteOptions,
+    CloseOptions, ColumnFamily, Db, Durability, IterOptions, KeyOptions, Options, ReadOptions, ScanOptions,
+    SchemaChange, WriteBatch, WriteOptions,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;

@@ -12,11 +12,11 @@ use parquet::file::statistics::Statistics;
 use sstore::env::executor::SeededRuntime;
 use sstore::env::fault::{Effect, FaultFileSystem, Rule};
 use sstore::env::mem::MemFileSystem;
-use sstore::env::mem::crash::AllKept;
+use sstore::env::mem::crash::{AllKept, AllLost};
 use sstore::env::{Call, Env, FileSystem};
 use sstore::{
-    CloseOptions, Db, ErrorKind, Filter, KeyOptions, Options, ReadOptions, ScanOptions, SchemaChange, Table, WriteBatch,
-    WriteOptions,
+    CloseOptions, Db, ErrorKind, Filter, KeyOptions, Options, ReadOptions, ScanOptions, SchemaChange, Table,
+    WriteBatch, WriteOptions,
 };
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -254,7 +254,12 @@ fn a_flush_begins_a_new_log_and_a_kill_loses_and_doubles_nothing() {
         for image in images {
             let world = open(image.image.crash_clone(&mut AllKept), &Options::new());
             let table = world.db.table("t").unwrap();
-            assert_eq!(world.all(&table).len(), 100, "{format}, killed before {:?}: every row is there once", image.call);
+            assert_eq!(
+                world.all(&table).len(),
+                100,
+                "{format}, killed before {:?}: every row is there once",
+                image.call
+            );
         }
     }
 }
@@ -355,6 +360,26 @@ fn a_flush_after_a_stray_directory_of_the_same_time_takes_another_name() {
     files.create(&stray.join("data.arrow")).unwrap();
     let other = next();
     assert!(other.parse::<u64>().unwrap() > taken.parse().unwrap(), "{other} after {taken}");
+}
+
+#[test]
+fn a_flush_after_a_killed_one_is_whole_after_a_power_cut() {
+    for format in FORMATS {
+        let (world, table) = world(&[("table_format", format)]);
+        world.put(&table, 0..100, 1.0);
+        world.files.record_images();
+        world.flush();
+        for image in world.files.take_images() {
+            // The next process sees what was written, durable or not.
+            let second = open(image.image, &Options::new());
+            let table = second.db.table("t").unwrap();
+            second.put(&table, 100..120, 1.0);
+            second.flush();
+            let third = open(second.files.crash_clone(&mut AllLost), &Options::new());
+            let table = third.db.table("t").unwrap();
+            assert_eq!(third.all(&table).len(), 120, "{format}, killed before {:?}", image.call);
+        }
+    }
 }
 
 // ---- zone maps, plans, lookups
@@ -506,7 +531,11 @@ fn a_snapshot_reads_what_it_saw_before_and_after_flush_and_merge() {
         let now = world.all(&table);
         for step in ["in memory", "flushed", "merged"] {
             let at = ReadOptions { snapshot: Some(&snapshot) };
-            assert_eq!(world.found(&table, &ScanOptions::default(), &at), then, "{format} {step}: the snapshot sees what it saw");
+            assert_eq!(
+                world.found(&table, &ScanOptions::default(), &at),
+                then,
+                "{format} {step}: the snapshot sees what it saw"
+            );
             assert_eq!(world.found(&table, &filter("value > 1"), &at), [], "{format} {step}");
             assert_eq!(world.all(&table), now, "{format} {step}");
             if step == "in memory" { world.flush() } else { world.db.compact_table(&table).unwrap() }
@@ -528,7 +557,10 @@ fn files_go_when_neither_the_manifest_nor_a_reader_needs_them() {
             world.flush();
         }
         let old = world.paths(&table);
-        let mut scan = world.db.scan(&table, &ScanOptions { batch_rows: 10, ..ScanOptions::default() }, &ReadOptions::default()).unwrap();
+        let mut scan = world
+            .db
+            .scan(&table, &ScanOptions { batch_rows: 10, ..ScanOptions::default() }, &ReadOptions::default())
+            .unwrap();
         scan.next().unwrap().unwrap();
         world.db.compact_table(&table).unwrap();
         world.runtime.run_until_idle();
@@ -569,8 +601,10 @@ fn rows_of_every_plain_type_are_put_one_by_one_and_a_wrong_type_is_an_error() {
         for (index, (name, _)) in values.iter().enumerate() {
             let world = open(MemFileSystem::new(), &Options::new());
             let keys = KeyOptions { float_keys: true, ..KeyOptions::default() };
-            let table =
-                world.db.create_table("t", row.schema_ref(), &[name], &keys, &options(&[("table_format", format)])).unwrap();
+            let table = world
+                .db
+                .create_table("t", row.schema_ref(), &[name], &keys, &options(&[("table_format", format)]))
+                .unwrap();
             world.db.append(&table, &row, &WriteOptions::default()).unwrap();
             let key = row.project(&[index]).unwrap();
             for step in ["in memory", "flushed"] {
@@ -579,7 +613,8 @@ fn rows_of_every_plain_type_are_put_one_by_one_and_a_wrong_type_is_an_error() {
                 world.flush();
             }
             let wrong = (0..values.len()).map(|other| if other == index { (index + 1) % values.len() } else { other });
-            let wrong: Vec<(&str, ArrayRef)> = wrong.zip(&values).map(|(at, (name, _))| (*name, values[at].1.clone())).collect();
+            let wrong: Vec<(&str, ArrayRef)> =
+                wrong.zip(&values).map(|(at, (name, _))| (*name, values[at].1.clone())).collect();
             let wrong = RecordBatch::try_from_iter(wrong).unwrap();
             let error = world.db.append(&table, &wrong, &WriteOptions::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
@@ -591,7 +626,9 @@ fn rows_of_every_plain_type_are_put_one_by_one_and_a_wrong_type_is_an_error() {
 #[test]
 fn nothing_of_a_batch_with_a_wrong_row_is_applied() {
     let (world, table) = world(&[]);
-    let nullable = Schema::new(columns().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Vec<_>>());
+    let nullable = Schema::new(
+        columns().fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
+    );
     let good = rows([1, 2], 1.0);
     let mut arrays = good.columns().to_vec();
     arrays[0] = Arc::new(Int64Array::from(vec![Some(7), None]));
@@ -677,7 +714,8 @@ fn what_the_engine_says_of_a_file_is_what_its_metadata_say() {
 #[test]
 fn several_memtables_make_one_sorted_file_and_an_empty_flush_makes_none() {
     for format in FORMATS {
-        let (world, table) = world(&[("table_format", format), ("write_buffer_rows", "100"), ("max_frozen_memtables", "8")]);
+        let (world, table) =
+            world(&[("table_format", format), ("write_buffer_rows", "100"), ("max_frozen_memtables", "8")]);
         let nothing = world.db.flush_tables(&[&table]).unwrap().wait(None).unwrap();
         assert!(nothing.files.is_empty(), "{format}: nothing to flush");
         for round in 0..3 {
@@ -765,7 +803,8 @@ fn the_same_rows_are_found_on_disk_and_in_memory() {
             let options = options(&[("table_format", format)]);
             let table = db.create_table("t", &columns(), &["id"], &KeyOptions::default(), &options).unwrap();
             for round in 0..3 {
-                db.append(&table, &rows((0..500).map(|id| id * (round + 1)), round as f64), &WriteOptions::default()).unwrap();
+                db.append(&table, &rows((0..500).map(|id| id * (round + 1)), round as f64), &WriteOptions::default())
+                    .unwrap();
                 db.flush_tables(&[&table]).unwrap().wait(None).unwrap();
             }
             db.compact_table(&table).unwrap();
@@ -795,7 +834,8 @@ fn rows_of_another_schema_are_refused_and_the_changed_schema_reads_old_rows() {
         assert_eq!(world.all(&table).len(), 10, "{format}");
         let row = world.db.get_row(&table, &key(3), None, &ReadOptions::default()).unwrap().unwrap();
         assert_eq!(row.column(3).as_string::<i64>().value(0), "name 3", "{format}");
-        let error = world.db.create_table("t", &columns(), &["id"], &KeyOptions::default(), &options(&[])).err().unwrap();
+        let error =
+            world.db.create_table("t", &columns(), &["id"], &KeyOptions::default(), &options(&[])).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{format}");
     }
 }

@@ -265,9 +265,10 @@ impl<'a> Round<'a> {
         };
         let rows = held.map_or(&model.rows, |held| &held.rows[index]);
         let segments = db.table_segments(model.table()).unwrap();
-        let overlap = segments.iter().enumerate().any(|(at, a)| {
-            segments[..at].iter().any(|b| a.smallest <= b.largest && b.smallest <= a.largest)
-        });
+        let overlap = segments
+            .iter()
+            .enumerate()
+            .any(|(at, a)| segments[..at].iter().any(|b| a.smallest <= b.largest && b.smallest <= a.largest));
         let mut moment = Moment {
             db,
             model,
@@ -491,7 +492,11 @@ impl Moment<'_> {
             for batch in &batches {
                 let slice = expected.slice(at, batch.num_rows());
                 if **batch.column(index) != *slice {
-                    wrong(&format!("column {} from row {at} on: {:?} against {slice:?}", column.name, batch.column(index)));
+                    wrong(&format!(
+                        "column {} from row {at} on: {:?} against {slice:?}",
+                        column.name,
+                        batch.column(index)
+                    ));
                 }
                 at += batch.num_rows();
             }
@@ -514,9 +519,9 @@ impl Moment<'_> {
         let Rows::Keyed(rows) = self.now else { panic!("there is no key") };
         assert_eq!(found.len(), keys.len());
         for (key, found) in keys.iter().zip(found) {
-            let expected = rows.get(key).map(|row| -> Vec<Value> {
-                chosen.iter().map(|column| row.get(column.number).clone()).collect()
-            });
+            let expected = rows
+                .get(key)
+                .map(|row| -> Vec<Value> { chosen.iter().map(|column| row.get(column.number).clone()).collect() });
             let found = found.map(|batch| -> Vec<Value> {
                 assert_eq!(batch.num_rows(), 1);
                 batch.columns().iter().map(|column| values::values(column)[0].clone()).collect()

@@ -175,7 +175,11 @@ impl TableModel {
         let next_number = columns.len();
         let options = KeyOptions { nullable_keys, float_keys: true, order_by };
         let name = name.to_owned();
-        (Self { name, table: None, columns, key, is_ordered, rows, next_number, dropped_names: Vec::new() }, schema, options)
+        (
+            Self { name, table: None, columns, key, is_ordered, rows, next_number, dropped_names: Vec::new() },
+            schema,
+            options,
+        )
     }
 
     pub fn table(&self) -> &Table {

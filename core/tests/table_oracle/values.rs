@@ -323,9 +323,8 @@ pub fn domain(data_type: &DataType, count: u64, random: &mut Random) -> Vec<Valu
             let (least, most) = whole_limits(other).unwrap_or_else(|| panic!("{other}"));
             let span = i128::from(3 * count);
             let start = if least < -span && random.below(2) == 0 { -span / 2 } else { 0 };
-            let mut values: Vec<Value> = (0..count)
-                .map(|_| Whole((start + i128::from(random.below(3 * count))).clamp(least, most)))
-                .collect();
+            let mut values: Vec<Value> =
+                (0..count).map(|_| Whole((start + i128::from(random.below(3 * count))).clamp(least, most))).collect();
             if random.below(3) == 0 {
                 values.extend([Whole(least), Whole(most)]);
             }
