@@ -12,7 +12,7 @@ use parquet::file::statistics::Statistics;
 use sstore::env::executor::SeededRuntime;
 use sstore::env::fault::{Effect, FaultFileSystem, Rule};
 use sstore::env::mem::MemFileSystem;
-use sstore::env::mem::crash::AllKept;
+use sstore::env::mem::crash::{AllKept, AllLost};
 use sstore::env::{Call, Env, FileSystem};
 use sstore::{
     CloseOptions, Db, ErrorKind, Filter, KeyOptions, Options, ReadOptions, ScanOptions, SchemaChange, Table,
@@ -360,6 +360,26 @@ fn a_flush_after_a_stray_directory_of_the_same_time_takes_another_name() {
     files.create(&stray.join("data.arrow")).unwrap();
     let other = next();
     assert!(other.parse::<u64>().unwrap() > taken.parse().unwrap(), "{other} after {taken}");
+}
+
+#[test]
+fn a_flush_after_a_killed_one_is_whole_after_a_power_cut() {
+    for format in FORMATS {
+        let (world, table) = world(&[("table_format", format)]);
+        world.put(&table, 0..100, 1.0);
+        world.files.record_images();
+        world.flush();
+        for image in world.files.take_images() {
+            // The next process sees what was written, durable or not.
+            let second = open(image.image, &Options::new());
+            let table = second.db.table("t").unwrap();
+            second.put(&table, 100..120, 1.0);
+            second.flush();
+            let third = open(second.files.crash_clone(&mut AllLost), &Options::new());
+            let table = third.db.table("t").unwrap();
+            assert_eq!(third.all(&table).len(), 120, "{format}, killed before {:?}", image.call);
+        }
+    }
 }
 
 // ---- zone maps, plans, lookups

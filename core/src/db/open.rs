@@ -133,16 +133,23 @@ impl Opening {
             }
         };
         let parts = self.parts(&state);
+        raise_stamps(&*files, &self.path, &parts)?;
         parts.next_file.store(self.first_free_number(&state)?, Ordering::Relaxed);
         let collections = self.collections(&state)?;
         let view = self.open_files(&state, &collections, &parts)?;
         let recovered = recovery::recover(&self, state, collections, view, &parts)?;
         let manifest_number = FileNumber(parts.next_file.fetch_add(1, Ordering::Relaxed));
         let mut recovered = recovered;
-        // A killed process may have left folders of families whose names no sync covers. The manifest makes `cf` itself durable.
-        match files.sync_dir(&self.path.join(file_name::FAMILIES_DIR)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
+        // A killed process may have left folders of families, tables and levels whose names no sync covers. The manifest makes `cf`
+        // and `table` themselves durable.
+        let mut folders = vec![self.path.join(file_name::FAMILIES_DIR), self.path.join(file_name::TABLES_DIR)];
+        let tables = recovered.catalog.collections.values().filter(|made| made.kind == CollectionKind::Rows);
+        folders.extend(tables.map(|table| table.directory.clone()));
+        for folder in folders {
+            match files.sync_dir(&folder) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
         recovered.state.next_file_number = FileNumber(manifest_number.0 + 1);
         let manifest = Manifest::create(&self.env, &self.path, manifest_number, &recovered.state)?;
@@ -371,4 +378,15 @@ pub(super) fn log_events(parts: &Parts) -> Arc<dyn Fn(crate::wal::LogEvent) + Se
             work.ring();
         }
     })
+}
+
+/// New folders of Arrow IPC files get names above all that are there: also those that no edit names, which are left alone.
+fn raise_stamps(files: &dyn crate::env::FileSystem, path: &Path, parts: &Parts) -> Result<()> {
+    for (folder, found) in list_files(files, path)? {
+        let name = folder.file_name().map(|name| name.to_string_lossy());
+        if let (Found::IpcDir, Some(stamp)) = (found, name.and_then(|name| file_name::parse_stamp(&name))) {
+            parts.stamps.raise(stamp);
+        }
+    }
+    Ok(())
 }
