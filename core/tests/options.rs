@@ -437,7 +437,7 @@ mod tables {
     }
 
     pub fn row_group_rows() {
-        let groups = |rows: &str| metadata(&[("row_group_rows", rows)]).num_row_groups();
+        let groups = |rows: &str| metadata(&[("row_group_rows", rows), ("page_rows", "1000")]).num_row_groups();
         assert_eq!((groups("65536"), groups("5000")), (1, 6));
     }
 

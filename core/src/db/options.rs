@@ -125,7 +125,7 @@ options! {
     TableFormat "table_format" Collection Choice(&["parquet", "arrow"]), "parquet", ANY,
         "Format of a table's files: Parquet, or Arrow IPC, which takes more room and is read without decoding.";
     RowGroupRows "row_group_rows" Collection Count, "65536", (16, 16 << 20),
-        "Rows of a row group in a table's Parquet files.";
+        "Rows of a row group in a table's Parquet files; at least those of a page.";
     PageRows "page_rows" Collection Count, "8192", (8, 1 << 20),
         "Rows of a page in a table's Parquet files, and between two entries of the key index in all of a table's files.";
     PageBytes "page_bytes" Collection Bytes, "1MiB", (4 << 10, 64 << 20),
