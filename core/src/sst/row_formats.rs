@@ -177,7 +177,7 @@ impl RowFileReader {
             #[cfg(feature = "parquet")]
             Some(RowFormat::Parquet) => ParquetReader::peek(env, path),
             #[cfg(not(feature = "parquet"))]
-            Some(RowFormat::Parquet) => Err(without_parquet(path)),
+            Some(RowFormat::Parquet) => Err(without_parquet().in_file(path)),
             None => Err(Error::invalid("file whose name says no format of tables").in_file(path)),
         }
     }

@@ -9,9 +9,12 @@ use crate::schema::TableSchema;
 use crate::sst::{BlockCache, Expected, Properties, SstReader};
 #[cfg(feature = "arrow")]
 use crate::sst::{RowCache, RowFileExpected, RowFileReader};
-use crate::version::file_name::{self, FAMILIES_DIR, IPC_DATA, TABLES_DIR, UNFINISHED_SUFFIX};
+#[cfg(feature = "arrow")]
+use crate::version::file_name::{self, IPC_DATA, UNFINISHED_SUFFIX};
+use crate::version::file_name::{FAMILIES_DIR, TABLES_DIR};
 use crate::version::{FileFormat, FileMeta};
 use std::path::{Path, PathBuf};
+#[cfg(feature = "arrow")]
 use std::sync::Arc;
 
 /// Bytes of cache that the check of a file may use: each block is read once.

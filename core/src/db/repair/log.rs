@@ -3,7 +3,9 @@
 use super::super::collection::Schemas;
 use crate::batch::{Operation, Operations, put_prefix};
 use crate::env::Env;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
+#[cfg(feature = "arrow")]
+use crate::error::{Error, ErrorKind};
 use crate::key::{CollectionId, CollectionKind, FileNumber, Sequence};
 use crate::record::payload_checksum;
 use crate::version::VersionState;

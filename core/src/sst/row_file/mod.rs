@@ -29,7 +29,9 @@ pub use index_blob::PeekedIndex;
 pub(super) use index_blob::{RowIndex, peek_blob, read_blob};
 pub(super) use index_builder::IndexBuilder;
 pub(super) use output::StridedOutput;
-pub(super) use rows::{Projection, StoredRows, check_operations, checked_sequences, find, sequences, unpinned};
+#[cfg(feature = "parquet")]
+pub(super) use rows::unpinned;
+pub(super) use rows::{Projection, StoredRows, check_operations, checked_sequences, find, sequences};
 #[cfg(test)]
 pub(super) use strides::StrideBuilder;
 pub(super) use strides::Strides;
