@@ -233,7 +233,7 @@ fn files_of_a_table_with_an_order_are_sorted_by_it_and_rows_that_are_alike_keep_
     };
     for format in FORMATS {
         let dir = tempfile::tempdir().unwrap();
-        let db = Db::open(&dir.path().join("db"), &options(format)).unwrap();
+        let db = Db::open(dir.path().join("db"), &options(format)).unwrap();
         let table = db.create_table("t", &schema, &[], &key_options, &options(format)).unwrap();
         let append = |arrivals| db.append(&table, &batch(arrivals), &WriteOptions::default()).unwrap();
         // A long batch, and many short ones.

@@ -49,7 +49,7 @@ fn make(plan: &Plan, path: &Path, options: &Options) -> Result<()> {
     let db = Db::open(path, options)?;
     let table = db.create_table(TABLE, &Shape::Wide.schema(), &KEY, &KeyOptions::default(), options)?;
     let mut random = Random::new(37);
-    let mut dealt = vec![Vec::with_capacity(plan.rows / RUNS * 2); RUNS];
+    let mut dealt: Vec<_> = (0..RUNS).map(|_| Vec::with_capacity(plan.rows / RUNS * 2)).collect();
     (0..plan.rows).for_each(|row| dealt[random.below(RUNS)].push(row));
     for rows in dealt {
         db.append(&table, &Shape::Wide.batch(&rows)?, &WriteOptions::default())?;
@@ -73,7 +73,7 @@ fn measured(work: &str, path: &Path, format: &str) -> Result<(f64, f64)> {
 pub fn child(words: &[String]) -> Result<()> {
     let [work, format, path] = words else { return Err("--child takes three words".into()) };
     let options = options(format)?.with("memory_budget_bytes", &format!("{BUDGET_MIB}MiB"))?;
-    let db = Db::open(&PathBuf::from(path), &options)?;
+    let db = Db::open(PathBuf::from(path), &options)?;
     let table = db.table(TABLE)?;
     let rows: u64 = db.table_segments(&table)?.iter().map(|segment| segment.entries).sum();
     let before = memory("VmRSS")?;

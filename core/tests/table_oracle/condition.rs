@@ -1,4 +1,5 @@
 //! Filters, once as the engine takes them, once evaluated value by value in SQL's three-valued logic.
+#![allow(clippy::manual_try_fold)] // `None` is a truth value here, not an end.
 
 use super::Random;
 use super::model::{Column, Row};

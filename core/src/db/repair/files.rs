@@ -10,8 +10,8 @@ use crate::sst::{BlockCache, Expected, Properties, SstReader};
 #[cfg(feature = "arrow")]
 use crate::sst::{RowCache, RowFileExpected, RowFileReader};
 #[cfg(feature = "arrow")]
-use crate::version::file_name::{self, IPC_DATA, UNFINISHED_SUFFIX};
-use crate::version::file_name::{FAMILIES_DIR, TABLES_DIR};
+use crate::version::file_name::{self, UNFINISHED_SUFFIX};
+use crate::version::file_name::{FAMILIES_DIR, IPC_DATA, TABLES_DIR};
 use crate::version::{FileFormat, FileMeta};
 use std::path::{Path, PathBuf};
 #[cfg(feature = "arrow")]

@@ -150,8 +150,11 @@ fn text_that_cannot_be_understood_says_where() {
     assert!(Filter::parse("café = 'ä' AND ünder_score > -1.5e-3").is_ok());
 }
 
+/// What a filter says of one row.
+type Meaning = Box<dyn Fn(Option<i64>, Option<&str>) -> Option<bool>>;
+
 /// A random filter over columns `a` (int) and `b` (text), and its row-by-row meaning.
-fn random_filter(random: &mut Random, depth: u64) -> (Filter, Box<dyn Fn(Option<i64>, Option<&str>) -> Option<bool>>) {
+fn random_filter(random: &mut Random, depth: u64) -> (Filter, Meaning) {
     let word = |random: &mut Random| ["", "a", "ab", "b", "ba"][random.below(5) as usize];
     match if depth == 0 { random.below(4) } else { random.below(7) } {
         0 => {
