@@ -359,7 +359,7 @@ impl Enumeration<'_> {
             let found = files.list(&Path::new("/db/table").join(&name)).unwrap_or_default();
             assert!(found.iter().all(|name| !name.ends_with(".tmp")), "{found:?}");
             for segment in db.table_segments(&db.table(&name).unwrap()).unwrap() {
-                assert_eq!(files.file_len(&segment.path).unwrap().is_some(), true, "{}", segment.path.display());
+                assert!(files.file_len(&segment.path).unwrap().is_some(), "{}", segment.path.display());
             }
         }
     }
