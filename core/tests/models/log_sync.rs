@@ -288,7 +288,7 @@ fn segments_made_ahead_are_used_in_order_or_removed() {
     let runs = check(3, move || {
         let database = Database::new(&runtime, u64::MAX);
         let helper = thread::spawn({
-            let (_, mut helper) = database.log.helper();
+            let (_, mut helper) = database.log.helper(Box::new(|| {}));
             move || {
                 helper.step();
                 helper.step();

@@ -9,7 +9,7 @@ use sstore::batch::Operation;
 use sstore::commit::{ActiveMemtable, Commit, One};
 use sstore::iter::Cursor;
 use sstore::key::{CollectionId, Kind, MemtableId, Sequence};
-use sstore::memtable::{ArenaPool, Memtable, MemtableOptions, create};
+use sstore::memtable::{AnyMemtable, AnyMemtableWriter, ArenaPool, Memtable, MemtableOptions, create};
 use std::sync::Arc;
 
 const FAMILY: CollectionId = CollectionId(1);
@@ -29,7 +29,8 @@ impl Database {
         let commit = Commit::new(0, None);
         let active = ActiveMemtable {
             collection: FAMILY,
-            writer,
+            memtable: AnyMemtable::Bytes(memtable.clone()),
+            writer: AnyMemtableWriter::Bytes(writer),
             logged: false,
             full_bytes: usize::MAX,
             full_rows: 0,
