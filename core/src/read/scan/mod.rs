@@ -1,6 +1,6 @@
 //! Scans of a table: which files, groups and rows are read, in which order they come, and what is left of them.
 //!
-//! Called by `db` with a pinned view. A scan is planned first ([`plan`]), without I/O, and can be explained; then its sources
+//! Called by `db` with a pinned view. A scan is planned first (`plan`), without I/O, and can be explained; then its sources
 //! are opened, merged, filtered and projected ([`RowScan`]). Promises: the rows are those of the snapshot, each once, as if
 //! nothing had been left out; a filter is applied below the merge only where it cannot bring a hidden row back.
 
