@@ -210,10 +210,9 @@ def test_readers_find_every_row_and_value(written: Any) -> None:
             same(found, content)
 
 
+@pytest.mark.parametrize("written", [("parquet", codec) for codec in CODECS], indirect=True, ids="-".join)
 def test_parquet_says_true_things_of_itself(written: Any) -> None:
-    format, codec, content, paths = written
-    if format != "parquet":
-        pytest.skip("about Parquet")
+    _, codec, content, paths = written
     for path in paths.values():
         file = pq.ParquetFile(path)
         ids = [int(file.schema_arrow.field(at).metadata[b"PARQUET:field_id"]) for at in range(len(file.schema_arrow))]
