@@ -2,9 +2,13 @@
 
 usage: tables_peers.py ROUNDS scan parquet|arrow FILE
        tables_peers.py ROUNDS append wide|narrow ROWS DIR
+       tables_peers.py ROUNDS sizes FILE
+       tables_peers.py ROUNDS aggregate FILE DATABASE
 
-Prints a line for each measurement: its name, a tab, the figures of all rounds in million rows a second. One thread reads.
-Requires pyarrow and duckdb.
+Prints a line for each measurement: its name, a tab, the figures of all rounds. scan and append: million rows a second, one thread
+reads. sizes: how large the columns of a Parquet file of ours are beside pyarrow's, and how much of it is no user's column.
+aggregate: the time of a query in DuckDB over our stream of a table, over that of the same query on the table's file.
+Requires pyarrow and duckdb; aggregate also sstore.
 """
 
 import os
@@ -69,6 +73,53 @@ def scan_arrow(path: str, rounds: int) -> None:
     report("pyarrow, mapped", rounds, lambda: timed(lambda: whole(pa.memory_map(path))))
 
 
+def sizes(path: str) -> None:
+    """Our file beside one that pyarrow makes of the same rows, with the same codec and rows a group."""
+    ours = pq.read_metadata(path)
+    columns = [name for name in ours.schema.to_arrow_schema().names if name not in ("_seq", "_op")]
+    codec = ours.row_group(0).column(0).compression.lower()
+    copy = path + ".peer"
+    table = pq.read_table(path, columns=columns).replace_schema_metadata(None)
+    pq.write_table(table, copy, compression={"uncompressed": "none"}.get(codec, codec), row_group_size=ours.row_group(0).num_rows)
+    theirs = pq.read_metadata(copy)
+    os.remove(copy)
+
+    def chunks(metadata: pq.FileMetaData) -> int:
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+        return sum(chunk.total_compressed_size for chunk in chunks if chunk.path_in_schema in columns)
+
+    size = os.path.getsize(path)
+    print("user columns over pyarrow's", chunks(ours) / chunks(theirs), sep="\t")
+    print("all but user columns, of the file", (size - chunks(ours)) / size, sep="\t")
+
+
+def aggregate(path: str, database: str, rounds: int) -> None:
+    """The same query on the same rows, by turns, with all threads that DuckDB wants."""
+    import sstore
+
+    query = "SELECT sensor, count(*), avg(load), max(temperature) FROM {} GROUP BY sensor ORDER BY sensor"
+    connection = duckdb.connect()
+    figures = []
+    with sstore.open(database, read_only=True) as db:
+        table = db.table("readings")
+
+        def through_us() -> int:
+            rows = pa.RecordBatchReader.from_stream(table.scan(columns=["sensor", "load", "temperature"]))
+            connection.register("rows", rows)
+            return len(connection.execute(query.format("rows")).fetchall())
+
+        def by_itself() -> int:
+            return len(connection.execute(query.format(f"read_parquet('{path}')")).fetchall())
+
+        for counted in [False] + [True] * rounds:
+            (ours, our_seconds), (theirs, their_seconds) = timed(through_us), timed(by_itself)
+            assert ours == theirs, f"{ours} groups through us, {theirs} in the file"
+            if counted:
+                figures.append(our_seconds / their_seconds)
+    print("aggregate in DuckDB", " ".join(map(str, figures)), sep="\t")
+
+
 def append(columns: str, rows: int, directory: str, rounds: int) -> None:
     """Rows like ours, made before the clock runs."""
     make = duckdb.connect()
@@ -107,6 +158,10 @@ def main() -> None:
             scan_arrow(path, int(rounds))
         case [rounds, "append", columns, rows, directory]:
             append(columns, int(rows), directory, int(rounds))
+        case [_, "sizes", path]:
+            sizes(path)
+        case [rounds, "aggregate", path, database]:
+            aggregate(path, database, int(rounds))
         case _:
             sys.exit(__doc__)
 

@@ -19,6 +19,7 @@ use std::hint::black_box;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Keys of either database: some 120 KiB with their values.
 const KEYS: usize = 1_000;
@@ -491,6 +492,32 @@ fn compare<'a>(
     ])
 }
 
+/// What it costs to count the uses of two handles in and out, and nothing else: a compare-and-swap and a subtraction for each.
+/// A call that is given two handles (database and family, database and batch) can add no less.
+fn uses(plan: &Plan) -> Row {
+    let words = [Word(AtomicU64::new(7 << 32)), Word(AtomicU64::new(9 << 32))];
+    let mut figures = Vec::new();
+    for _ in 0..plan.rounds {
+        let (seconds, ()) = timed(|| {
+            for _ in 0..READS.calls * READS.turns {
+                for word in black_box(&words) {
+                    let seen = word.0.load(Ordering::Relaxed);
+                    let _ = word.0.compare_exchange(seen, seen + 1, Ordering::Acquire, Ordering::Relaxed);
+                }
+                for word in black_box(&words) {
+                    word.0.fetch_sub(1, Ordering::Release);
+                }
+            }
+        });
+        figures.push(seconds / (READS.calls * READS.turns) as f64 * 1e9);
+    }
+    Row::new("limit: the uses of two handles counted in and out", "ns", Goal::None, figures)
+}
+
+/// A count on cache lines of its own, as a handle has.
+#[repr(align(128))]
+struct Word(AtomicU64);
+
 /// What each kind of call costs more through C.
 pub fn run(plan: &Plan) -> Result<Vec<Row>> {
     let library = Library::load()?;
@@ -514,6 +541,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
         rows.extend(compare(plan, "put", 1.0, SHORT, (rust, Rust::put), (c, ThroughC::put))?);
         let write = "write of a batch of 1";
         rows.extend(compare(plan, write, 1.0, SHORT, (rust, Rust::write), (c, ThroughC::write))?);
+        rows.push(uses(plan));
         Ok(rows)
     });
     std::fs::remove_dir_all(&path)?;

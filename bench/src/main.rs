@@ -59,10 +59,21 @@ const GROUPS: &[Group] = &[
         run: boundary::run,
     },
     Group { name: "open", help: "opening with 64 MiB in the log", run: read::open },
+    Group { name: "tables-ingest", help: "SYNC and BUFFERED ingest of rows, beside DuckDB", run: tables::ingest },
     Group {
-        name: "tables",
-        help: "ingest, flush, scan, get and merge of rows, beside pyarrow and DuckDB",
-        run: tables::run,
+        name: "tables-flush",
+        help: "a full memtable of rows to a durable file of each format",
+        run: tables::flush,
+    },
+    Group {
+        name: "tables-read",
+        help: "scan, range and look-up in one file, beside pyarrow and DuckDB",
+        run: tables::read,
+    },
+    Group {
+        name: "tables-merge",
+        help: "scan and merge of overlapping runs, and how much memory they take",
+        run: tables::merge,
     },
 ];
 
@@ -132,10 +143,16 @@ fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Argumen
                 arguments.plan.rows = 100_000;
             }
             "all" => arguments.groups = GROUPS.iter().collect(),
-            name => match GROUPS.iter().find(|group| group.name == name) {
-                Some(group) => arguments.groups.push(group),
-                None => return Err(format!("no group \"{name}\"")),
-            },
+            name => {
+                // `tables` is every group of that kind.
+                let is_of = |rest: &str| rest.is_empty() || rest.starts_with('-');
+                let named = |group: &&Group| group.name.strip_prefix(name).is_some_and(is_of);
+                let before = arguments.groups.len();
+                arguments.groups.extend(GROUPS.iter().filter(named));
+                if arguments.groups.len() == before {
+                    return Err(format!("no group \"{name}\""));
+                }
+            }
         }
     }
     if arguments.groups.is_empty() {

@@ -52,13 +52,11 @@ fn library(root: &Path) -> Result<PathBuf, Vec<String>> {
     if let Some(path) = built() {
         return Ok(path);
     }
-    let status = Command::new("cargo")
-        .args(["build", "--quiet", "--profile", "ci", "--package", "sstore-ffi"])
-        .current_dir(root)
-        .status();
+    let status =
+        Command::new("cargo").args(["build", "--quiet", "--profile", "ci", "--workspace"]).current_dir(root).status();
     match (status.is_ok_and(|status| status.success()), built()) {
         (true, Some(path)) => Ok(path),
-        _ => Err(vec!["libsstore.so: not there and cannot be built; run `cargo build -p sstore-ffi`".to_owned()]),
+        _ => Err(vec!["libsstore.so: not there and cannot be built; run `cargo build --workspace`".to_owned()]),
     }
 }
 

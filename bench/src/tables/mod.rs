@@ -1,6 +1,6 @@
 //! Tables: ingest, flush, scans, look-ups and merges of rows of sensors, and their peers on the same files.
 //!
-//! Called by `main` as one group. The key of all tables is (time, sensor); nothing is merged unless asked for.
+//! Called by `main`, a group for each kind of work. The key of all tables is (time, sensor); nothing is merged unless asked for.
 
 mod data;
 mod merge;
@@ -8,7 +8,9 @@ mod peers;
 mod read;
 mod write;
 
-pub use merge::child;
+pub use merge::{child, run as merge};
+pub use read::run as read;
+pub use write::flush;
 
 use crate::measure::Row;
 use crate::write::quiet_options;
@@ -21,13 +23,10 @@ const FORMATS: [(&str, &str); 2] = [("parquet", "Parquet"), ("arrow", "IPC")];
 
 const TABLE: &str = "readings";
 
-/// All of it.
-pub fn run(plan: &Plan) -> Result<Vec<Row>> {
+/// Large batches, then small ones and single rows.
+pub fn ingest(plan: &Plan) -> Result<Vec<Row>> {
     let mut rows = write::ingest(plan)?;
     rows.extend(write::small(plan)?);
-    rows.extend(write::flush(plan)?);
-    rows.extend(read::run(plan)?);
-    rows.extend(merge::run(plan)?);
     Ok(rows)
 }
 

@@ -33,6 +33,19 @@ pub fn scan(plan: &Plan, (format, format_name): (&str, &str), path: &Path, ours:
     Ok(rows)
 }
 
+/// How large a Parquet file of ours is beside pyarrow's, and an aggregate over our stream beside one over that file.
+pub fn parquet(plan: &Plan, path: &Path, database: &Path) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for ((name, figures), goal) in figures(plan, &["sizes"], path)?.into_iter().zip([1.0, 0.15]) {
+        rows.push(Row::new(format!("Parquet file: {name}"), "x", Goal::AtMost(goal), figures));
+    }
+    let path = path.to_str().ok_or("the path is no text")?;
+    for (name, figures) in figures(plan, &["aggregate", path], database)? {
+        rows.push(Row::new(format!("{name}, over our stream and over the file"), "x", Goal::AtMost(1.3), figures));
+    }
+    Ok(rows)
+}
+
 /// What the script measured: a name and its figures a line, with a tab between. Nothing without an interpreter.
 fn figures(plan: &Plan, words: &[&str], path: &Path) -> Result<Vec<(String, Vec<f64>)>> {
     let Some(python) = &plan.peers else { return Ok(Vec::new()) };

@@ -31,6 +31,9 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
                 ranges.push(hundredth(plan, db, table, round as u64)? / (seconds / 100.0));
             }
             let mut rows = peers::scan(plan, (format, format_name), &segment.path, &scans)?;
+            if format == "parquet" {
+                rows.extend(peers::parquet(plan, &segment.path, db.path())?);
+            }
             rows.insert(0, Row::new(format!("scan of one {format_name} file"), "M rows/s", Goal::None, scans));
             let name = format!("range of 1 % of a {format_name} file over its share of the scan");
             rows.push(Row::new(name, "x", Goal::AtMost(5.0), ranges));

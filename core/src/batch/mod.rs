@@ -126,11 +126,17 @@ pub const MAX_PREFIX_BYTES: usize = 1 + 5 + 3 + 5;
 /// Refuses keys and values beyond the limits, naming which one and by how much.
 #[inline]
 pub fn check_sizes(key: &[u8], value: &[u8]) -> Result<()> {
-    if key.len() > MAX_KEY_BYTES {
-        return Err(Error::invalid(format!("key is {} bytes, at most {MAX_KEY_BYTES} are allowed", key.len())));
+    check_lengths(key.len(), value.len())
+}
+
+/// As [`check_sizes`], of a key and a value of these lengths.
+#[inline]
+pub fn check_lengths(key_len: usize, value_len: usize) -> Result<()> {
+    if key_len > MAX_KEY_BYTES {
+        return Err(Error::invalid(format!("key is {key_len} bytes, at most {MAX_KEY_BYTES} are allowed")));
     }
-    if value.len() > MAX_VALUE_BYTES {
-        return Err(Error::invalid(format!("value is {} bytes, at most {MAX_VALUE_BYTES} are allowed", value.len())));
+    if value_len > MAX_VALUE_BYTES {
+        return Err(Error::invalid(format!("value is {value_len} bytes, at most {MAX_VALUE_BYTES} are allowed")));
     }
     Ok(())
 }

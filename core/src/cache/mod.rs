@@ -7,7 +7,7 @@
 use crate::key::FileNumber;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What can be cached: something that knows how many bytes of memory it holds.
 pub trait Weigh: Send + Sync {
@@ -18,7 +18,7 @@ pub trait Weigh: Send + Sync {
 /// Blocks by file number and offset. All methods may be called from any thread.
 pub struct BlockCache<B: Weigh> {
     blocks: quick_cache::sync::Cache<BlockKey, Arc<B>, ByBytes, KeyHashing>,
-    capacity_bytes: usize,
+    capacity_bytes: AtomicUsize,
     counters: [Counters; STRIPES],
 }
 
@@ -94,7 +94,7 @@ impl<B: Weigh> BlockCache<B> {
         options.shards(shards).estimated_items_capacity(blocks_expected).weight_capacity(capacity_bytes as u64);
         let options = options.build().expect("every option that the cache requires was set just above");
         let blocks = quick_cache::sync::Cache::with_options(options, ByBytes, KeyHashing, Default::default());
-        Arc::new(Self { blocks, capacity_bytes, counters: Default::default() })
+        Arc::new(Self { blocks, capacity_bytes: AtomicUsize::new(capacity_bytes), counters: Default::default() })
     }
 
     /// The block of `file` at `offset`, if it is here.
@@ -131,7 +131,13 @@ impl<B: Weigh> BlockCache<B> {
 
     /// The most bytes that it keeps.
     pub fn capacity_bytes(&self) -> usize {
-        self.capacity_bytes
+        self.capacity_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Changes the most bytes that it keeps; evicts what is too much.
+    pub fn set_capacity_bytes(&self, capacity_bytes: usize) {
+        self.capacity_bytes.store(capacity_bytes, Ordering::Relaxed);
+        self.blocks.set_capacity(capacity_bytes as u64);
     }
 
     /// How many blocks were found here.

@@ -62,6 +62,8 @@ impl Core {
             }
         }
         install.state = next;
+        #[cfg(feature = "arrow")]
+        self.caches.divide(install.state.files());
         Ok(())
     }
 

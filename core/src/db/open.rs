@@ -87,9 +87,11 @@ impl Opening {
         let budget = self.options.memory_budget_bytes();
         let memtables = self.options.write_buffer_bytes().saturating_mul(2);
         let cache = budget.saturating_sub(memtables).max(budget / 8);
-        let has_tables = state.collections.values().any(|collection| collection.kind == CollectionKind::Rows);
+        let caches = Caches::new(cache);
+        #[cfg(feature = "arrow")]
+        caches.divide(state.files());
         Parts {
-            caches: Caches::new(cache, has_tables),
+            caches,
             stamps: Arc::new(Stamps::default()),
             pool: ArenaPool::new(memtables.min(budget / 2)),
             events: EventQueue::new(self.env.clone(), self.options.listener()),

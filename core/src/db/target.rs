@@ -29,19 +29,46 @@ pub(crate) struct Caches {
 }
 
 impl Caches {
-    /// Caches that hold `bytes` in all. With tables half of it is theirs; without, an eighth, for those that may come.
-    pub fn new(bytes: usize, has_tables: bool) -> Self {
-        let rows = if !cfg!(feature = "arrow") {
-            0
-        } else if has_tables {
-            bytes / 2
-        } else {
-            bytes / 8
-        };
+    /// Caches that hold `bytes` in all, by halves.
+    pub fn new(bytes: usize) -> Self {
+        #[cfg(feature = "arrow")]
+        let blocks = bytes / 2;
+        #[cfg(not(feature = "arrow"))]
+        let blocks = bytes;
         Self {
-            blocks: BlockCache::new(bytes - rows),
+            blocks: BlockCache::new(blocks),
             #[cfg(feature = "arrow")]
-            rows: RowCache::new(rows),
+            rows: RowCache::new(bytes - blocks),
+        }
+    }
+
+    /// Divides what they hold in all as these files are, an eighth or more for each kind.
+    #[cfg(feature = "arrow")]
+    pub fn divide<'a>(&self, files: impl Iterator<Item = &'a Arc<FileMeta>>) {
+        let (mut of_blocks, mut of_rows) = (0u64, 0u64);
+        for file in files {
+            match file.format {
+                FileFormat::Blocks => of_blocks += file.size_bytes,
+                FileFormat::Parquet | FileFormat::Ipc => of_rows += file.size_bytes,
+            }
+        }
+        let all = self.blocks.capacity_bytes() + self.rows.capacity_bytes();
+        let eighth = all / 8;
+        let share = match of_blocks + of_rows {
+            0 => all / 2,
+            files => (all as u128 * u128::from(of_blocks) / u128::from(files)) as usize,
+        };
+        let blocks = share.clamp(eighth, all - eighth);
+        // Every file changes the shares a little, which is not worth evicting anything.
+        if blocks.abs_diff(self.blocks.capacity_bytes()) > all / 32 {
+            // What shrinks first, so that both together never hold more.
+            if blocks < self.blocks.capacity_bytes() {
+                self.blocks.set_capacity_bytes(blocks);
+                self.rows.set_capacity_bytes(all - blocks);
+            } else {
+                self.rows.set_capacity_bytes(all - blocks);
+                self.blocks.set_capacity_bytes(blocks);
+            }
         }
     }
 }

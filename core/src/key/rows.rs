@@ -70,7 +70,26 @@ impl KeyRows {
             {
                 heads[row].cmp(&other_heads[other_row])
             }
-            _ => self.bytes(row, &mut [0; 8]).cmp(other.bytes(other_row, &mut [0; 8])),
+            _ => compare_bytes(self.bytes(row, &mut [0; 8]), other.bytes(other_row, &mut [0; 8])),
+        }
+    }
+
+    /// The order of each row and the next one.
+    #[inline]
+    pub fn for_each_step(&self, mut step: impl FnMut(usize, Ordering)) {
+        match self {
+            Self::Fixed { heads, .. } => {
+                heads.windows(2).enumerate().for_each(|(row, pair)| step(row, pair[0].cmp(&pair[1])));
+            }
+            Self::Bytes { offsets, data } => {
+                let mut before = None;
+                for (row, ends) in offsets.windows(2).enumerate() {
+                    let key = &data[ends[0] as usize..ends[1] as usize];
+                    if let Some(before) = before.replace(key) {
+                        step(row - 1, compare_bytes(before, key));
+                    }
+                }
+            }
         }
     }
 
@@ -119,6 +138,28 @@ impl KeyRows {
     }
 }
 
+/// As `a.cmp(b)`: most keys differ in their first sixteen bytes, which are compared without a call.
+#[inline]
+fn compare_bytes(a: &[u8], b: &[u8]) -> Ordering {
+    match (a.split_first_chunk::<8>(), b.split_first_chunk::<8>()) {
+        (Some((a_head, a_tail)), Some((b_head, b_tail))) => {
+            let heads = u64::from_be_bytes(*a_head).cmp(&u64::from_be_bytes(*b_head));
+            heads.then_with(|| match (number(a_tail), number(b_tail)) {
+                (Some(a_number), Some(b_number)) if a_tail.len() == b_tail.len() => a_number.cmp(&b_number),
+                _ => a_tail.cmp(b_tail),
+            })
+        }
+        _ => a.cmp(b),
+    }
+}
+
+/// Four to eight bytes as a number that orders slices of one length: their first four, then their last four.
+#[inline]
+fn number(bytes: &[u8]) -> Option<u64> {
+    let (first, last) = (bytes.first_chunk::<4>()?, bytes.last_chunk::<4>()?);
+    (bytes.len() <= 8).then(|| u64::from(u32::from_be_bytes(*first)) << 32 | u64::from(u32::from_be_bytes(*last)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +183,43 @@ mod tests {
             assert_eq!((keys.lower_bound(&[0, 2]), keys.lower_bound(&[0, 2, 0]), keys.lower_bound(&[9])), (1, 2, 3));
             let tail = keys.slice(1, 2);
             assert_eq!((tail.len(), tail.compare_to(0, &[0, 2])), (2, Ordering::Equal));
+            let mut steps = Vec::new();
+            tail.for_each_step(|row, order| steps.push((row, order)));
+            assert_eq!(steps, [(0, Ordering::Less)]);
         }
+    }
+
+    #[test]
+    fn long_keys_compare_as_their_bytes_do() {
+        let keys: [&[u8]; 15] = [
+            b"",
+            b"\0",
+            b"abcdefg",
+            b"abcdefgh1234",
+            b"abcdefgh1233",
+            b"abcdefgh12345",
+            b"abcdefgh12335",
+            b"abcdefgh\xff2345678",
+            b"abcdefgh123456789",
+            b"abcdefgh",
+            b"abcdefgh\0",
+            b"abcdefgha",
+            b"abcdefgi",
+            b"\xffbcdefgh",
+            b"\xff",
+        ];
+        for a in keys {
+            for b in keys {
+                assert_eq!(compare_bytes(a, b), a.cmp(b), "{a:?} and {b:?}");
+            }
+        }
+        let rows = KeyRows::Bytes {
+            offsets: OffsetBuffer::from_lengths(keys.map(<[u8]>::len)),
+            data: Buffer::from_vec(keys.concat()),
+        };
+        let mut steps = Vec::new();
+        rows.slice(1, 14).for_each_step(|row, order| steps.push((row, order)));
+        let expected: Vec<_> = keys[1..].windows(2).map(|pair| pair[0].cmp(pair[1])).enumerate().collect();
+        assert_eq!(steps, expected);
     }
 }

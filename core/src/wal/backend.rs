@@ -39,7 +39,7 @@ pub(super) fn open(file: &Arc<dyn File>, backend: LogBackend, capacity: u64) -> 
     if backend == LogBackend::Mapped
         && let Some(mapping) = file.map(capacity)?
     {
-        return Ok(Box::new(MappedStore::new(mapping, capacity)));
+        return Ok(Box::new(MappedStore::new(mapping, file.clone(), capacity)));
     }
     Ok(Box::new(WriteStore::new(file.clone())))
 }

@@ -65,6 +65,9 @@ impl Helper {
     }
 
     fn populate_ahead(&mut self) {
+        if !self.log.wants_pages.swap(false, Ordering::SeqCst) {
+            return;
+        }
         let active = self.log.state.lock().segments.back().cloned();
         let Some(active) = active else { return };
         let from = match self.populated {

@@ -1,21 +1,29 @@
 //! The back end that stores through a shared mapping: no system call, no lock and no allocation per record.
 //!
 //! A store can not fail: the space was reserved when the segment was made. Padding needs no store, as the segment starts as zeros.
+//!
+//! Long parts of a record are written instead. Each page that is stored to costs a fault if it was not touched ahead, and at the
+//! next sync an interrupt of every processor that runs the process; a page that is written costs neither.
 
 use super::backend::{Store, StoreError};
-use crate::env::Mapping;
+use crate::env::{File, Mapping};
 use crate::error::Result;
 use crate::record::HEADER_BYTES;
+use std::sync::Arc;
+
+/// A part of this many bytes is written. Shorter ones find their pages touched ahead by the helper, and cost the writer a copy alone.
+pub(super) const WRITTEN_PART_BYTES: usize = 512 << 10;
 
 /// Stores through a mapping of the whole segment.
 pub(super) struct MappedStore {
     mapping: Box<dyn Mapping>,
+    file: Arc<dyn File>,
     capacity: u64,
 }
 
 impl MappedStore {
-    pub fn new(mapping: Box<dyn Mapping>, capacity: u64) -> Self {
-        Self { mapping, capacity }
+    pub fn new(mapping: Box<dyn Mapping>, file: Arc<dyn File>, capacity: u64) -> Self {
+        Self { mapping, file, capacity }
     }
 }
 
@@ -30,7 +38,10 @@ impl Store for MappedStore {
     ) -> std::result::Result<(), StoreError> {
         let mut at = offset + HEADER_BYTES as u64;
         for part in parts {
-            self.mapping.store(at, part);
+            // What was refused, or written in part, is stored after all.
+            if part.len() < WRITTEN_PART_BYTES || self.file.write_at(part, at).is_err() {
+                self.mapping.store(at, part);
+            }
             at += part.len() as u64;
         }
         // The header last: a process that dies in between leaves no header without its payload.

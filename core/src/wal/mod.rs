@@ -138,6 +138,8 @@ pub struct Log {
     stopped: AtomicBool,
     /// A sync ended, and the helper did not yet see to it that a record tells.
     untold: AtomicBool,
+    /// Stores reach for pages that the helper did not yet touch.
+    wants_pages: AtomicBool,
     /// Rung after each sync.
     synced: Bell,
     /// Wakes the helper.
@@ -184,6 +186,7 @@ impl Log {
             poisoned: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
             untold: AtomicBool::new(false),
+            wants_pages: AtomicBool::new(true),
             synced: Bell::new(),
             wanted: Arc::new(Bell::new()),
         });

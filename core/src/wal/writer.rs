@@ -2,6 +2,7 @@
 
 use super::backend::StoreError;
 use super::helper::POPULATE_STEP_BYTES;
+use super::mapped::WRITTEN_PART_BYTES;
 use super::segment::{Begin, SEGMENT_HEADER_BYTES, Segment};
 use super::{Log, LogEvent};
 use crate::atomic::Ordering;
@@ -86,7 +87,11 @@ impl LogWriter {
         self.log.appended.store(last_sequence, Ordering::Release);
         if self.offset >= self.populate_at {
             self.populate_at = self.offset + POPULATE_STEP_BYTES;
-            self.log.wanted.ring();
+            // Long records are written, into pages that are better not there.
+            if bytes < WRITTEN_PART_BYTES as u64 {
+                self.log.wants_pages.store(true, Ordering::SeqCst);
+                self.log.wanted.ring();
+            }
         }
         Ok(())
     }

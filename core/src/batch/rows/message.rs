@@ -33,8 +33,8 @@ fn new_encoder() -> std::result::Result<StreamEncoder, ArrowError> {
     Ok(encoder)
 }
 
-/// Appends `batch` to `out`.
-pub(super) fn encode(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+/// The message of `batch`, in pieces. Values are not copied: a piece is what an array holds, or padding.
+pub(super) fn encode(batch: &RecordBatch) -> Result<Vec<Buffer>> {
     let unsupported =
         |error| Error::new(ErrorKind::NotSupported, format!("rows cannot be written to the log: {error}"));
     // Beyond the end of a thread's own variables each message has an encoder of its own.
@@ -42,9 +42,7 @@ pub(super) fn encode(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
     let mut encoder = kept.map_or_else(new_encoder, Ok).map_err(unsupported)?;
     let pieces = encoder.encode(batch).map_err(unsupported)?;
     let _ = ENCODER.try_with(|place| place.replace(Some(encoder)));
-    out.reserve_exact(pieces.iter().map(Buffer::len).sum());
-    pieces.iter().for_each(|piece| out.extend_from_slice(piece));
-    Ok(())
+    Ok(pieces)
 }
 
 /// The batch with the columns of `schema` that `bytes` are, all of them. Errors: CORRUPTION without a place.

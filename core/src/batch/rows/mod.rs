@@ -10,7 +10,7 @@ mod prepared;
 
 pub use prepared::PreparedRows;
 
-use super::{MAX_PREFIX_BYTES, WriteBatch, check_sizes, put_prefix};
+use super::{MAX_PREFIX_BYTES, WriteBatch, check_lengths, put_prefix};
 use crate::coding::{Reader, put_varint};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::CollectionId;
@@ -50,14 +50,15 @@ impl WriteBatch {
         }
         let mut header = Vec::with_capacity(10);
         RowsHeader { schema: rows.schema().id(), rows: rows.rows() as u32 }.encode(&mut header);
-        let encoded = rows.encode_ipc()?;
-        check_sizes(&header, &encoded)?;
-        let bytes = MAX_PREFIX_BYTES + header.len() + encoded.len();
+        let message = rows.encode_ipc()?;
+        let message_bytes: usize = message.iter().map(|piece| piece.len()).sum();
+        check_lengths(header.len(), message_bytes)?;
+        let bytes = MAX_PREFIX_BYTES + header.len() + message_bytes;
         self.check_room(bytes, 1)?;
         self.bytes.try_reserve(bytes).map_err(|_| Error::new(ErrorKind::NoMemory, "no memory for the write batch"))?;
-        put_prefix(&mut self.bytes, rows.kind(), collection, header.len(), encoded.len());
+        put_prefix(&mut self.bytes, rows.kind(), collection, header.len(), message_bytes);
         self.bytes.extend_from_slice(&header);
-        self.bytes.extend_from_slice(&encoded);
+        message.iter().for_each(|piece| self.bytes.extend_from_slice(piece));
         self.count += 1;
         self.rows.push((collection, rows));
         Ok(())

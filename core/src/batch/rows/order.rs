@@ -20,7 +20,9 @@ pub(super) fn distinct_order(keys: &KeyRows) -> Option<Vec<u32>> {
         }
         KeyRows::Bytes { .. } => {
             let order = |a: usize, b: usize| keys.compare(a, keys, b);
-            if (1..keys.len()).all(|row| order(row - 1, row) == Ordering::Less) {
+            let mut rises = true;
+            keys.for_each_step(|_, order| rises &= order == Ordering::Less);
+            if rises {
                 return None;
             }
             let skip = shared_prefix_len(keys);

@@ -140,18 +140,11 @@ impl PreparedRows {
         self.payload_bytes
     }
 
-    /// The rows as the payload of a log record: see the FORMAT of this module. Errors: NOT_SUPPORTED for a type that Arrow IPC
-    /// does not have.
-    pub fn encode_ipc(&self) -> Result<Vec<u8>> {
-        let mut out = Vec::new();
-        self.encode_ipc_to(&mut out)?;
-        Ok(out)
-    }
-
-    /// As [`encode_ipc`](Self::encode_ipc), at the end of `out`. For reading without a copy the place must later be at a
-    /// multiple of 64 bytes in memory.
-    pub fn encode_ipc_to(&self, out: &mut Vec<u8>) -> Result<()> {
-        message::encode(&self.batch, out)
+    /// The rows as the payload of a log record: see the FORMAT of this module. In pieces, which share the rows' memory. For reading
+    /// without a copy they must later lie, one after another, at a multiple of 64 bytes in memory. Errors: NOT_SUPPORTED for a type
+    /// that Arrow IPC does not have.
+    pub fn encode_ipc(&self) -> Result<Vec<Buffer>> {
+        message::encode(&self.batch)
     }
 
     /// What [`encode_ipc`](Self::encode_ipc) made of rows of `schema` and `kind`. The arrays stay in the memory of `bytes` where its

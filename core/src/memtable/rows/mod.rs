@@ -3,7 +3,8 @@
 //! Written by `commit` through the one [`RowMemtableWriter`], read by scans and flush. Each batch is a part. The rows of
 //! small batches are also entered into a memtable of bytes (key to part and row), so that gets and order stay cheap however
 //! many there are; large batches are searched in place (behind filters, once there are several and somebody gets), and those
-//! that do not overlap make one source.
+//! that do not overlap make one source. As long as each batch begins behind the end of the one before, as rows that come by
+//! time do, small ones count as large: one search finds the batch of a key.
 //!
 //! Promises: readers never wait for the writer nor the writer for them; a reader that learned of a sequence finds everything
 //! inserted up to it; memory is counted to the byte, allocations that batches share once in each.
@@ -30,6 +31,9 @@ use std::sync::{Arc, OnceLock};
 /// Batches with fewer rows are indexed row by row.
 pub(crate) const INDEXED_ROWS_MAX: usize = 1_024;
 
+/// Batches with fewer rows are indexed even if they come in order: as parts they would take more memory than entries.
+const ORDERED_ROWS_MIN: usize = 64;
+
 /// With this many large batches, a get asks a filter before it searches one.
 const FILTERED_PARTS_MIN: usize = 4;
 
@@ -49,6 +53,7 @@ pub fn create(
         schema,
         parts: Published::new(),
         large: Published::new(),
+        ascending: AtomicUsize::new(0),
         index,
         totals: Totals::default(),
         frozen: AtomicBool::new(false),
@@ -98,6 +103,8 @@ pub struct RowMemtable {
     parts: Published<Part>,
     /// The numbers of those that are not indexed, rising.
     large: Published<u32>,
+    /// So many of them, from the first one on, have keys above all keys of those before.
+    ascending: AtomicUsize,
     /// Rows of the others: from key to part and row. Only in keyed tables.
     index: Option<Arc<Memtable>>,
     totals: Totals,
@@ -217,9 +224,10 @@ impl RowMemtable {
             .get(key, snapshot)
             .and_then(|found| Some((found.sequence, referred(found.value)?)))
             .map(|(sequence, (part, row))| (sequence, part, row));
+        let ascending = self.ascending.load(Ordering::Acquire);
         let large = self.large.len();
-        let hash = (large >= FILTERED_PARTS_MIN).then(|| key_hash(key));
-        for at in (0..large).rev() {
+        let hash = (large - ascending >= FILTERED_PARTS_MIN).then(|| key_hash(key));
+        for at in (ascending..large).rev().chain(self.ascending_part(ascending, key)) {
             let Some((number, part)) = self.large_part(at) else { continue };
             if part.sequence > snapshot {
                 continue;
@@ -227,7 +235,7 @@ impl RowMemtable {
             if found.is_some_and(|(sequence, ..)| sequence > part.sequence) {
                 break;
             }
-            if let Some(row) = part.find(key, hash, &self.totals.filter_bytes) {
+            if let Some(row) = part.find(key, hash.filter(|_| at >= ascending), &self.totals.filter_bytes) {
                 found = Some((part.sequence, number, row));
                 break;
             }
@@ -236,6 +244,20 @@ impl RowMemtable {
         let Some((_, number, row)) = found else { return Ok(None) };
         let Some(part) = self.parts.get(number) else { return Ok(None) };
         projection.chunk(part, row, 1).map(Some)
+    }
+
+    /// Which of the first `ascending` large parts has `key`, if any has.
+    fn ascending_part(&self, ascending: usize, key: &[u8]) -> Option<usize> {
+        let begins_after = |at: usize| {
+            let keys = self.large_part(at).and_then(|(_, part)| part.rows.keys());
+            keys.is_none_or(|keys| keys.compare_to(0, key) == KeyOrder::Greater)
+        };
+        let (mut low, mut high) = (0, ascending);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if begins_after(middle) { high = middle } else { low = middle + 1 }
+        }
+        low.checked_sub(1)
     }
 
     fn large_part(&self, at: usize) -> Option<(usize, &Part)> {

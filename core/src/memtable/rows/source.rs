@@ -12,6 +12,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Rows of a chunk made of indexed rows, or of deletes, whose missing columns are made up.
 const CHUNK_ROWS: usize = 8_192;
@@ -75,7 +76,12 @@ pub(super) fn sources(
     range: &KeyRange,
     snapshot: Sequence,
 ) -> Vec<Box<dyn RowSource>> {
-    let mut pieces: Vec<Piece> = (0..memtable.large.len())
+    let ascending = memtable.ascending.load(Ordering::Acquire);
+    let part_of = |bound: &Option<Vec<u8>>| memtable.ascending_part(ascending, bound.as_deref()?);
+    let first = part_of(&range.lower).unwrap_or(0);
+    let end = if range.upper.is_some() { part_of(&range.upper).map_or(0, |last| last + 1) } else { ascending };
+    let mut pieces: Vec<Piece> = (first..end)
+        .chain(ascending..memtable.large.len())
         .filter_map(|at| memtable.large_part(at))
         .take_while(|(_, part)| part.sequence <= snapshot)
         .filter_map(|(number, part)| Piece::of(number, part, range))

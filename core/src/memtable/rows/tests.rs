@@ -346,12 +346,13 @@ fn memory_is_counted_in_full_and_once() {
         size_of::<RowMemtable>() + index + lists + whole.memory_bytes() + ten.memory_bytes()
     );
     let before = memtable.memory_bytes();
-    for sequence in 3..6 {
+    // The first one is found by its order; of the others enough for filters.
+    for sequence in 3..3 + FILTERED_PARTS_MIN as u64 {
         insert(&mut writer, sequence, whole.clone());
     }
-    assert_eq!(memtable.memory_bytes(), before + 3 * whole.memory_bytes(), "the lists have room");
+    assert_eq!(memtable.memory_bytes(), before + 4 * whole.memory_bytes(), "the lists have room");
     memtable.get(&key_of(Table::Text, 50_000), 9, &[ID]).unwrap().unwrap();
-    let filters = memtable.memory_bytes() - before - 3 * whole.memory_bytes();
+    let filters = memtable.memory_bytes() - before - 4 * whole.memory_bytes();
     assert!((100_000..300_000).contains(&filters), "{filters} bytes for one filter of 100,000 keys");
     drop((writer, memtable));
     assert_eq!(Arc::strong_count(&whole), 1, "the rows go with the memtable");
@@ -380,4 +381,51 @@ fn large_batches_that_do_not_overlap_make_one_source() {
     assert_eq!(sources(&[ID]).len(), 2);
     assert_eq!(sources(&[]).len(), 2);
     assert!(memtable.source(&[99], &KeyRange::all(), 1).is_err());
+}
+
+#[test]
+fn batches_in_order_are_parts_however_small_and_found_like_all_others() {
+    for table in [Table::Number, Table::Pair] {
+        let schema = schema_of(table);
+        let (mut writer, memtable) = new_memtable(&schema);
+        let mut model: BTreeMap<(Vec<u8>, Sequence), Option<i64>> = BTreeMap::new();
+        let mut sequence = 0;
+        let mut put = |ids: &mut dyn Iterator<Item = i64>| {
+            sequence += 2;
+            let rows: Vec<(i64, i64)> = ids.map(|id| (id, id * 7 + sequence as i64)).collect();
+            model.extend(rows.iter().map(|row| ((key_of(table, row.0), sequence), Some(row.1))));
+            insert(&mut writer, sequence, puts(&schema, &rows));
+        };
+        for block in 0..40 {
+            put(&mut (block * 100..block * 100 + 90));
+            // Few rows, and keys of before.
+            put(&mut (0..5).map(|row| block * 90 + row * 3));
+        }
+        assert_eq!((memtable.large.len(), memtable.ascending.load(Ordering::Relaxed)), (40, 40), "{table:?}");
+        put(&mut (1_000..1_090));
+        put(&mut (500..3_000));
+        put(&mut (9_000..9_090));
+        assert_eq!((memtable.large.len(), memtable.ascending.load(Ordering::Relaxed)), (41, 40), "{table:?}");
+        for snapshot in [0, 1, 2, 3, 77, 120, 160, 162, 164, 166, MAX_SEQUENCE] {
+            for (lower, upper) in [(None, None), (Some(0), Some(95)), (Some(95), Some(1_050)), (Some(3_995), None)] {
+                let bound = |id: Option<i64>| id.map(|id| key_of(table, id));
+                let range = KeyRange { lower: bound(lower), upper: bound(upper) };
+                let expected: BTreeMap<_, _> = model
+                    .iter()
+                    .filter(|((key, sequence), _)| *sequence <= snapshot && range.contains(key))
+                    .map(|(version, amount)| (version.clone(), *amount))
+                    .collect();
+                assert_eq!(versions(&memtable, &range, snapshot), expected, "{table:?} at {snapshot}");
+                assert!(memtable.source(&[AMOUNT], &range, snapshot).unwrap().len() <= 3);
+            }
+            for id in (-1..4_100).step_by(13).chain(8_999..9_091) {
+                let key = key_of(table, id);
+                let newest = model.range((key.clone(), 0)..=(key.clone(), snapshot)).next_back();
+                let found = memtable.get(&key, snapshot, &[AMOUNT, NOTE]).unwrap();
+                let found = found.map(|chunk| rows_of_chunk(&chunk).remove(0));
+                let expected = newest.map(|((key, sequence), amount)| (key.clone(), *sequence, *amount));
+                assert_eq!(found, expected, "{table:?}, {id} at {snapshot}");
+            }
+        }
+    }
 }

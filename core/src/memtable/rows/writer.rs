@@ -1,10 +1,11 @@
 //! The one writer of a row memtable. Owned by the commit lock; its type proves that there is no second.
 
-use super::{INDEXED_ROWS_MAX, Part, RowMemtable, reference};
+use super::{INDEXED_ROWS_MAX, ORDERED_ROWS_MIN, Part, RowMemtable, reference};
 use crate::batch::PreparedRows;
 use crate::error::Result;
-use crate::key::{Kind, Sequence};
+use crate::key::{KeyRows, Kind, Sequence};
 use crate::memtable::MemtableWriter;
+use std::cmp::Ordering as KeyOrder;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -31,9 +32,11 @@ impl RowMemtableWriter {
         for batch in batches {
             count += 1;
             match batch.keys() {
-                Some(keys) if is_indexed(batch) => {
+                Some(keys) if batch.rows() < INDEXED_ROWS_MAX => {
                     rows += keys.len();
                     bytes += keys_bytes(keys) + keys.len() * size_of::<u64>();
+                    // Which of both it will be is known when those before it are in.
+                    large += 1;
                 }
                 _ => large += 1,
             }
@@ -63,31 +66,46 @@ impl RowMemtableWriter {
         add64(&totals.tombstones, if rows.is_deletes() { rows.rows() as u64 } else { 0 });
         add(&totals.rows_bytes, rows.memory_bytes());
         memtable.parts.push(Part::new(sequence, rows.clone()));
+        let in_order = rows.keys().is_some_and(|keys| self.comes_last(keys));
         match (rows.keys(), &mut self.index) {
-            (Some(keys), Some(index)) if is_indexed(&rows) => {
+            (Some(keys), Some(index)) if keys.len() < if in_order { ORDERED_ROWS_MIN } else { INDEXED_ROWS_MAX } => {
                 let mut scratch = [0; 8];
                 for row in 0..keys.len() {
                     index.insert(sequence, Kind::Put, keys.bytes(row, &mut scratch), &reference(part, row));
                 }
             }
-            _ => memtable.large.push(part as u32),
+            _ => {
+                memtable.large.push(part as u32);
+                if in_order {
+                    memtable.ascending.store(memtable.large.len(), Ordering::Release);
+                }
+            }
         }
         if totals.first_sequence.load(Ordering::Relaxed) == 0 {
             totals.first_sequence.store(sequence, Ordering::Release);
         }
         totals.last_sequence.store(sequence, Ordering::Release);
     }
+
+    /// Whether all large parts ascend, and `keys` go on behind the last of them.
+    fn comes_last(&self, keys: &KeyRows) -> bool {
+        let memtable = &*self.memtable;
+        let large = memtable.large.len();
+        if memtable.ascending.load(Ordering::Relaxed) != large {
+            return false;
+        }
+        let last = large.checked_sub(1).and_then(|last| memtable.large_part(last));
+        last.is_none_or(|(_, part)| {
+            let before = part.rows.keys();
+            before.is_some_and(|before| before.compare(before.len() - 1, keys, 0) == KeyOrder::Less)
+        })
+    }
 }
 
-/// Whether the rows go to the index one by one.
-fn is_indexed(rows: &PreparedRows) -> bool {
-    rows.rows() < INDEXED_ROWS_MAX && rows.keys().is_some()
-}
-
-fn keys_bytes(keys: &crate::key::KeyRows) -> usize {
+fn keys_bytes(keys: &KeyRows) -> usize {
     match keys {
-        crate::key::KeyRows::Fixed { width, heads } => width * heads.len(),
-        crate::key::KeyRows::Bytes { offsets, .. } => (offsets[offsets.len() - 1] - offsets[0]) as usize,
+        KeyRows::Fixed { width, heads } => width * heads.len(),
+        KeyRows::Bytes { offsets, .. } => (offsets[offsets.len() - 1] - offsets[0]) as usize,
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Slot {
     pub has_deletes: bool,
     bytes: usize,
     keys_are_distinct: Option<bool>,
-    max_sequence: Option<Sequence>,
+    max_sequence: Sequence,
 }
 
 impl Slot {
@@ -33,10 +33,13 @@ impl Slot {
             has_keys: keys.is_some(),
             keys: keys.unwrap_or(KeyRows::Fixed { width: 1, heads: Vec::new().into() }),
             has_deletes: chunk.deletes.is_some(),
+            max_sequence: match &chunk.sequences {
+                Sequences::Same(sequence) => *sequence,
+                Sequences::Each(each) => each.iter().copied().max().unwrap_or(0) as Sequence,
+            },
             chunk,
             bytes,
             keys_are_distinct: None,
-            max_sequence: None,
         }
     }
 
@@ -44,21 +47,20 @@ impl Slot {
         self.chunk.len() as u32
     }
 
-    /// Whether no key repeats: looked up once, for all rows.
+    /// Whether no key repeats: looked up once, for all rows. Rows of one write have distinct keys.
     pub fn keys_are_distinct(&mut self) -> bool {
-        *self.keys_are_distinct.get_or_insert_with(|| match &self.keys {
-            KeyRows::Fixed { heads, .. } => heads.iter().zip(heads.iter().skip(1)).all(|(a, b)| a != b),
-            keys => (1..keys.len()).all(|row| keys.compare(row - 1, keys, row) != Ordering::Equal),
+        let is_one_write = matches!(self.chunk.sequences, Sequences::Same(_));
+        *self.keys_are_distinct.get_or_insert_with(|| {
+            let mut distinct = true;
+            if !is_one_write {
+                self.keys.for_each_step(|_, order| distinct &= order != Ordering::Equal);
+            }
+            distinct
         })
     }
 
     pub fn max_sequence(&self) -> Sequence {
-        match &self.chunk.sequences {
-            Sequences::Same(sequence) => *sequence,
-            Sequences::Each(each) => {
-                self.max_sequence.unwrap_or_else(|| each.iter().copied().max().unwrap_or(0) as Sequence)
-            }
-        }
+        self.max_sequence
     }
 }
 
@@ -95,8 +97,7 @@ impl Pending {
     }
 
     /// Holds one more chunk; its number stays until [`release`](Self::release).
-    pub fn add(&mut self, mut slot: Slot) -> u32 {
-        slot.max_sequence = Some(slot.max_sequence());
+    pub fn add(&mut self, slot: Slot) -> u32 {
         self.held_bytes += slot.bytes;
         self.slots.push(slot);
         (self.slots.len() - 1) as u32

@@ -108,7 +108,9 @@ fn encode_literal(literal: &ArrayRef, out: &mut Vec<u8>) -> Result<()> {
     let mut encoded = Vec::new();
     schema.encode(&mut encoded);
     put_bytes(out, &encoded);
-    put_bytes(out, &rows.encode_ipc()?);
+    let message = rows.encode_ipc()?;
+    let message: Vec<&[u8]> = message.iter().map(Buffer::as_slice).collect();
+    put_bytes(out, &message.concat());
     Ok(())
 }
 

@@ -83,7 +83,7 @@ impl IndexBuilder {
         }
         self.multi_version |= multi_version;
         if let Some(keys) = keys {
-            self.add_keys(keys)?;
+            self.add_keys(keys, multi_version)?;
             let end = chunk.len() - 1;
             self.last = Some((keys.bytes(end, &mut [0; 8]).to_vec(), chunk.sequences.get(end)));
         }
@@ -234,23 +234,16 @@ impl IndexBuilder {
         {
             in_order = check(keys.compare_to(0, key).reverse(), *sequence, 0);
         }
-        match keys {
-            // Only where keys do not rise is there more to look at; the common case is one comparison a row.
-            KeyRows::Fixed { heads, .. } => {
-                for row in 1..heads.len() {
-                    if heads[row - 1] >= heads[row] {
-                        in_order &= check(heads[row - 1].cmp(&heads[row]), sequences.get(row - 1), row);
-                    }
-                }
+        // Only where keys do not rise is there more to look at.
+        keys.for_each_step(|row, order| {
+            if order != Ordering::Less {
+                in_order &= check(order, sequences.get(row), row + 1);
             }
-            KeyRows::Bytes { .. } => {
-                for row in 1..keys.len() {
-                    in_order &= check(keys.compare(row - 1, keys, row), sequences.get(row - 1), row);
-                }
-                if (0..keys.len()).any(|row| keys.bytes(row, &mut [0; 8]).len() > MAX_KEY_BYTES) {
-                    return Err(Error::invalid("row whose key is beyond the limit"));
-                }
-            }
+        });
+        if let KeyRows::Bytes { offsets, .. } = keys
+            && offsets.lengths().any(|len| len > MAX_KEY_BYTES)
+        {
+            return Err(Error::invalid("row whose key is beyond the limit"));
         }
         if in_order {
             Ok(multi_version)
@@ -259,7 +252,8 @@ impl IndexBuilder {
         }
     }
 
-    fn add_keys(&mut self, keys: &KeyRows) -> Result<()> {
+    /// `repeat`: whether some key may come more than once, or be that of the row before.
+    fn add_keys(&mut self, keys: &KeyRows, repeat: bool) -> Result<()> {
         let mut scratch = [0; 8];
         let mut before_scratch = [0; 8];
         let group_rows = self.group_rows();
@@ -283,10 +277,13 @@ impl IndexBuilder {
         if self.bits_per_key == 0 {
             return Ok(());
         }
-        let continues = self.last.as_ref().is_some_and(|(key, _)| keys.compare_to(0, key) == Ordering::Equal);
         self.hashes.reserve(keys.len());
+        let continues = repeat && self.last.as_ref().is_some_and(|(key, _)| keys.compare_to(0, key) == Ordering::Equal);
         for row in 0..keys.len() {
-            let repeats = if row == 0 { continues } else { keys.compare(row - 1, keys, row) == Ordering::Equal };
+            let repeats = match row.checked_sub(1) {
+                None => continues,
+                Some(before) => repeat && keys.compare(before, keys, row) == Ordering::Equal,
+            };
             if !repeats {
                 self.hashes.push(key_hash(keys.bytes(row, &mut scratch)));
             }

@@ -5,8 +5,8 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, BooleanArray, PrimitiveArray, downcast_primitive,
-    make_array,
+    Array, ArrayAccessor, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, BooleanArray, PrimitiveArray,
+    downcast_primitive, make_array,
 };
 use arrow_buffer::Buffer;
 use arrow_data::ArrayData;
@@ -40,13 +40,13 @@ pub fn extremes(array: &dyn Array) -> Option<(usize, usize)> {
     downcast_primitive! {
         array.data_type() => (primitive, array),
         DataType::Boolean => boolean_extremes(array.as_boolean()),
-        DataType::Utf8 => extremes_by(array, |row| array.as_string::<i32>().value(row).as_bytes()),
-        DataType::LargeUtf8 => extremes_by(array, |row| array.as_string::<i64>().value(row).as_bytes()),
-        DataType::Utf8View => extremes_by(array, |row| array.as_string_view().value(row).as_bytes()),
-        DataType::Binary => extremes_by(array, |row| array.as_binary::<i32>().value(row)),
-        DataType::LargeBinary => extremes_by(array, |row| array.as_binary::<i64>().value(row)),
-        DataType::BinaryView => extremes_by(array, |row| array.as_binary_view().value(row)),
-        DataType::FixedSizeBinary(_) => extremes_by(array, |row| array.as_fixed_size_binary().value(row)),
+        DataType::Utf8 => bytes_extremes(array.as_string::<i32>()),
+        DataType::LargeUtf8 => bytes_extremes(array.as_string::<i64>()),
+        DataType::Utf8View => bytes_extremes(array.as_string_view()),
+        DataType::Binary => bytes_extremes(array.as_binary::<i32>()),
+        DataType::LargeBinary => bytes_extremes(array.as_binary::<i64>()),
+        DataType::BinaryView => bytes_extremes(array.as_binary_view()),
+        DataType::FixedSizeBinary(_) => bytes_extremes(array.as_fixed_size_binary()),
         _ => None
     }
 }
@@ -81,15 +81,22 @@ fn boolean_extremes(array: &BooleanArray) -> Option<(usize, usize)> {
     Some((no.or(yes)?, yes.or(no)?))
 }
 
-fn extremes_by<'a>(array: &dyn Array, value: impl Fn(usize) -> &'a [u8]) -> Option<(usize, usize)> {
-    type Place<'a> = (usize, &'a [u8]);
-    let mut found: Option<(Place<'a>, Place<'a>)> = None;
-    for row in (0..array.len()).filter(|&row| array.is_valid(row)) {
-        let bytes = value(row);
+fn bytes_extremes<A>(array: A) -> Option<(usize, usize)>
+where
+    A: ArrayAccessor,
+    A::Item: AsRef<[u8]>,
+{
+    let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
+    let mut found: Option<((usize, A::Item), (usize, A::Item))> = None;
+    for row in 0..array.len() {
+        if nulls.is_some_and(|nulls| nulls.is_null(row)) {
+            continue;
+        }
+        let value = array.value(row);
         match &mut found {
-            None => found = Some(((row, bytes), (row, bytes))),
-            Some((least, _)) if bytes < least.1 => *least = (row, bytes),
-            Some((_, greatest)) if bytes > greatest.1 => *greatest = (row, bytes),
+            None => found = Some(((row, array.value(row)), (row, value))),
+            Some((least, _)) if value.as_ref() < least.1.as_ref() => *least = (row, value),
+            Some((_, greatest)) if value.as_ref() > greatest.1.as_ref() => *greatest = (row, value),
             Some(_) => {}
         }
     }

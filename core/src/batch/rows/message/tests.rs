@@ -75,9 +75,7 @@ fn wide_batch() -> RecordBatch {
 }
 
 fn encoded(batch: &RecordBatch) -> Vec<u8> {
-    let mut out = Vec::new();
-    encode(batch, &mut out).unwrap();
-    out
+    encode(batch).unwrap().iter().flat_map(|piece| piece.iter()).copied().collect()
 }
 
 /// The bytes at an address that is `offset` beyond a multiple of 64.
@@ -210,15 +208,11 @@ fn a_message_does_not_depend_on_those_that_its_thread_encoded_before() {
         let schema = Schema::new(vec![Field::new("n", DataType::Int64, false)]);
         RecordBatch::try_new(schema.into(), vec![std::sync::Arc::new(arrow_array::Int64Array::from(values))]).unwrap()
     };
-    let encoded = move |values: Vec<i64>| {
-        let mut out = Vec::new();
-        encode(&batch(values), &mut out).unwrap();
-        out
-    };
-    let first = encoded(vec![1, 2, 3]);
-    encoded((0..10_000).collect());
-    assert_eq!(encoded(vec![1, 2, 3]), first);
-    assert_eq!(std::thread::spawn(move || encoded(vec![1, 2, 3])).join().unwrap(), first);
+    let of = move |values: Vec<i64>| encoded(&batch(values));
+    let first = of(vec![1, 2, 3]);
+    of((0..10_000).collect());
+    assert_eq!(of(vec![1, 2, 3]), first);
+    assert_eq!(std::thread::spawn(move || of(vec![1, 2, 3])).join().unwrap(), first);
     let decoded = decode(batch(vec![1]).schema(), &Buffer::from_vec(first)).unwrap();
     assert_eq!(decoded, batch(vec![1, 2, 3]));
 }
