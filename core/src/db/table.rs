@@ -81,6 +81,10 @@ impl Table {
         batch.add_rows(self.id(), Arc::new(prepared))
     }
 
+    fn check_same(&self, schema: &TableSchema) -> Result<()> {
+        self.current().check_same(schema).map_err(|error| self.named(error))
+    }
+
     fn named(&self, error: Error) -> Error {
         error.context(&format!("table \"{}\"", self.name()))
     }
@@ -123,7 +127,12 @@ impl Db {
         let schema = TableSchema::new(schema, key, key_options)?;
         check_row_format(&schema, options.row_file_options().format)?;
         time_to_live::check(&schema, options)?;
-        let collection = core.create_collection(name, options, Schemas::of_new_table(schema))?;
+        let created = core.create_collection(name, options, Schemas::of_new_table(schema.clone()));
+        let collection = created.or_else(|error| match self.table(name) {
+            // Of the two errors the one about the schema says more.
+            Ok(table) => table.check_same(&schema).and(Err(error)),
+            Err(_) => Err(error),
+        })?;
         core.event(EventKind::TableCreated, |event| event.collection = name.to_owned());
         Ok(self.table_handle(collection))
     }
@@ -133,6 +142,14 @@ impl Db {
         self.handle.core.check()?;
         let collection = self.handle.core.collection_named(name, CollectionKind::Rows)?;
         Ok(self.table_handle(collection))
+    }
+
+    /// The table of this name, if it has these columns, this key and this order. NotFound if there is none; InvalidArgument names the
+    /// fingerprints of both schemas, and the first difference.
+    pub fn open_table(&self, name: &str, schema: &Schema, key: &[&str], key_options: &KeyOptions) -> Result<Table> {
+        let table = self.table(name)?;
+        table.check_same(&TableSchema::new(schema, key, key_options)?)?;
+        Ok(table)
     }
 
     /// The names of all tables, sorted.

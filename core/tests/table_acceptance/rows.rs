@@ -106,14 +106,30 @@ fn rows_of_another_schema_are_refused_and_the_changed_schema_reads_old_rows() {
         table.put_rows(&mut stale, &rows([77], 1.0)).unwrap();
         let change = SchemaChange::Widen { name: "name".into(), data_type: DataType::LargeUtf8 };
         world.db.alter_table(&table, &change).unwrap();
-        assert_ne!(table.table_schema().fingerprint(), before, "{format}");
+        let after = table.table_schema().fingerprint();
+        assert_ne!(after, before, "{format}");
         assert_eq!(world.db.write(&stale, &WriteOptions::default()).unwrap_err().kind(), ErrorKind::Conflict);
         let (world, table) = world.killed();
         assert_eq!(world.all(&table).len(), 10, "{format}");
         let row = world.db.get_row(&table, &key(3), None, &ReadOptions::default()).unwrap().unwrap();
         assert_eq!(row.column(3).as_string::<i64>().value(0), "name 3", "{format}");
-        let error =
-            world.db.create_table("t", &columns(), &["id"], &KeyOptions::default(), &options(&[])).err().unwrap();
-        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{format}");
+        // By creating it, and by opening it.
+        let (old, keys) = (columns(), KeyOptions::default());
+        let created = world.db.create_table("t", &old, &["id"], &keys, &options(&[])).err();
+        for error in [created, world.db.open_table("t", &old, &["id"], &keys).err()] {
+            let error = error.expect("a table of another schema is opened");
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{format}");
+            for part in
+                [format!("{before:016x}"), format!("{after:016x}"), "\"name\" LargeUtf8, not \"name\" Utf8".into()]
+            {
+                assert!(error.message().contains(&part), "both schemas are named: {error}");
+            }
+        }
+        let changed = table.schema();
+        assert!(world.db.open_table("t", &changed, &["id"], &keys).is_ok(), "{format}: the same is opened");
+        let error = world.db.open_table("t", &changed, &["id", "time"], &keys).err().unwrap();
+        assert!(error.message().contains("its key is (id), not (id, time)"), "{error}");
+        let error = world.db.create_table("t", &changed, &["id"], &keys, &options(&[])).err().unwrap();
+        assert!(error.message().contains("already"), "{error}");
     }
 }
