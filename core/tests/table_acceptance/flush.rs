@@ -27,6 +27,7 @@ fn several_memtables_make_one_sorted_file_and_an_empty_flush_makes_none() {
             world(&[("table_format", format), ("write_buffer_rows", "100"), ("max_frozen_memtables", "8")]);
         let nothing = world.db.flush_tables(&[&table]).unwrap().wait(None).unwrap();
         assert!(nothing.files.is_empty(), "{format}: nothing to flush");
+        assert_eq!(world.counter("flushes"), 0, "{format}: nothing to flush");
         for round in 0..3 {
             world.put(&table, (0..120).map(|id| (id * 7 + round * 13) % 300), round as f64);
         }
@@ -53,8 +54,8 @@ fn rows_whose_file_cannot_be_written_stay_readable_and_leave_no_orphan() {
                 flushed.unwrap();
                 continue;
             }
-            assert!(flushed.is_err(), "{format} {call:?}");
-            assert_eq!(world.all(&table).len(), 100, "{format} {call:?}");
+            assert_eq!(world.all(&table).len(), 100, "{format} {call:?}: the rows stay readable");
+            assert!(flushed.is_err(), "{format} {call:?}: the flush fails");
             let (again, table) = world.killed();
             assert_eq!(again.all(&table).len(), 100, "{format} {call:?}");
             let listed = again.list(DIRECTORY);
@@ -72,7 +73,7 @@ fn writers_wait_when_too_many_memtables_are_unflushed() {
     for round in 0..10 {
         world.put(&table, round * 60..round * 60 + 60, 1.0);
     }
-    assert!(world.counter("stalls") > 0);
+    assert!(world.counter("stalls") > 0, "writers waited");
     let no_stall = WriteOptions { no_stall: true, ..WriteOptions::default() };
     let refused = (0..20).find_map(|_| world.db.append(&table, &rows(0..60, 2.0), &no_stall).err());
     assert!(refused.is_some(), "a write that may not wait is refused");

@@ -54,8 +54,16 @@ fn a_log_whose_bytes_are_flipped_gives_the_rows_before_them_or_an_error_if_it_mu
                 Ok(db) => {
                     let table = db.table("t").unwrap();
                     let scan = db.scan(&table, &ScanOptions::default(), &ReadOptions::default()).unwrap();
-                    let count: usize = scan.map(|batch| batch.unwrap().num_rows()).sum();
+                    let found: Vec<RecordBatch> = scan.map(Result::unwrap).collect();
+                    let count: usize = found.iter().map(RecordBatch::num_rows).sum();
                     assert!([0, 10, 20, 30, 40].contains(&count), "a batch is whole or absent: {count}");
+                    let whole = rows(0..40, 1.0);
+                    let mut place = 0;
+                    for batch in found {
+                        let written = whole.slice(place, batch.num_rows());
+                        assert_eq!(batch.columns(), written.columns(), "no row is other than it was written");
+                        place += batch.num_rows();
+                    }
                     lost += usize::from(count < 40);
                 }
             }

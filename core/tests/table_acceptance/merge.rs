@@ -14,7 +14,7 @@ fn five_flushes_are_merged_in_the_background_and_no_live_row_changes() {
         }
         let before = world.all(&table);
         world.runtime.run_until_idle();
-        assert!(world.counter("compactions") >= 1, "{format}");
+        assert!(world.counter("compactions") >= 1, "{format}: merged in the background");
         assert!(world.paths(&table).len() < 5, "{format}");
         assert_eq!(world.all(&table), before, "{format}");
     }
@@ -32,7 +32,8 @@ fn a_full_merge_leaves_one_file_without_deletes_or_none() {
         assert_eq!((segments[1].entries, segments[1].tombstones), (2, 2), "{format}: deletes are flushed");
         world.db.compact_table(&table).unwrap();
         let segments = world.db.table_segments(&table).unwrap();
-        assert_eq!((segments.len(), segments[0].entries, segments[0].tombstones), (1, 8, 0), "{format}");
+        let left = (segments.len(), segments[0].entries, segments[0].tombstones);
+        assert_eq!(left, (1, 8, 0), "{format}: one file, and no delete in it");
         world.delete(&table, &(0..10).collect::<Vec<_>>());
         world.db.compact_table(&table).unwrap();
         assert_eq!(world.db.table_segments(&table).unwrap(), [], "{format}: all is deleted");
@@ -88,7 +89,8 @@ fn files_go_when_neither_the_manifest_nor_a_reader_needs_them() {
         assert_eq!(scan.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 990, "{format}: a scan goes on");
         world.runtime.run_until_idle();
         for path in old {
-            assert_eq!(world.files.file_len(&path).unwrap_or(None), None, "{format}: {}", path.display());
+            let len = world.files.file_len(&path).unwrap_or(None);
+            assert_eq!(len, None, "{format}: nobody needs {} any more", path.display());
         }
         world.db.verify().unwrap();
     }

@@ -4,7 +4,13 @@ use super::world::*;
 
 #[test]
 fn options_are_kept_and_files_of_other_codecs_and_formats_stay_readable() {
-    let (mut world, mut table) = world(&[("table_format", "parquet"), ("compression", "none")]);
+    let (first, _) = world(&[("table_format", "parquet"), ("compression", "none")]);
+    let (mut world, mut table) = first.killed();
+    world.put(&table, 100..110, 1.0);
+    world.flush();
+    let codec_of = |world: &World, path: &Path| world.parquet(path).metadata().row_group(0).column(0).compression();
+    let kept = codec_of(&world, &world.paths(&table)[0]);
+    assert_eq!(kept, Compression::UNCOMPRESSED, "options are kept with the table");
     for (round, set) in [
         [("compression", "zstd"), ("table_format", "parquet")],
         [("compression", "lz4"), ("table_format", "arrow")],
@@ -16,15 +22,23 @@ fn options_are_kept_and_files_of_other_codecs_and_formats_stay_readable() {
         world.put(&table, round as i64 * 10..round as i64 * 10 + 10, 1.0);
         world.flush();
         (world, table) = world.killed_with(&options(&set));
-        assert_eq!(world.all(&table).len(), 10 * (round + 1));
+        assert_eq!(world.all(&table).len(), 10 * (round + 2), "files of other options stay readable");
     }
     let paths = world.paths(&table);
-    assert_eq!(paths.iter().filter(|path| path.ends_with("data.arrow")).count(), 1, "{paths:?}");
+    assert_eq!(
+        paths.iter().filter(|path| path.ends_with("data.arrow")).count(),
+        1,
+        "one of them is Arrow IPC: {paths:?}"
+    );
     world.db.compact_table(&table).unwrap();
-    assert_eq!(world.all(&table).len(), 30);
+    assert_eq!(world.all(&table).len(), 40);
     let [merged] = &world.paths(&table)[..] else { panic!("one file") };
-    let codec = world.parquet(merged).metadata().row_group(0).column(0).compression();
-    assert_eq!(codec, Compression::UNCOMPRESSED, "a merge takes the options in force");
+    assert_eq!(codec_of(&world, merged), Compression::UNCOMPRESSED, "a merge takes the options in force");
+    (world, table) = world.killed_with(&options(&[("compression", "zstd")]));
+    world.put(&table, [500], 1.0);
+    world.db.compact_table(&table).unwrap();
+    let again = codec_of(&world, &world.paths(&table)[0]).to_string();
+    assert!(again.starts_with("ZSTD"), "what is set at opening is in force: {again}");
 }
 
 #[test]
@@ -64,8 +78,9 @@ fn what_the_engine_says_of_a_file_is_what_its_metadata_say() {
     assert_eq!((least, most), (100, 777));
     // The keys of an Int64: eight bytes, the sign flipped.
     let encoded = |value: i64| (value as u64 ^ 1 << 63).to_be_bytes().to_vec();
-    assert_eq!((segment.smallest, segment.largest), (encoded(least), encoded(most)));
-    assert_eq!((segment.tombstones, segment.smallest_sequence, segment.largest_sequence), (3, 1, 2));
+    assert_eq!((segment.smallest, segment.largest), (encoded(least), encoded(most)), "the bounds of the key");
+    let told = (segment.tombstones, segment.smallest_sequence, segment.largest_sequence);
+    assert_eq!(told, (3, 1, 2), "deletes, and the sequences of its rows");
 }
 
 #[test]
@@ -82,5 +97,6 @@ fn a_flushed_file_lies_at_level_zero_and_a_merged_one_above() {
     world.db.compact_table(&table).unwrap();
     let segment = world.db.table_segments(&table).unwrap().remove(0);
     let expected = format!("{DIRECTORY}/1/{:06}.parquet", segment.number.0);
-    assert_eq!((segment.path.to_str().unwrap(), segment.level), (&expected[..], 1));
+    let found = (segment.path.to_str().unwrap(), segment.level);
+    assert_eq!(found, (&expected[..], 1), "a merged file lies above");
 }

@@ -107,7 +107,8 @@ fn a_second_scan_reads_no_footer_and_cached_rows_stay_within_the_budget() {
         world.found(&table, &cached, &ReadOptions::default());
         let (opened, read) = (world.calls.count(Call::Open), world.calls.count(Call::Read));
         world.found(&table, &cached, &ReadOptions::default());
-        assert_eq!((world.calls.count(Call::Open), world.calls.count(Call::Read)), (opened, read), "{format}");
+        let again = (world.calls.count(Call::Open), world.calls.count(Call::Read));
+        assert_eq!(again, (opened, read), "{format}: nothing is read again");
         let stats = world.db.stats();
         assert!(stats.cache_bytes > 0 && stats.cache_bytes <= 512 << 20, "{format}: {}", stats.cache_bytes);
     }

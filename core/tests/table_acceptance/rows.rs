@@ -45,7 +45,7 @@ fn rows_of_every_plain_type_are_put_one_by_one_and_a_wrong_type_is_an_error() {
             let wrong = RecordBatch::try_from_iter(wrong).unwrap();
             let error = world.db.append(&table, &wrong, &WriteOptions::default()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-            assert!(error.message().contains(name), "{error}");
+            assert!(error.message().contains(name), "the column is named: {error}");
         }
     }
 }
@@ -63,7 +63,8 @@ fn nothing_of_a_batch_with_a_wrong_row_is_applied() {
     let mut batch = WriteBatch::new();
     table.put_rows(&mut batch, &good).unwrap();
     let error = table.put_rows(&mut batch, &bad).unwrap_err();
-    assert!(error.message().contains("\"id\"") && error.message().contains("row 1"), "{error}");
+    let says = error.message();
+    assert!(says.contains("\"id\"") && says.contains("row 1"), "column and row are named: {error}");
     assert!(world.db.append(&table, &bad, &WriteOptions::default()).is_err());
     assert_eq!(world.all(&table), []);
     world.db.write(&batch, &WriteOptions::default()).unwrap();
