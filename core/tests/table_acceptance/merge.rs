@@ -326,3 +326,43 @@ fn each_type_of_time_counts_and_a_row_without_one_lives_for_ever() {
         }
     }
 }
+
+#[test]
+fn a_snapshot_taken_while_a_merge_runs_sees_the_same_before_and_after_it() {
+    for format in FORMATS {
+        // Real threads: the merge stands still in a sync of its file while the snapshot is taken.
+        let calls = FaultFileSystem::new(MemFileSystem::new(), Vec::new());
+        let runtime = sstore::env::posix::posix().runtime;
+        let db = Db::open_in(Env { files: calls.clone(), runtime }, Path::new("/db"), &Options::new()).unwrap();
+        let set = options(&[("table_format", format), TEN_DAYS[0], TEN_DAYS[1]]);
+        let table = db.create_table("t", &columns(), &["id"], &KeyOptions::default(), &set).unwrap();
+        // Times of 1970, and one of the year 2286.
+        let rows = rows((0..100).chain([10_000_000_000_000]), 1.0);
+        db.append(&table, &rows, &WriteOptions::default()).unwrap();
+        db.flush_tables(&[&table]).unwrap().wait(None).unwrap();
+        let count = |read: &ReadOptions<'_>| {
+            let scan = db.scan(&table, &ScanOptions::default(), read).unwrap();
+            scan.map(|batch| batch.unwrap().num_rows()).sum::<usize>()
+        };
+        let delay = std::time::Duration::from_millis(300);
+        calls.add(Rule::once(Call::SyncData, Effect::Delay(delay)).on("/db/table/t"));
+        let created = calls.count(Call::Create);
+        let snapshot = std::thread::scope(|threads| {
+            let merge = threads.spawn(|| db.compact_table(&table));
+            while calls.count(Call::Create) == created {
+                assert!(!merge.is_finished(), "a merge writes a file");
+                std::thread::yield_now();
+            }
+            let snapshot = db.snapshot().unwrap();
+            assert_eq!(count(&ReadOptions { snapshot: Some(&snapshot) }), 101, "{format}");
+            merge.join().unwrap().unwrap();
+            snapshot
+        });
+        let seen = count(&ReadOptions { snapshot: Some(&snapshot) });
+        assert_eq!(seen, 101, "{format}: taken while the merge ran, it sees what it saw");
+        drop(snapshot);
+        db.compact_table(&table).unwrap();
+        assert_eq!(count(&ReadOptions::default()), 1, "{format}: the next merge lets them go");
+        db.close(&CloseOptions::default()).unwrap();
+    }
+}
