@@ -5,7 +5,7 @@ use crate::events::{self, Listener};
 use crate::family::{self, ColumnFamily, segments_of};
 use crate::flush::seconds;
 use crate::options::from_keywords;
-use crate::schema::{Schema, schema_of};
+use crate::schema::schema_of;
 use crate::shared::{self, Shared};
 use crate::snapshot::Snapshot;
 use crate::table::{self, Table, names_in};

@@ -280,8 +280,8 @@ fn each_type_of_time_counts_and_a_row_without_one_lives_for_ever() {
     let day = 86_400 * second;
     let start = world.runtime.unix_nanos() as i64;
     let edge = (start / day + 2) * day;
-    type Times = Vec<Option<i64>>;
-    let times: Vec<(&str, fn(Times) -> ArrayRef, i64)> = vec![
+    type Column = fn(Vec<Option<i64>>) -> ArrayRef;
+    let times: Vec<(&str, Column, i64)> = vec![
         (
             "date32",
             |days| Arc::new(days.into_iter().map(|day| day.map(|day| day as i32)).collect::<Date32Array>()),
