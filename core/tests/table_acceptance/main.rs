@@ -3,6 +3,7 @@
 //! docs/testing.md says which test stands for which property; `core/tests/mutants.toml` says how each was seen to fail.
 
 mod directories;
+mod expiry;
 mod flush;
 mod log;
 mod merge;
