@@ -738,7 +738,7 @@ typedef struct sstore_option_info {
      */
     const char *name;
     /**
-     * "bool", "count", "bytes", "choice" or "path".
+     * "bool", "count", "bytes", "choice", "path" or "name".
      */
     const char *type_name;
     /**

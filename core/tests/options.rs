@@ -38,6 +38,8 @@ const CHECKS: &[(&str, fn())] = &[
     ("row_group_rows", tables::row_group_rows),
     ("page_rows", tables::page_rows),
     ("page_bytes", tables::page_bytes),
+    ("ttl_column", tables::ttl_column),
+    ("ttl_seconds", tables::ttl_seconds),
     ("compaction_trigger_runs", compaction_trigger_runs),
     ("auto_compaction", auto_compaction),
     ("flush_on_close", flush_on_close),
@@ -392,10 +394,10 @@ fn bloom_bits_per_key() {
 /// The options of a table's files, by what the Parquet crate itself finds in them.
 mod tables {
     use super::*;
-    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampSecondArray};
     use arrow_schema::{DataType, Field, Schema};
     use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
-    use sstore::KeyOptions;
+    use sstore::{KeyOptions, ScanOptions};
 
     const ROWS: i64 = 30_000;
 
@@ -450,6 +452,28 @@ mod tables {
         let pages = |bytes: &str| pages(&[("page_bytes", bytes), ("page_rows", "1000000")], 1);
         let (large, small) = (pages("1MiB"), pages("16KiB"));
         assert!(large < small / 4, "{large} {small}");
+    }
+
+    /// How many of two rows, one of them a day old, are left after a merge.
+    fn left(set: &[(&str, &str)]) -> usize {
+        let world = world(&[]);
+        let now = (sstore::env::Runtime::unix_nanos(&*world.runtime) / 1_000_000_000) as i64;
+        let time = Arc::new(TimestampSecondArray::from(vec![now - 86_400, now])) as ArrayRef;
+        let rows = RecordBatch::try_from_iter([("time", time)]).unwrap();
+        let table = world.db.create_table("t", &rows.schema(), &[], &KeyOptions::default(), &options(set)).unwrap();
+        world.db.append(&table, &rows, &DEFAULT).unwrap();
+        world.db.compact_table(&table).unwrap();
+        let scan = world.db.scan(&table, &ScanOptions::default(), &ReadOptions::default()).unwrap();
+        scan.map(|batch| batch.unwrap().num_rows()).sum()
+    }
+
+    pub fn ttl_column() {
+        assert_eq!((left(&[]), left(&[("ttl_column", "time"), ("ttl_seconds", "3600")])), (2, 1));
+    }
+
+    pub fn ttl_seconds() {
+        let left = |seconds: &str| left(&[("ttl_column", "time"), ("ttl_seconds", seconds)]);
+        assert_eq!((left("0"), left("3600"), left("90000")), (2, 1, 2));
     }
 }
 

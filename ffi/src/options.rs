@@ -138,7 +138,7 @@ pub struct sstore_option_info {
     pub per_family: u32,
     /// Its name.
     pub name: *const c_char,
-    /// "bool", "count", "bytes", "choice" or "path".
+    /// "bool", "count", "bytes", "choice", "path" or "name".
     pub type_name: *const c_char,
     /// The default as text.
     pub default_value: *const c_char,

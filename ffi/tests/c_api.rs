@@ -128,6 +128,11 @@ fn every_function_of_tables_does_what_the_header_says() {
 }
 
 #[test]
+fn options_of_a_table_are_kept_and_overridden_and_all_files_stay_readable() {
+    test("table_options");
+}
+
+#[test]
 fn what_is_taken_and_given_is_released_once() {
     test("arrow_transfer");
 }

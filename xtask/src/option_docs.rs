@@ -46,7 +46,7 @@ fn document(options: &[OptionInfo]) -> String {
 fn range(option: &OptionInfo) -> String {
     match option.kind {
         OptionType::Bool => "`true`, `false`".to_owned(),
-        OptionType::Path => "any".to_owned(),
+        OptionType::Path | OptionType::Name => "any".to_owned(),
         OptionType::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         OptionType::Count | OptionType::Bytes if option.min == 0 && option.max == u64::MAX => "any".to_owned(),
         OptionType::Count => format!("{} to {}", option.min, option.max),

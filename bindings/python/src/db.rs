@@ -5,14 +5,13 @@ use crate::events::{self, Listener};
 use crate::family::{self, ColumnFamily, segments_of};
 use crate::flush::seconds;
 use crate::options::from_keywords;
-use crate::schema::{Schema, same, schema_of};
+use crate::schema::schema_of;
 use crate::shared::{self, Shared};
 use crate::snapshot::Snapshot;
 use crate::table::{self, Table, names_in};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use sstore::schema::TableSchema;
 use sstore::{CloseOptions, Error, ErrorKind, Event, KeyOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -202,25 +201,15 @@ impl DB {
         let (key, order_by) = (names(key)?, names(order_by)?);
         let key_options = KeyOptions { nullable_keys, float_keys, order_by };
         let key: Vec<&str> = key.iter().map(String::as_str).collect();
-        let wanted = attached(py, || TableSchema::new(&schema, &key, &key_options))?;
-        let table = detached(py, || match self.shared.db().table(name) {
+        let open = || self.shared.db().open_table(name, &schema, &key, &key_options);
+        let table = detached(py, || match open() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let created = self.shared.db().create_table(name, &schema, &key, &key_options, &options);
                 // Another thread may have been faster.
-                created.or_else(|error| self.shared.db().table(name).map_err(|_| error))
+                created.or_else(|error| open().map_err(|_| error))
             }
             found => found,
         })?;
-        let found = table.table_schema();
-        let fields = |schema: &TableSchema| arrow_schema::Schema::new(schema.user().fields().clone());
-        if !same(&fields(&found), &fields(&wanted))
-            || found.key() != wanted.key()
-            || found.order_by() != wanted.order_by()
-        {
-            let table = Schema(table.schema()).__repr__();
-            let message = format!("there is a table \"{name}\" with other columns or another key: {table}");
-            return Err(crate::error::invalid(py, message));
-        }
         Ok(self.wrap_table(table))
     }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 #[cfg(feature = "arrow")]
 use {
     crate::flush::write_row_run,
-    crate::merge::{Adapt, RowMerge, RowMergeMode, in_order},
+    crate::merge::{Adapt, Expiry, Horizon, RowMerge, RowMergeMode, in_order},
     crate::sst::RowFileScan,
 };
 
@@ -24,6 +24,9 @@ pub struct CompactionInput<'a> {
     pub snapshots: Vec<Sequence>,
     /// Whether the oldest run of the collection is among them: then deletes that every snapshot sees may go.
     pub bottom: bool,
+    /// Which rows of a table are past their time; `None`: none of them.
+    #[cfg(feature = "arrow")]
+    pub horizon: Option<Horizon>,
     /// Where the file goes, and its level.
     pub target: JobTarget,
     /// Set by whoever wants the job to end soon.
@@ -53,8 +56,10 @@ pub fn run(input: CompactionInput<'_>) -> Result<RunOutput> {
                     Some(_) => in_order(source, &target.schema),
                 });
             }
+            let expiry = input.horizon.and_then(|horizon| Expiry::new(&target.schema, horizon, &input.snapshots));
             let mode = RowMergeMode::Survivors { snapshots: input.snapshots, bottom: input.bottom };
-            write_row_run(target, RowMerge::new(sources, mode), expected_in, Some(input.cancel))
+            let merge = RowMerge::new(sources, mode).with_expiry(expiry);
+            write_row_run(target, merge, expected_in, Some(input.cancel))
         }
     }
 }

@@ -6,6 +6,8 @@
 use super::core::{CLOSED, Core};
 use super::jobs::ManualCompaction;
 use super::target::FileMaker;
+#[cfg(feature = "arrow")]
+use super::time_to_live;
 use crate::compaction::{self, CompactionInput, PickOptions, RunInfo};
 use crate::env::{Next, Task};
 use crate::error::{Error, ErrorKind, Result};
@@ -161,7 +163,8 @@ impl Core {
         let manual = wanted.map(|(id, _)| *id).find(|id| !jobs.compacting.contains(id));
         if let Some(id) = manual {
             let runs = view.find(id).map(|part| part.runs.clone()).unwrap_or_default();
-            if runs.len() < 2 && runs.iter().all(|run| run.reader.is_plain()) {
+            let expire = collections.get(&id).is_some_and(|collection| collection.rows_expire());
+            if runs.len() < 2 && !(expire && runs.len() == 1) && runs.iter().all(|run| run.reader.is_plain()) {
                 jobs.manual.insert(id, ManualCompaction::Ended(Ok(())));
                 drop(jobs);
                 self.progress.ring();
@@ -218,7 +221,16 @@ impl Core {
     }
 
     fn compact_runs(&self, id: CollectionId, inputs: &[Run], level: u32) -> Result<()> {
-        let Some(collection) = self.collection(id) else { return Ok(()) };
+        // Once more without regard to time if a snapshot came in between that sees what was let go.
+        let ended = self.merge_runs(id, inputs, level, true)? || self.merge_runs(id, inputs, level, false)?;
+        debug_assert!(ended, "a merge that leaves out nothing that anybody sees is installed");
+        Ok(())
+    }
+
+    /// Merges and installs; false if nothing has changed because of rows that were past their time.
+    #[cfg_attr(not(feature = "arrow"), expect(unused_variables, reason = "only rows of tables expire"))]
+    fn merge_runs(&self, id: CollectionId, inputs: &[Run], level: u32, rows_expire: bool) -> Result<bool> {
+        let Some(collection) = self.collection(id) else { return Ok(true) };
         let began = self.env.runtime.monotonic_nanos();
         let number = self.new_file_number();
         let read_bytes: u64 = inputs.iter().map(|run| run.meta.size_bytes).sum();
@@ -232,18 +244,22 @@ impl Core {
         let (view, _) = self.pin(id)?;
         let oldest = view.runs.last().map(|run| run.meta.number);
         let input_numbers = inputs.iter().map(|run| run.meta.number).collect();
+        let snapshots = self.snapshots.sequences();
+        let newest_snapshot = snapshots.last().copied().unwrap_or(0);
         let input = CompactionInput {
             runs: inputs.iter().map(|run| run.reader.clone()).collect(),
-            snapshots: self.snapshots.sequences(),
+            snapshots,
             bottom: oldest == inputs.last().map(|run| run.meta.number),
+            #[cfg(feature = "arrow")]
+            horizon: rows_expire.then(|| time_to_live::horizon(&collection, self.env.runtime.unix_nanos())).flatten(),
             target: self.file_maker().target(&collection, number, level, input_numbers),
             cancel: &self.stop,
         };
         let output = compaction::run(input)?;
         let nanos = self.env.runtime.monotonic_nanos().saturating_sub(began);
-        self.install_compaction(&collection, inputs, &output, nanos)?;
+        let installed = self.install_compaction(&collection, inputs, &output, newest_snapshot, nanos)?;
         self.counters.add(Counter::CompactionReadBytes, read_bytes);
-        Ok(())
+        Ok(installed)
     }
 
     /// Seals the family that holds the oldest log segment when the log is too long.

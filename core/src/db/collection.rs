@@ -55,6 +55,14 @@ pub(crate) struct Collection {
 }
 
 impl Collection {
+    /// Whether rows may be past their time some day.
+    pub fn rows_expire(&self) -> bool {
+        #[cfg(feature = "arrow")]
+        return super::time_to_live::horizon(self, 0).is_some();
+        #[cfg(not(feature = "arrow"))]
+        false
+    }
+
     /// What kind of memtable it has.
     pub fn memtable_kind(&self) -> MemtableKind {
         self.schemas.memtable_kind()

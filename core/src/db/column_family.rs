@@ -77,6 +77,9 @@ impl Db {
     /// with it. InvalidArgument if the name is taken or not allowed.
     pub fn create_column_family(&self, name: &str, options: &Options) -> Result<ColumnFamily> {
         let core = &self.handle.core;
+        if !options.ttl_column().is_empty() {
+            return Err(Error::invalid("ttl_column is for tables: the entries of a column family have no times"));
+        }
         let collection = core.create_collection(name, options, Schemas::default())?;
         core.event(EventKind::ColumnFamilyCreated, |event| event.collection = name.to_owned());
         Ok(self.family_handle(collection))

@@ -180,21 +180,30 @@ impl Core {
         Ok(())
     }
 
-    /// Installs a merge: its inputs leave, its output takes their place among the runs.
+    /// Installs a merge: its inputs leave, its output takes their place among the runs. False if it left out rows past their time
+    /// that a snapshot newer than `newest_snapshot`, the last that the merge knew, may have seen already: then nothing has changed.
     pub(super) fn install_compaction(
         &self,
         collection: &Arc<Collection>,
         inputs: &[Run],
         output: &RunOutput,
+        newest_snapshot: Sequence,
         nanos: u64,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let id = collection.id;
         let mut install = self.install.lock();
         if collection.dropped.load(Ordering::SeqCst) {
             if let Some((meta, _)) = &output.file {
                 self.delete_file(collection, meta);
             }
-            return Ok(());
+            return Ok(true);
+        }
+        let held = if output.counts.expired == 0 { None } else { self.snapshots.hold_at(newest_snapshot) };
+        if output.counts.expired > 0 && held.is_none() {
+            if let Some((meta, _)) = &output.file {
+                self.delete_file(collection, meta);
+            }
+            return Ok(false);
         }
         let mut edit = VersionEdit::new();
         for run in inputs {
@@ -227,6 +236,7 @@ impl Core {
                 Err(_) => view.clone(),
             });
         }
+        drop(held);
         for run in inputs {
             self.delete_file(collection, &run.meta);
         }
@@ -234,6 +244,7 @@ impl Core {
         self.counters.add(Counter::Compactions, 1);
         self.counters.add(Counter::CompactionWriteBytes, bytes);
         self.counters.add(Counter::DroppedVersions, output.counts.dropped());
+        self.counters.add(Counter::ExpiredRows, output.counts.expired);
         self.event(EventKind::CompactionDone, |event| {
             event.collection.clone_from(&collection.name);
             event.number = output.file.as_ref().map_or(0, |(meta, _)| meta.number.0);
@@ -241,6 +252,6 @@ impl Core {
             event.bytes = bytes;
             event.micros = nanos / 1000;
         });
-        Ok(())
+        Ok(true)
     }
 }

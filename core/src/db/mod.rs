@@ -42,6 +42,8 @@ mod switch;
 #[cfg(feature = "arrow")]
 mod table;
 mod target;
+#[cfg(feature = "arrow")]
+mod time_to_live;
 mod write;
 
 pub use close::{CloseOptions, OpenObjects};

@@ -22,6 +22,8 @@ pub enum OptionType {
     Choice(&'static [&'static str]),
     /// A path, or empty.
     Path,
+    /// A name, or empty.
+    Name,
 }
 
 impl OptionType {
@@ -33,6 +35,7 @@ impl OptionType {
             Self::Bytes => "bytes",
             Self::Choice(_) => "choice",
             Self::Path => "path",
+            Self::Name => "name",
         }
     }
 }
@@ -81,9 +84,12 @@ macro_rules! options {
     };
 }
 
-use OptionType::{Bool, Bytes, Choice, Count, Path as PathType};
+use OptionType::{Bool, Bytes, Choice, Count, Name, Path as PathType};
 
 const ANY: (u64, u64) = (0, u64::MAX);
+
+/// What cannot be set anew at opening.
+const FIXED: [&str; 2] = ["logged", "ttl_column"];
 
 options! {
     CreateIfMissing "create_if_missing" Database Bool, "true", ANY,
@@ -130,6 +136,10 @@ options! {
         "Rows of a page in a table's Parquet files, and between two entries of the key index in all of a table's files.";
     PageBytes "page_bytes" Collection Bytes, "1MiB", (4 << 10, 64 << 20),
         "Size of a page in a table's Parquet files, about.";
+    TtlColumn "ttl_column" Collection Name, "", ANY,
+        "Column of a table that tells each row's time: a date, which counts from midnight UTC, or a timestamp. Fixed at creation.";
+    TtlSeconds "ttl_seconds" Collection Count, "0", ANY,
+        "How long a row of a table with ttl_column lives after its time; 0, or no time: for ever. It stays readable until a merge takes its file.";
     CompactionTriggerRuns "compaction_trigger_runs" Collection Count, "4", (2, 64),
         "Neighbouring runs of similar size that are merged into one.";
     AutoCompaction "auto_compaction" Collection Bool, "true", ANY,
@@ -229,11 +239,13 @@ fn parse(info: &OptionInfo, text: &str) -> Result<Value> {
             None => return Err(wrong(&format!("one of {}", words.join(", ")))),
         },
         PathType => 0,
+        Name if text.contains(char::is_control) => return Err(wrong("a name without line breaks")),
+        Name => 0,
     };
     if number < info.min || number > info.max {
         return Err(wrong(&format!("a number from {} to {}", info.min, info.max)));
     }
-    let text = if info.kind == PathType { text.to_owned() } else { String::new() };
+    let text = if matches!(info.kind, PathType | Name) { text.to_owned() } else { String::new() };
     Ok(Value { number, text, explicit: true })
 }
 
@@ -242,7 +254,7 @@ fn render(info: &OptionInfo, value: &Value) -> String {
         Bool => (value.number != 0).to_string(),
         Count | Bytes => value.number.to_string(),
         Choice(words) => words[value.number as usize].to_owned(),
-        PathType => value.text.clone(),
+        PathType | Name => value.text.clone(),
     }
 }
 
@@ -274,7 +286,7 @@ impl Options {
     /// Sets a number: a count, bytes, or 0 and 1 for a bool.
     pub fn set_number(&mut self, name: &str, value: u64) -> Result<()> {
         let index = find(name)?;
-        if matches!(OptionInfo::ALL[index].kind, Choice(_) | PathType) {
+        if matches!(OptionInfo::ALL[index].kind, Choice(_) | PathType | Name) {
             return Err(Error::invalid(format!("option \"{name}\" is not a number")));
         }
         self.set(name, &value.to_string())
@@ -405,6 +417,15 @@ impl Options {
         self.number(Id::BloomBitsPerKey) as u32
     }
 
+    pub(super) fn ttl_column(&self) -> &str {
+        &self.values[Id::TtlColumn as usize].text
+    }
+
+    #[cfg(feature = "arrow")]
+    pub(super) fn ttl_seconds(&self) -> u64 {
+        self.number(Id::TtlSeconds)
+    }
+
     pub(super) fn compaction_trigger_runs(&self) -> usize {
         self.number(Id::CompactionTriggerRuns) as usize
     }
@@ -439,9 +460,10 @@ impl Options {
             Error::new(crate::error::ErrorKind::Corruption, "stored options of a column family are not text")
         })?;
         let mut options = self.clone();
+        options.values[Id::TtlColumn as usize].text.clear();
         for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
             let Ok(index) = find(name) else { continue };
-            if !options.values[index].explicit || name == "logged" {
+            if !options.values[index].explicit || FIXED.contains(&name) {
                 let explicit = options.values[index].explicit;
                 options.set(name, value)?;
                 options.values[index].explicit = explicit;
@@ -487,7 +509,7 @@ mod tests {
         let plain = Options::new().for_stored_collection(&stored).unwrap();
         assert_eq!((plain.write_buffer_bytes(), plain.logged()), (1 << 20, false));
         let set = Options::new().with("write_buffer_bytes", "2MiB").unwrap().with("logged", "true").unwrap();
-        let set = set.for_stored_collection(&stored).unwrap();
-        assert_eq!((set.write_buffer_bytes(), set.logged()), (2 << 20, false));
+        let set = set.with("ttl_column", "time").unwrap().for_stored_collection(&stored).unwrap();
+        assert_eq!((set.write_buffer_bytes(), set.logged(), set.ttl_column()), (2 << 20, false, ""));
     }
 }

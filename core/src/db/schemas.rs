@@ -36,6 +36,11 @@ impl Schemas {
         self.all.lock().iter().map(|schema| stored(schema)).collect()
     }
 
+    /// The schema that the table was created with; `None` in a column family.
+    pub fn first(&self) -> Option<Arc<TableSchema>> {
+        self.all.lock().first().cloned()
+    }
+
     /// The schema in force; `None` in a column family.
     pub fn current(&self) -> Option<Arc<TableSchema>> {
         self.all.lock().last().cloned()

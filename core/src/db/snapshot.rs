@@ -39,6 +39,13 @@ impl SnapshotList {
         self.users.lock().keys().copied().collect()
     }
 
+    /// Holds off new snapshots as long as the guard lives, if none is open that is newer than `sequence`.
+    pub fn hold_at(&self, sequence: Sequence) -> Option<impl Drop + '_> {
+        let users = self.users.lock();
+        let newest = users.keys().next_back().copied().unwrap_or(0);
+        (newest <= sequence).then_some(users)
+    }
+
     /// How many snapshots are open.
     pub fn count(&self) -> u64 {
         self.users.lock().values().sum()

@@ -4,7 +4,7 @@ use super::collection::Collection;
 use super::options::Options;
 use super::schemas::{Schemas, stored};
 use super::write::WriteOptions;
-use super::{Db, Handle};
+use super::{Db, Handle, time_to_live};
 use crate::batch::{PreparedRows, WriteBatch};
 use crate::commit::ActiveMemtable;
 use crate::error::{Error, ErrorKind, Result};
@@ -81,6 +81,10 @@ impl Table {
         batch.add_rows(self.id(), Arc::new(prepared))
     }
 
+    fn check_same(&self, schema: &TableSchema) -> Result<()> {
+        self.current().check_same(schema).map_err(|error| self.named(error))
+    }
+
     fn named(&self, error: Error) -> Error {
         error.context(&format!("table \"{}\"", self.name()))
     }
@@ -105,6 +109,12 @@ impl Db {
     /// Creates a table of these columns. With `key` columns a later row replaces an earlier one with the same key, and scans come
     /// in key order; without, rows are only appended. Durable when it returns. InvalidArgument if the name is taken or not
     /// allowed, or names the column that cannot be; NotSupported names a column that the table's file format cannot hold.
+    ///
+    /// With the options `ttl_column` and `ttl_seconds` rows do not live for ever. A merge that takes the file of a row whose time lies
+    /// more than `ttl_seconds` before the merge's beginning leaves the row out; of a keyed table it is as if the key had been deleted, so
+    /// that no older row of the key comes back. Until then the row is read like any other, and nothing says when a merge comes but
+    /// [`Db::compact_table`], which always makes one. What a snapshot sees stays for all as long as the snapshot is open. Rows
+    /// without a time never go. The column is known by its id: it may be renamed, and not be dropped.
     pub fn create_table(
         &self,
         name: &str,
@@ -116,7 +126,13 @@ impl Db {
         let core = &self.handle.core;
         let schema = TableSchema::new(schema, key, key_options)?;
         check_row_format(&schema, options.row_file_options().format)?;
-        let collection = core.create_collection(name, options, Schemas::of_new_table(schema))?;
+        time_to_live::check(&schema, options)?;
+        let created = core.create_collection(name, options, Schemas::of_new_table(schema.clone()));
+        let collection = created.or_else(|error| match self.table(name) {
+            // Of the two errors the one about the schema says more.
+            Ok(table) => table.check_same(&schema).and(Err(error)),
+            Err(_) => Err(error),
+        })?;
         core.event(EventKind::TableCreated, |event| event.collection = name.to_owned());
         Ok(self.table_handle(collection))
     }
@@ -126,6 +142,14 @@ impl Db {
         self.handle.core.check()?;
         let collection = self.handle.core.collection_named(name, CollectionKind::Rows)?;
         Ok(self.table_handle(collection))
+    }
+
+    /// The table of this name, if it has these columns, this key and this order. NotFound if there is none; InvalidArgument names the
+    /// fingerprints of both schemas, and the first difference.
+    pub fn open_table(&self, name: &str, schema: &Schema, key: &[&str], key_options: &KeyOptions) -> Result<Table> {
+        let table = self.table(name)?;
+        table.check_same(&TableSchema::new(schema, key, key_options)?)?;
+        Ok(table)
     }
 
     /// The names of all tables, sorted.
@@ -155,6 +179,7 @@ impl Db {
         if table.is_dropped() {
             return Err(Error::new(ErrorKind::Dropped, format!("table \"{}\" was dropped", table.name())));
         }
+        time_to_live::check_change(&table.collection, &table.current(), change).map_err(|error| table.named(error))?;
         let next = Arc::new(table.current().evolve(change).map_err(|error| table.named(error))?);
         check_row_format(&next, table.collection.options.row_file_options().format)
             .map_err(|error| table.named(error))?;

@@ -111,6 +111,12 @@ impl SeededRuntime {
         panic!("seeded executor: tasks never rest: {}", self.state.lock().describe());
     }
 
+    /// Lets time pass: what waits until then becomes ready, and runs with the next steps.
+    pub fn pass(&self, duration: Duration) {
+        let mut state = self.state.lock();
+        state.now_nanos = later(state.now_nanos, duration);
+    }
+
     /// How many steps ran so far.
     pub fn step_count(&self) -> u64 {
         self.state.lock().steps

@@ -15,7 +15,7 @@ pub use adapt::Adapt;
 #[cfg(feature = "arrow")]
 pub use clustered::{in_order, sorted};
 #[cfg(feature = "arrow")]
-pub use rows::{RowMerge, RowMergeMode};
+pub use rows::{Expiry, Horizon, RowMerge, RowMergeMode, nanos_per_unit};
 
 use crate::error::Result;
 use crate::iter::Cursor;
@@ -30,8 +30,10 @@ pub struct SurvivorCounts {
     pub entries_out: u64,
     /// Entries left out because a newer version of the key hides them from every snapshot.
     pub dropped_versions: u64,
-    /// Deletes left out because nothing older is left to hide.
+    /// Deletes left out because nothing older is left to hide, and rows of an append-only table that are past their time.
     pub dropped_tombstones: u64,
+    /// Rows past their time: left out at once, or taken for deletes of their keys.
+    pub expired: u64,
 }
 
 impl SurvivorCounts {

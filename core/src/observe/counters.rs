@@ -40,6 +40,8 @@ counters! {
     CompactionWriteBytes = "compaction_write_bytes",
     /// Versions that flushes and merges dropped, because no snapshot could see them.
     DroppedVersions = "dropped_versions",
+    /// Rows of tables that merges took for past their time.
+    ExpiredRows = "expired_rows",
     /// Times that writers had to wait.
     Stalls = "stalls",
     /// For how long in all, in microseconds.

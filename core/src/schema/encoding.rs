@@ -79,6 +79,45 @@ impl TableSchema {
         put_indexes(&mut bytes, self.order_by());
         XxHash3_64::oneshot(&bytes)
     }
+
+    /// Refuses a schema of other columns (names, types, nullability and their order), another key or another order. Ids do not count:
+    /// they tell how the columns came about. The error is InvalidArgument, and names both fingerprints and the first difference.
+    pub fn check_same(&self, given: &Self) -> Result<()> {
+        let field = |of: &Self, index: usize| of.columns().get(index).map(|column| column.field.clone());
+        let most = self.columns().len().max(given.columns().len());
+        let differ = (0..most).map(|index| (index, field(self, index), field(given, index))).find(|(_, is, given)| {
+            let same = |(a, b): (&Field, &Field)| {
+                let same_type = a.data_type().equals_datatype(b.data_type());
+                a.name() == b.name() && a.is_nullable() == b.is_nullable() && same_type
+            };
+            !is.as_ref().zip(given.as_ref()).is_some_and(same)
+        });
+        let difference = if let Some((index, is, given)) = differ {
+            let shown = |field: Option<Field>| field.map_or("none".to_owned(), |field| shown(&field));
+            format!("column {index} is {}, not {}", shown(is), shown(given))
+        } else if self.key() != given.key() {
+            format!("its key is ({}), not ({})", self.names_of(self.key()), given.names_of(given.key()))
+        } else if self.order_by() != given.order_by() {
+            format!("its order is ({}), not ({})", self.names_of(self.order_by()), given.names_of(given.order_by()))
+        } else {
+            return Ok(());
+        };
+        let (is, given) = (self.fingerprint(), given.fingerprint());
+        let what = "it has other columns or another key";
+        Err(Error::invalid(format!("{what}: fingerprint {is:016x}, not {given:016x} as given; {difference}")))
+    }
+
+    fn names_of(&self, indexes: &[usize]) -> String {
+        let names: Vec<&str> = indexes.iter().map(|&index| self.columns()[index].field.name().as_str()).collect();
+        names.join(", ")
+    }
+}
+
+/// A column for an error, which must not grow with its name or type.
+fn shown(field: &Field) -> String {
+    let null = if field.is_nullable() { "" } else { " not null" };
+    let text = format!("{:?} {}{null}", field.name(), field.data_type());
+    text.chars().take(120).collect()
 }
 
 fn corrupt(what: &str) -> Error {

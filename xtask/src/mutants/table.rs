@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 /// Where the table lies.
 pub const PATH: &str = "core/tests/mutants.toml";
-/// The tests each of which needs a fault.
-const ACCEPTANCE: &str = "acceptance";
+/// The binaries of tests each of which needs a fault.
+const ACCEPTANCE: [&str; 2] = ["acceptance", "table_acceptance"];
 /// How a fault names the tests that stand beside the code.
 pub const LIBRARY: &str = "lib";
 
@@ -26,7 +26,7 @@ pub struct Fault {
     pub text: String,
     /// What stands there instead.
     pub replacement: String,
-    /// The test binary of `core`: the name of a file in `core/tests`, or `lib`.
+    /// The test binary of `core`: the name of a file in `core/tests`, or of a folder with a `main.rs`, or `lib`.
     pub binary: String,
     /// The tests that must fail, each by its full name in the binary.
     pub tests: Vec<String>,
@@ -83,22 +83,42 @@ pub fn check(root: &Path, faults: &[Fault]) -> Vec<String> {
             covered.insert((fault.binary.as_str(), test.as_str()));
         }
     }
-    let acceptance = format!("core/tests/{ACCEPTANCE}.rs");
-    let tests = std::fs::read_to_string(root.join(&acceptance)).map(|code| tests_in(&code)).unwrap_or_default();
-    if tests.is_empty() {
-        wrong.push(format!("{acceptance}: no tests found"));
-    }
-    for test in tests.iter().filter(|test| !covered.contains(&(ACCEPTANCE, test.as_str()))) {
-        wrong.push(format!("{acceptance}: no fault in {PATH} shows that {test} can fail"));
+    for acceptance in ACCEPTANCE {
+        let tests = tests_of(root, acceptance);
+        if tests.is_empty() {
+            wrong.push(format!("core/tests: no tests found of {acceptance}"));
+        }
+        for test in tests.iter().filter(|test| !covered.contains(&(acceptance, test.as_str()))) {
+            wrong.push(format!("{acceptance}: no fault in {PATH} shows that {test} can fail"));
+        }
     }
     wrong
 }
 
+/// The full names of the tests of a binary: of its file, or of a folder whose files are modules.
+fn tests_of(root: &Path, binary: &str) -> Vec<String> {
+    let home = root.join("core/tests");
+    let of = |file: &Path| std::fs::read_to_string(file).map(|code| tests_in(&code)).unwrap_or_default();
+    let mut tests = of(&home.join(format!("{binary}.rs")));
+    if home.join(binary).join("main.rs").exists() {
+        for room in std::fs::read_dir(home.join(binary)).into_iter().flatten().flatten() {
+            let file = room.path();
+            let module = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let is_main = module == "main";
+            let name = |test| if is_main { test } else { format!("{module}::{test}") };
+            tests.extend(of(&file).into_iter().map(name));
+        }
+    }
+    tests.sort();
+    tests
+}
+
 fn is_test(root: &Path, binary: &str, test: &str) -> bool {
+    if binary != LIBRARY {
+        return tests_of(root, binary).iter().any(|found| found == test);
+    }
     let (modules, name) = test.rsplit_once("::").unwrap_or(("", test));
-    let files =
-        if binary == LIBRARY { module_files(modules) } else { vec![PathBuf::from(format!("core/tests/{binary}.rs"))] };
-    files.iter().any(|file| {
+    module_files(modules).iter().any(|file| {
         std::fs::read_to_string(root.join(file)).is_ok_and(|code| tests_in(&code).iter().any(|found| found == name))
     })
 }
@@ -130,6 +150,8 @@ mod tests {
         for (file, text) in [
             ("core/src/wal/sync.rs", "fn sync() { disk(); }\nmod tests { #[test] fn it_syncs() {} }"),
             ("core/tests/acceptance.rs", "#[test]\nfn kept() {}\nfn helper() {}\n"),
+            ("core/tests/table_acceptance/main.rs", "mod room;\n"),
+            ("core/tests/table_acceptance/room.rs", "#[test]\nfn roomy() {}\n"),
         ] {
             let path = root.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -153,10 +175,16 @@ mod tests {
         toml::from_str::<Table>(text).unwrap().fault.remove(0)
     }
 
+    /// For the test that stands in a room.
+    fn second() -> Fault {
+        let (binary, tests) = ("table_acceptance".to_owned(), vec!["room::roomy".to_owned()]);
+        Fault { name: "second".to_owned(), binary, tests, ..fault() }
+    }
+
     fn said(change: impl FnOnce(&mut Fault)) -> String {
         let mut fault = fault();
         change(&mut fault);
-        check(tree().path(), &[fault]).join("\n")
+        check(tree().path(), &[fault, second()]).join("\n")
     }
 
     #[test]
@@ -168,7 +196,7 @@ mod tests {
             tests: vec!["wal::sync::tests::it_syncs".to_owned()],
             ..fault()
         };
-        assert_eq!(check(tree().path(), &[fault(), of_library]), [""; 0]);
+        assert_eq!(check(tree().path(), &[fault(), second(), of_library]), [""; 0]);
     }
 
     #[test]
@@ -184,7 +212,11 @@ mod tests {
 
     #[test]
     fn an_acceptance_test_without_a_fault_is_named() {
-        assert!(check(tree().path(), &[]).join("\n").contains("shows that kept can fail"));
+        let said = check(tree().path(), &[]).join("\n");
+        assert!(
+            said.contains("shows that kept can fail") && said.contains("shows that room::roomy can fail"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -99,7 +99,7 @@ class OptionInfo:
 
     name: str
     type: str
-    """``bool``, ``count``, ``bytes``, ``choice`` or ``path``."""
+    """``bool``, ``count``, ``bytes``, ``choice``, ``path`` or ``name``."""
     scope: str
     """``database`` or ``collection``."""
     default: str

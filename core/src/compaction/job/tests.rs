@@ -117,6 +117,8 @@ fn no_snapshot_sees_a_difference_after_flush_and_compaction() {
             runs: flushed,
             snapshots: snapshots.clone(),
             bottom: true,
+            #[cfg(feature = "arrow")]
+            horizon: None,
             target: target(dir.path(), 9),
             cancel: &cancel,
         });

@@ -6,8 +6,11 @@
 //! append-only table are handed out oldest source first. Promises: keys ascending, of a key newest first; what the mode says
 //! is visible in the output just as in the input; memory bounded by a chunk of each source and one chunk of output.
 
+mod expiry;
 mod pending;
 mod tournament;
+
+pub use expiry::{Expiry, Horizon, nanos_per_unit};
 
 use super::SurvivorCounts;
 use crate::error::{Error, Result};
@@ -54,6 +57,7 @@ pub enum RowMergeMode {
 pub struct RowMerge {
     sources: Vec<Option<Box<dyn RowSource>>>,
     mode: RowMergeMode,
+    expiry: Option<Expiry>,
     batch_rows: usize,
     state: State,
     tournament: Tournament,
@@ -85,6 +89,7 @@ impl RowMerge {
         Self {
             sources: sources.into_iter().map(Some).collect(),
             mode,
+            expiry: None,
             batch_rows: BATCH_ROWS,
             state: State::New,
             tournament: Tournament::new(),
@@ -99,6 +104,12 @@ impl RowMerge {
     /// The same merge with output chunks of at most `rows` rows, 1 to 1,048,576; what lies outside is brought in.
     pub fn with_batch_rows(mut self, rows: usize) -> Self {
         self.batch_rows = rows.clamp(1, 1 << 20);
+        self
+    }
+
+    /// The same merge, of survivors, which takes rows past their time for deleted.
+    pub fn with_expiry(mut self, expiry: Option<Expiry>) -> Self {
+        self.expiry = expiry;
         self
     }
 
@@ -129,7 +140,15 @@ impl RowMerge {
         while let Some(source) = &mut self.sources[index] {
             match source.next_chunk()? {
                 Some(chunk) if chunk.is_empty() => {}
-                Some(chunk) => return Ok(Some(self.pending.add(Slot::new(chunk)))),
+                Some(chunk) => {
+                    let left = match &self.expiry {
+                        None => Some(chunk),
+                        Some(expiry) => expiry.apply(chunk, &mut self.counts)?,
+                    };
+                    if let Some(chunk) = left {
+                        return Ok(Some(self.pending.add(Slot::new(chunk))));
+                    }
+                }
                 None => self.sources[index] = None,
             }
         }
