@@ -38,7 +38,7 @@
  *
  * THREAD SAFETY, per handle:
  *   sstore_db, sstore_column_family, sstore_snapshot, sstore_pinned, sstore_values, sstore_flush_token, sstore_segments,
- *   sstore_metrics, sstore_list, sstore_error, sstore_table, sstore_filter
+ *   sstore_metrics, sstore_list, sstore_error, sstore_table, sstore_filter, sstore_splits
  *                                     free: any number of threads at once
  *   sstore_iterator, sstore_batch, sstore_options, sstore_row_builder, sstore_scan
  *                                     one thread at a time, which may change; a second at once gets SSTORE_BUSY
@@ -510,6 +510,12 @@ typedef struct sstore_segments sstore_segments;
 typedef struct sstore_snapshot sstore_snapshot;
 
 /**
+ * The splits of a scan. As long as it is there, no file that they read is deleted; it does not keep its database open.
+ * Thread safety: free. Free with sstore_splits_free, when the splits were executed.
+ */
+typedef struct sstore_splits sstore_splits;
+
+/**
  * A table of rows. Thread safety: free. Free with sstore_table_free; that neither drops nor changes the table.
  */
 typedef struct sstore_table sstore_table;
@@ -930,6 +936,32 @@ typedef struct sstore_operation {
      */
     struct sstore_slice value;
 } sstore_operation;
+
+/**
+ * One split. Its bytes live until the sstore_splits object is freed.
+ */
+typedef struct sstore_split {
+    /**
+     * Set by the caller to sizeof(sstore_split).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * All that sstore_split_execute needs, to be sent wherever it will run.
+     */
+    struct sstore_slice bytes;
+    /**
+     * Rows in the part of the files that it reads, about: versions and deletes, before any filter.
+     */
+    uint64_t estimated_rows;
+    /**
+     * Bytes of that part, about.
+     */
+    uint64_t estimated_bytes;
+} sstore_split;
 
 /**
  * What the key of a new table may be, and what orders a table without one. Start from SSTORE_TABLE_OPTIONS_INIT.
@@ -1984,6 +2016,56 @@ enum sstore_code sstore_scan_explain(const struct sstore_scan *scan,
 void sstore_scan_free(struct sstore_scan *scan);
 
 /**
+ * Cuts a scan into splits of about `target_bytes` of file each: no two share a row, together they show what the scan shows at
+ * this call (or at its snapshot), and in order they have its order. What the table has in memory is flushed first. There are none if
+ * nothing is in the range. `*splits` is the caller's; free it with sstore_splits_free. Blocks: waits for the flush. One thread at a time.
+ * Errors: INVALID_ARGUMENT (also a scan with a limit), and otherwise those of sstore_scan_execute and of the flush.
+ */
+enum sstore_code sstore_scan_splits(const struct sstore_scan *scan,
+                                    uint64_t target_bytes,
+                                    struct sstore_splits **splits,
+                                    struct sstore_error **error);
+
+/**
+ * How many splits; 0 for NULL and for what is no splits object. Does not block; any thread.
+ */
+size_t sstore_splits_count(const struct sstore_splits *splits);
+
+/**
+ * The last write that the splits show; 0 for NULL and for what is no splits object. Does not block; any thread.
+ */
+uint64_t sstore_splits_sequence(const struct sstore_splits *splits);
+
+/**
+ * The split at `index`. `*split` must have its struct_size set. Does not block; any thread.
+ * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED, NOT_SUPPORTED (a library without tables).
+ */
+enum sstore_code sstore_splits_get(const struct sstore_splits *splits,
+                                   size_t index,
+                                   struct sstore_split *split,
+                                   struct sstore_error **error);
+
+/**
+ * Frees the splits, and lets go of their files. NULL and what was freed already do nothing. May block: deletes files that waited.
+ * Any thread.
+ */
+void sstore_splits_free(struct sstore_splits *splits);
+
+/**
+ * Executes the split that these bytes are into a stream of the caller's, as sstore_scan_execute does a scan: in any process, without
+ * a database handle, beside a writer or without one; only the table's files are read. They are looked for in the database directory
+ * `database`; NULL: where the database was opened. Somebody must keep the files until the call returns: the sstore_splits
+ * object, an export, a copy. Bytes of strangers are checked, but name files to be read. May block: reads files. Any thread.
+ * Errors: CORRUPTION (no split, or a file of it is gone or not to the byte the one it was), NOT_SUPPORTED, IO,
+ * INVALID_ARGUMENT, NO_MEMORY.
+ */
+enum sstore_code sstore_split_execute(const void *split,
+                                      size_t split_len,
+                                      const char *database,
+                                      struct ArrowArrayStream *stream,
+                                      struct sstore_error **error);
+
+/**
  * Creates a table with the columns of `schema`, a struct, which is moved. With `key_count` columns as its key, in that order, a
  * later row replaces the earlier one with the same key, and scans come in key order; with none, rows are only appended. Names
  * are copied. NULL options: every default; `table_format` and the like are among `options`. `*table` is the caller's; free it
@@ -2203,6 +2285,8 @@ enum sstore_code sstore_table_get_many(const struct sstore_db *db,
 /** To be filled: sstore_segment. */
 #define SSTORE_SEGMENT_INIT \
     { (uint32_t)sizeof(sstore_segment), 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
+/** To be filled: sstore_split. */
+#define SSTORE_SPLIT_INIT { (uint32_t)sizeof(sstore_split), 0, SSTORE_SLICE_INIT, 0, 0 }
 /** To be filled: sstore_stats. */
 #define SSTORE_STATS_INIT \
     { (uint32_t)sizeof(sstore_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }

@@ -42,6 +42,7 @@ mod arrow;
 pub mod filter;
 pub mod row_builder;
 pub mod scan;
+pub mod splits;
 pub mod table;
 pub mod table_rows;
 

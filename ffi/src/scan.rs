@@ -195,7 +195,7 @@ pub unsafe extern "C" fn sstore_scan_execute(
     with_scan!(error, scan, |_, scan| {
         out.required("stream")?;
         let rows = scan.db.scan(&scan.table.table, &scan.options, &scan.read_options())?;
-        out.set(export::stream(rows));
+        out.set(export::stream(rows.schema(), rows));
         Ok(())
     })
 }

@@ -128,6 +128,11 @@ fn every_function_of_tables_does_what_the_header_says() {
 }
 
 #[test]
+fn another_process_executes_splits_from_bytes() {
+    test("splits");
+}
+
+#[test]
 fn what_is_taken_and_given_is_released_once() {
     test("arrow_transfer");
 }

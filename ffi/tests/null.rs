@@ -104,6 +104,7 @@ const STRUCTS: &[&str] = &[
     "option_info",
     "read_options",
     "segment",
+    "split",
     "stats",
     "table_options",
     "write_options",
@@ -112,7 +113,10 @@ const STRUCTS: &[&str] = &[
 /// What Arrow a function takes or gives: how to make the first, or that the second is to be filled.
 fn arrow(function: &str, kind: &str, name: &str, variable: &str) -> (String, String) {
     let is_given = matches!((function, name), ("sstore_table_schema" | "sstore_row_builder_finish", _))
-        || matches!((function, name), ("sstore_scan_execute", _) | ("sstore_table_get", "row" | "row_schema"))
+        || matches!(
+            (function, name),
+            ("sstore_scan_execute" | "sstore_split_execute", _) | ("sstore_table_get", "row" | "row_schema")
+        )
         || matches!((function, name), ("sstore_table_get_many", "rows" | "rows_schema"));
     let make = match (kind, name) {
         _ if is_given => format!("memset(&{variable}, 0x55, sizeof {variable})"),
@@ -138,7 +142,19 @@ fn argument(function: &str, (kind, name): &(String, String), number: usize) -> (
     let variable = format!("v{number}");
     let plain = kind.trim_start_matches("const ").trim_start_matches("struct ");
     let pointee = plain.strip_suffix(" *").and_then(|kind| kind.strip_prefix("sstore_"));
+    // What few functions take is made where they are called.
+    let make_splits = format!("sstore_splits *{variable}; MADE(sstore_scan_splits(scan, 1, &{variable}, &error));");
     let expression = match (kind.as_str(), name.as_str()) {
+        ("const struct sstore_splits *" | "struct sstore_splits *", _) => return (make_splits, variable),
+        (_, "split" | "split_len") if function == "sstore_split_execute" => {
+            let get = format!(
+                "sstore_split of_{variable} = SSTORE_SPLIT_INIT; \
+                 MADE(sstore_splits_get({variable}, 0, &of_{variable}, &error));"
+            );
+            let part = if name == "split" { "data" } else { "len" };
+            return (make_splits + &get, format!("of_{variable}.bytes.{part}"));
+        }
+        (_, "database") => "path".to_owned(),
         ("struct ArrowSchema *" | "struct ArrowArray *" | "struct ArrowArrayStream *", _) => {
             return arrow(function, kind, name, &variable);
         }
@@ -251,6 +267,13 @@ const PROGRAM: &str = r#"
 #include "arrow.h"
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* In a case: another name for `error` there. */
+#define MADE(call) \
+    do { \
+        sstore_error *error = NULL; \
+        CHECK((call) == SSTORE_OK); \
+    } while (0)
 
 static char room[64];
 static void on_event(void *data, const sstore_event *event) { (void)data; (void)event; }
