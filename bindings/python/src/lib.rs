@@ -16,6 +16,7 @@ mod flush;
 mod iterate;
 mod options;
 mod record_batch;
+mod rows;
 mod scan;
 mod schema;
 mod shared;
