@@ -243,8 +243,13 @@ impl DB {
     }
 
     /// A snapshot of all column families and tables, as a context manager.
-    fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
-        Ok(Snapshot::new(&self.shared, attached(py, || self.shared.db().snapshot())?))
+    ///
+    /// Of the present; or with ``sequence`` of the moment of an older one that is still open, and GapError if there is none.
+    #[pyo3(signature = (sequence=None))]
+    fn snapshot(&self, py: Python<'_>, sequence: Option<u64>) -> PyResult<Snapshot> {
+        let db = self.shared.db();
+        let taken = attached(py, || sequence.map_or_else(|| db.snapshot(), |sequence| db.snapshot_at(sequence)))?;
+        Ok(Snapshot::new(&self.shared, taken))
     }
 
     /// Writes all memtables to files. Returns a FlushResult, or with ``wait=False`` a FlushToken to wait on.

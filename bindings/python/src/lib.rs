@@ -14,6 +14,7 @@ mod events;
 mod family;
 mod flush;
 mod iterate;
+mod kept;
 mod options;
 mod record_batch;
 mod rows;
@@ -21,6 +22,7 @@ mod scan;
 mod schema;
 mod shared;
 mod snapshot;
+mod splits;
 mod table;
 
 #[pyo3::pymodule(gil_used = true)]
@@ -47,6 +49,8 @@ mod _sstore {
     use super::schema::Schema;
     #[pymodule_export]
     use super::snapshot::Snapshot;
+    #[pymodule_export]
+    use super::splits::{Split, Splits};
     #[pymodule_export]
     use super::table::Table;
 

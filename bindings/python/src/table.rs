@@ -9,7 +9,8 @@ use crate::rows::{RowKind, bound, given, keys_batch, names_in};
 use crate::scan::Scan;
 use crate::schema::{Schema, field_of};
 use crate::shared::{Owned, Shared};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Moment, Snapshot};
+use crate::splits::Splits;
 use arrow_array::RecordBatch;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -42,12 +43,8 @@ pub(crate) fn segments_of<'py>(
 }
 
 impl Table {
-    fn snapshot(
-        &self,
-        py: Python<'_>,
-        as_of: Option<&Bound<'_, Snapshot>>,
-    ) -> PyResult<Option<Owned<sstore::Snapshot>>> {
-        as_of.map(|snapshot| snapshot.get().of(py, &self.shared)).transpose()
+    fn snapshot(&self, py: Python<'_>, as_of: Option<&Moment<'_>>) -> PyResult<Option<Owned<sstore::Snapshot>>> {
+        as_of.map(|moment| moment.of(py, &self.shared)).transpose()
     }
 
     fn write(
@@ -85,7 +82,7 @@ impl Table {
         py: Python<'py>,
         keys: &RecordBatch,
         columns: Option<&Bound<'py, PyAny>>,
-        as_of: Option<&Bound<'py, Snapshot>>,
+        as_of: Option<&Moment<'py>>,
     ) -> PyResult<Vec<Option<Bound<'py, PyDict>>>> {
         let columns = columns.map(names_in).transpose()?;
         let snapshot = self.snapshot(py, as_of)?;
@@ -104,12 +101,43 @@ impl Table {
         detached(py, || self.shared.db().alter_table(&self.table, change))
     }
 
-    fn open_scan(&self, py: Python<'_>, options: &ScanOptions, as_of: Option<&Bound<'_, Snapshot>>) -> PyResult<Scan> {
+    /// What a scan or its splits are asked for: `span` is start, stop and prefix.
+    fn scan_options<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Option<&Bound<'py, PyAny>>,
+        condition: Option<&Bound<'py, PyAny>>,
+        [start, stop, prefix]: [Option<&Bound<'py, PyAny>>; 3],
+        batch_rows: Option<usize>,
+    ) -> PyResult<ScanOptions> {
+        let schema = self.table.table_schema();
+        if batch_rows == Some(0) {
+            return Err(invalid(py, "batch_rows is at least 1"));
+        }
+        let filter = match condition {
+            Some(given) => {
+                let shown = Bound::new(py, Schema(self.table.schema()))?;
+                Some(condition::filter(py, given, shown.as_any())?)
+            }
+            None => None,
+        };
+        Ok(ScanOptions {
+            columns: columns.map(names_in).transpose()?,
+            filter,
+            start: bound(py, &schema, start)?,
+            stop: bound(py, &schema, stop)?,
+            prefix: bound(py, &schema, prefix)?,
+            batch_rows: batch_rows.unwrap_or(0),
+            ..ScanOptions::default()
+        })
+    }
+
+    fn open_scan(&self, py: Python<'_>, options: &ScanOptions, as_of: Option<&Moment<'_>>) -> PyResult<Scan> {
         let snapshot = self.snapshot(py, as_of)?;
         let scan = detached(py, || {
             self.shared.db().scan(&self.table, options, &ReadOptions { snapshot: snapshot.as_deref() })
         })?;
-        Ok(Scan::new(&self.shared, scan))
+        Ok(Scan::of_table(&self.shared, scan))
     }
 }
 
@@ -184,10 +212,10 @@ impl Table {
         py: Python<'py>,
         key: &Bound<'py, PyAny>,
         columns: Option<&Bound<'py, PyAny>>,
-        as_of: Option<&Bound<'py, Snapshot>>,
+        as_of: Option<Moment<'py>>,
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let keys = keys_batch(py, &self.table.table_schema(), std::slice::from_ref(key))?;
-        Ok(self.get_rows(py, &keys, columns, as_of)?.pop().flatten())
+        Ok(self.get_rows(py, &keys, columns, as_of.as_ref())?.pop().flatten())
     }
 
     /// The rows with these keys, None for the missing, all as of the same moment. ``keys`` as for ``delete``.
@@ -197,7 +225,7 @@ impl Table {
         py: Python<'py>,
         keys: &Bound<'py, PyAny>,
         columns: Option<&Bound<'py, PyAny>>,
-        as_of: Option<&Bound<'py, Snapshot>>,
+        as_of: Option<Moment<'py>>,
     ) -> PyResult<Vec<Option<Bound<'py, PyDict>>>> {
         let (mut found, given) = (Vec::new(), given(py, &self.table, RowKind::Delete, keys)?);
         let mut batches = Vec::new();
@@ -208,14 +236,15 @@ impl Table {
             })
         })?;
         // One moment for all of them.
-        let pinned = match (as_of, batches.len()) {
+        let moment = match (as_of, batches.len()) {
             (None, 2..) => {
-                Some(Bound::new(py, Snapshot::new(&self.shared, attached(py, || self.shared.db().snapshot())?))?)
+                let now = Snapshot::new(&self.shared, attached(py, || self.shared.db().snapshot())?);
+                Some(Moment::Snapshot(Bound::new(py, now)?))
             }
-            _ => None,
+            (given, _) => given,
         };
         for batch in &batches {
-            found.extend(self.get_rows(py, batch, columns, as_of.or(pinned.as_ref()))?);
+            found.extend(self.get_rows(py, batch, columns, moment.as_ref())?);
             py.check_signals()?;
         }
         Ok(found)
@@ -225,7 +254,8 @@ impl Table {
     ///
     /// ``where`` is the text of an SQL condition, an expression made with ``sstore.col``, or one of ``pyarrow.compute`` or Polars;
     /// what cannot be translated raises TypeError. ``start`` is the first key, ``stop`` the first one left out, ``prefix`` what keys
-    /// begin with: each a value, or a tuple or dict of the key's first columns. ``as_of`` is a snapshot.
+    /// begin with: each a value, or a tuple or dict of the key's first columns. ``as_of`` is a snapshot, or the sequence of one that
+    /// is open (else GapError). ``cached`` keeps what is read in memory: for small scans that come again.
     #[pyo3(signature = (columns=None, r#where=None, start=None, stop=None, prefix=None, limit=None, as_of=None,
         batch_rows=None, cached=false))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
@@ -238,42 +268,47 @@ impl Table {
         stop: Option<&Bound<'py, PyAny>>,
         prefix: Option<&Bound<'py, PyAny>>,
         limit: Option<u64>,
-        as_of: Option<&Bound<'py, Snapshot>>,
+        as_of: Option<Moment<'py>>,
         batch_rows: Option<usize>,
         cached: bool,
     ) -> PyResult<Scan> {
-        let schema = self.table.table_schema();
-        if batch_rows == Some(0) {
-            return Err(invalid(py, "batch_rows is at least 1"));
-        }
-        let filter = match r#where {
-            Some(given) => {
-                let shown = Bound::new(py, Schema(self.table.schema()))?;
-                Some(condition::filter(py, given, shown.as_any())?)
-            }
-            None => None,
-        };
-        let options = ScanOptions {
-            columns: columns.map(names_in).transpose()?,
-            filter,
-            start: bound(py, &schema, start)?,
-            stop: bound(py, &schema, stop)?,
-            prefix: bound(py, &schema, prefix)?,
-            limit,
-            batch_rows: batch_rows.unwrap_or(0),
-            cached,
-        };
-        self.open_scan(py, &options, as_of)
+        let span = [start, stop, prefix];
+        let options = self.scan_options(py, columns, r#where, span, batch_rows)?;
+        self.open_scan(py, &ScanOptions { limit, cached, ..options }, as_of.as_ref())
+    }
+
+    /// Cuts a scan into splits of about ``target_bytes`` of file each, for other processes: no two share a row, together they are what
+    /// ``scan`` with these arguments reads, and in order they have its order. Flushes first what is in memory.
+    ///
+    /// A ``Split`` can be pickled: send it to a ``multiprocessing`` pool, and read it there with ``scan``. The files stay as long as the
+    /// result, or one of its splits, is alive in this process.
+    #[pyo3(signature = (columns=None, r#where=None, start=None, stop=None, prefix=None, *, target_bytes=64 << 20,
+        as_of=None, batch_rows=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
+    fn splits<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Option<&Bound<'py, PyAny>>,
+        r#where: Option<&Bound<'py, PyAny>>,
+        start: Option<&Bound<'py, PyAny>>,
+        stop: Option<&Bound<'py, PyAny>>,
+        prefix: Option<&Bound<'py, PyAny>>,
+        target_bytes: u64,
+        as_of: Option<Moment<'py>>,
+        batch_rows: Option<usize>,
+    ) -> PyResult<Splits> {
+        let options = self.scan_options(py, columns, r#where, [start, stop, prefix], batch_rows)?;
+        let snapshot = self.snapshot(py, as_of.as_ref())?;
+        let splits = detached(py, || {
+            let read = ReadOptions { snapshot: snapshot.as_deref() };
+            self.shared.db().splits(&self.table, &options, &read, target_bytes)
+        })?;
+        Splits::new(py, splits)
     }
 
     /// How many rows there are, or how many fulfil ``where``. Reads them.
     #[pyo3(signature = (r#where=None, *, as_of=None))]
-    fn count(
-        &self,
-        py: Python<'_>,
-        r#where: Option<&Bound<'_, PyAny>>,
-        as_of: Option<&Bound<'_, Snapshot>>,
-    ) -> PyResult<usize> {
+    fn count(&self, py: Python<'_>, r#where: Option<&Bound<'_, PyAny>>, as_of: Option<Moment<'_>>) -> PyResult<usize> {
         let schema = self.table.table_schema();
         // One narrow column is enough, of the key if there is one.
         let column = schema.key().first().copied().unwrap_or(0);
