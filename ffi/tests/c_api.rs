@@ -133,6 +133,11 @@ fn another_process_executes_splits_from_bytes() {
 }
 
 #[test]
+fn files_are_told_exported_and_repaired() {
+    test("files");
+}
+
+#[test]
 fn what_is_taken_and_given_is_released_once() {
     test("arrow_transfer");
 }

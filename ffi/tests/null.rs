@@ -98,11 +98,17 @@ const HANDLES: &[&str] = &[
 /// Structs led by their size.
 const STRUCTS: &[&str] = &[
     "close_options",
+    "file",
+    "files_info",
     "flush_result",
     "iterator_options",
     "open_objects",
     "option_info",
     "read_options",
+    "repair_options",
+    "repair_summary",
+    "repaired_file",
+    "salvaged_segment",
     "segment",
     "split",
     "stats",
@@ -155,6 +161,17 @@ fn argument(function: &str, (kind, name): &(String, String), number: usize) -> (
             return (make_splits + &get, format!("of_{variable}.bytes.{part}"));
         }
         (_, "database") => "path".to_owned(),
+        ("const struct sstore_files *" | "struct sstore_files *", _) => {
+            let live = format!("sstore_files *{variable}; MADE(sstore_live_files(db, NULL, NULL, &{variable}, &error));");
+            return (live, variable);
+        }
+        ("const struct sstore_repair_report *" | "struct sstore_repair_report *", _) => {
+            let report = format!("sstore_repair_report *{variable} = repaired(path);");
+            return (report, variable);
+        }
+        (_, "path") if function == "sstore_repair" => "damaged(path)".to_owned(),
+        (_, "new_path" | "directory") => "fresh_path".to_owned(),
+        ("uint64_t", "sequence") => "sstore_snapshot_sequence(snapshot)".to_owned(),
         ("struct ArrowSchema *" | "struct ArrowArray *" | "struct ArrowArrayStream *", _) => {
             return arrow(function, kind, name, &variable);
         }
@@ -278,6 +295,27 @@ const PROGRAM: &str = r#"
 static char room[64];
 static void on_event(void *data, const sstore_event *event) { (void)data; (void)event; }
 static void on_destroy(void *data) { (void)data; }
+
+/* A database that nobody has open. */
+static const char *damaged(const char *path)
+{
+    static char place[600];
+    sstore_db *db;
+    snprintf(place, sizeof place, "%s.damaged", path);
+    MADE(sstore_open(place, NULL, &db, &error));
+    MADE(sstore_put(db, NULL, NULL, "k", 1, "v", 1, NULL, &error));
+    MADE(sstore_close(db, NULL, &error));
+    return place;
+}
+
+static sstore_repair_report *repaired(const char *path)
+{
+    static char place[600];
+    sstore_repair_report *report;
+    snprintf(place, sizeof place, "%s.repaired", path);
+    MADE(sstore_repair(damaged(path), place, NULL, NULL, &report, &error));
+    return report;
+}
 
 static void walk(int number, const char *directory)
 {
