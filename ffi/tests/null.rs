@@ -162,7 +162,9 @@ fn argument(function: &str, (kind, name): &(String, String), number: usize) -> (
         }
         (_, "database") => "path".to_owned(),
         ("const struct sstore_files *" | "struct sstore_files *", _) => {
-            let live = format!("sstore_files *{variable}; MADE(sstore_live_files(db, NULL, NULL, &{variable}, &error));");
+            let live = format!(
+                "sstore_files *{variable}; MADE(sstore_live_files(db, column_family, NULL, &{variable}, &error));"
+            );
             return (live, variable);
         }
         ("const struct sstore_repair_report *" | "struct sstore_repair_report *", _) => {

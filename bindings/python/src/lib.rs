@@ -12,6 +12,7 @@ mod db;
 mod error;
 mod events;
 mod family;
+mod files;
 mod flush;
 mod iterate;
 mod kept;
@@ -35,6 +36,8 @@ mod _sstore {
     use super::db::{DB, close_all, destroy, open};
     #[pymodule_export]
     use super::family::ColumnFamily;
+    #[pymodule_export]
+    use super::files::{LiveFiles, repair};
     #[pymodule_export]
     use super::flush::FlushToken;
     #[pymodule_export]

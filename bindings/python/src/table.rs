@@ -4,7 +4,9 @@ use crate::arrow::to_python;
 use crate::condition;
 use crate::error::{attached, detached, invalid};
 use crate::family::write_options;
+use crate::files::{LiveFiles, exported};
 use crate::flush::FlushToken;
+use crate::options::to_keywords;
 use crate::rows::{RowKind, bound, given, keys_batch, names_in};
 use crate::scan::Scan;
 use crate::schema::{Schema, field_of};
@@ -16,6 +18,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use sstore::{ErrorKind, ReadOptions, ScanOptions, SchemaChange, WriteOptions};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How often rows are prepared anew because the schema changed meanwhile.
@@ -185,6 +188,18 @@ impl Table {
     #[getter]
     fn key<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.table.key())
+    }
+
+    /// The names of the columns that the files of an append-only table are sorted by; empty in other tables.
+    #[getter]
+    fn order_by<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.table.order_by())
+    }
+
+    /// The options in force, as keywords of ``DB.table``.
+    #[getter]
+    fn options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        to_keywords(py, &self.table.options())
     }
 
     /// Writes rows and returns how many were given. With a key, each replaces the row with its key.
@@ -368,6 +383,23 @@ impl Table {
     /// The table's live files, oldest first. Their keys are encoded.
     fn segments<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         segments_of(py, &self.shared, &self.table)
+    }
+
+    /// The table's live files, which are kept while the result is alive or open, as of now or as of ``as_of``. With their sequence
+    /// other programs read what ``scan`` shows: of each key the row with the greatest ``_seq`` up to it, unless its ``_op`` is 1.
+    #[pyo3(signature = (*, as_of=None))]
+    fn live_files(&self, py: Python<'_>, as_of: Option<Moment<'_>>) -> PyResult<LiveFiles> {
+        let snapshot = self.snapshot(py, as_of.as_ref())?;
+        let options = ReadOptions { snapshot: snapshot.as_deref() };
+        LiveFiles::new(py, detached(py, || self.shared.db().table_live_files(&self.table, &options))?)
+    }
+
+    /// Flushes the table and puts hard links to its files into the new directory `directory`; copies, where links cannot be.
+    ///
+    /// Any program reads them that reads the format; the names sort oldest first. The directory appears whole, or not at
+    /// all. Returns an ``Export``.
+    fn export<'py>(&self, py: Python<'py>, directory: PathBuf) -> PyResult<Bound<'py, PyAny>> {
+        exported(py, &detached(py, || self.shared.db().export_table(&self.table, &directory))?)
     }
 
     /// A ``pyarrow.Table`` of all rows.

@@ -56,6 +56,7 @@ from ._sstore import (
     ColumnFamily,
     FlushToken,
     Iterator,
+    LiveFiles,
     RecordBatch,
     Scan,
     Schema,
@@ -68,8 +69,22 @@ from ._sstore import (
     destroy,
     open,
     options,
+    repair,
 )
-from ._types import Event, FileExplanation, FlushResult, OptionInfo, ScanExplanation, Segment
+from ._types import (
+    Event,
+    Export,
+    ExportedFile,
+    FileExplanation,
+    FlushResult,
+    LiveFile,
+    OptionInfo,
+    RepairedFile,
+    RepairReport,
+    SalvagedSegment,
+    ScanExplanation,
+    Segment,
+)
 
 _MutableMapping.register(ColumnFamily)
 
@@ -90,6 +105,8 @@ __all__ = [
     "DroppedError",
     "Error",
     "Event",
+    "Export",
+    "ExportedFile",
     "Expr",
     "FencedError",
     "FileExplanation",
@@ -100,6 +117,8 @@ __all__ = [
     "IOFailure",
     "InvalidArgumentError",
     "Iterator",
+    "LiveFile",
+    "LiveFiles",
     "LockedError",
     "NoMemoryError",
     "NoSpaceError",
@@ -110,6 +129,9 @@ __all__ = [
     "PoisonedError",
     "ReadOnlyError",
     "RecordBatch",
+    "RepairReport",
+    "RepairedFile",
+    "SalvagedSegment",
     "Scan",
     "ScanExplanation",
     "Schema",
@@ -127,4 +149,5 @@ __all__ = [
     "destroy",
     "open",
     "options",
+    "repair",
 ]
