@@ -5,17 +5,22 @@
 
 use crate::arrow::capsule::{Foreign, foreign};
 use crate::arrow::from_python::{self, Misfit};
-use crate::error::invalid;
+use crate::error::{detached, invalid};
+use crate::family::write_options;
+use crate::shared::Shared;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Fields, Schema as ArrowSchema};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMapping, PyMemoryView, PyString, PyTuple};
 use sstore::schema::TableSchema;
+use sstore::{ErrorKind, WriteOptions};
 use std::sync::Arc;
 
 /// Batches of fewer rows are put together before they are written: each write has a cost of its own.
 const SMALL_BATCH_ROWS: usize = 64 << 10;
+/// How often rows are prepared anew because the schema changed meanwhile.
+const SCHEMA_TRIES: u32 = 10;
 
 /// What a call writes: rows, or the keys of rows to delete.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -255,4 +260,56 @@ pub(crate) fn names_in(given: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
         Ok(name) => Ok(vec![name.to_str()?.to_owned()]),
         Err(_) => given.try_iter()?.map(|name| name?.extract()).collect(),
     }
+}
+
+/// Writes rows, or deletes those of keys, together or batch by batch; how many were given.
+pub(crate) fn write(
+    py: Python<'_>,
+    shared: &Shared,
+    table: &sstore::Table,
+    kind: RowKind,
+    data: &Bound<'_, PyAny>,
+    sync: Option<bool>,
+    atomic: bool,
+) -> PyResult<usize> {
+    let given = given(py, table, kind, data)?;
+    let options = write_options(sync);
+    let mut rows = 0;
+    detached(py, || {
+        if atomic {
+            let mut batches = Vec::new();
+            given.each_batch(table, kind, |batch| {
+                rows += batch.num_rows();
+                batches.push(batch);
+                Ok(())
+            })?;
+            return write_batches(shared, table, kind, &batches, &options);
+        }
+        given.each_batch(table, kind, |batch| {
+            write_batches(shared, table, kind, std::slice::from_ref(&batch), &options)?;
+            rows += batch.num_rows();
+            Ok(())
+        })
+    })?;
+    Ok(rows)
+}
+
+/// Writes batches together. A change of the schema meanwhile is no error: the rows are made to fit the new one.
+fn write_batches(
+    shared: &Shared,
+    table: &sstore::Table,
+    kind: RowKind,
+    batches: &[RecordBatch],
+    options: &WriteOptions,
+) -> sstore::Result<()> {
+    for attempt in 1.. {
+        let mut together = sstore::WriteBatch::new();
+        batches.iter().try_for_each(|batch| kind.add(table, &mut together, batch))?;
+        match shared.db().write(&together, options) {
+            Err(error) if error.kind() == ErrorKind::Conflict && attempt < SCHEMA_TRIES => {}
+            Err(error) => return Err(error),
+            Ok(_) => break,
+        }
+    }
+    Ok(())
 }

@@ -3,13 +3,12 @@
 use crate::arrow::to_python;
 use crate::condition;
 use crate::error::{attached, detached, invalid};
-use crate::family::write_options;
 use crate::files::{LiveFiles, exported};
 use crate::flush::FlushToken;
 use crate::options::to_keywords;
-use crate::rows::{RowKind, bound, given, keys_batch, names_in};
+use crate::rows::{self, RowKind, bound, given, keys_batch, names_in};
 use crate::scan::Scan;
-use crate::schema::{Schema, field_of};
+use crate::schema::{ColumnChanges, Schema};
 use crate::shared::{Owned, Shared};
 use crate::snapshot::{Moment, Snapshot};
 use crate::splits::Splits;
@@ -17,12 +16,9 @@ use arrow_array::RecordBatch;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use sstore::{ErrorKind, ReadOptions, ScanOptions, SchemaChange, WriteOptions};
+use sstore::{ReadOptions, ScanOptions};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// How often rows are prepared anew because the schema changed meanwhile.
-const SCHEMA_TRIES: u32 = 10;
 
 /// Rows of an Arrow schema under a name. With a key, a later row replaces an earlier one with the same key, and scans come
 /// in key order; without, rows are only appended.
@@ -50,36 +46,6 @@ impl Table {
         as_of.map(|moment| moment.of(py, &self.shared)).transpose()
     }
 
-    fn write(
-        &self,
-        py: Python<'_>,
-        kind: RowKind,
-        data: &Bound<'_, PyAny>,
-        sync: Option<bool>,
-        atomic: bool,
-    ) -> PyResult<usize> {
-        let given = given(py, &self.table, kind, data)?;
-        let (table, shared, options) = (&self.table, &*self.shared, write_options(sync));
-        let mut rows = 0;
-        detached(py, || {
-            if atomic {
-                let mut batches = Vec::new();
-                given.each_batch(table, kind, |batch| {
-                    rows += batch.num_rows();
-                    batches.push(batch);
-                    Ok(())
-                })?;
-                return write_batches(shared, table, kind, &batches, &options);
-            }
-            given.each_batch(table, kind, |batch| {
-                write_batches(shared, table, kind, std::slice::from_ref(&batch), &options)?;
-                rows += batch.num_rows();
-                Ok(())
-            })
-        })?;
-        Ok(rows)
-    }
-
     fn get_rows<'py>(
         &self,
         py: Python<'py>,
@@ -98,10 +64,6 @@ impl Table {
             None => Ok(None),
         };
         found.into_iter().map(row).collect()
-    }
-
-    fn alter_with(&self, py: Python<'_>, change: &SchemaChange) -> PyResult<()> {
-        detached(py, || self.shared.db().alter_table(&self.table, change))
     }
 
     /// What a scan or its splits are asked for: `span` is start, stop and prefix.
@@ -142,26 +104,6 @@ impl Table {
         })?;
         Ok(Scan::of_table(&self.shared, scan))
     }
-}
-
-/// Writes batches together. A change of the schema meanwhile is no error: the rows are made to fit the new one.
-fn write_batches(
-    shared: &Shared,
-    table: &sstore::Table,
-    kind: RowKind,
-    batches: &[RecordBatch],
-    options: &WriteOptions,
-) -> sstore::Result<()> {
-    for attempt in 1.. {
-        let mut together = sstore::WriteBatch::new();
-        batches.iter().try_for_each(|batch| kind.add(table, &mut together, batch))?;
-        match shared.db().write(&together, options) {
-            Err(error) if error.kind() == ErrorKind::Conflict && attempt < SCHEMA_TRIES => {}
-            Err(error) => return Err(error),
-            Ok(_) => break,
-        }
-    }
-    Ok(())
 }
 
 #[pymethods]
@@ -209,7 +151,7 @@ impl Table {
     /// together, unless ``atomic=False``, which writes a stream batch by batch as it comes and so needs little memory.
     #[pyo3(signature = (data, *, sync=None, atomic=true))]
     fn append(&self, py: Python<'_>, data: &Bound<'_, PyAny>, sync: Option<bool>, atomic: bool) -> PyResult<usize> {
-        self.write(py, RowKind::Put, data, sync, atomic)
+        rows::write(py, &self.shared, &self.table, RowKind::Put, data, sync, atomic)
     }
 
     /// Deletes the rows with these keys, whether they exist or not, and returns how many keys were given.
@@ -217,7 +159,7 @@ impl Table {
     /// ``keys`` is a list of keys, each a value, or a tuple or dict of the key's columns; or Arrow data with the key's columns.
     #[pyo3(signature = (keys, *, sync=None, atomic=true))]
     fn delete(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, sync: Option<bool>, atomic: bool) -> PyResult<usize> {
-        self.write(py, RowKind::Delete, keys, sync, atomic)
+        rows::write(py, &self.shared, &self.table, RowKind::Delete, keys, sync, atomic)
     }
 
     /// The row with this key as a dict, or None. A key of several columns is a tuple or a dict.
@@ -297,7 +239,7 @@ impl Table {
     ///
     /// A ``Split`` can be pickled: send it to a ``multiprocessing`` pool, and read it there with ``scan``. The files stay as long as the
     /// result, or one of its splits, is alive in this process.
-    #[pyo3(signature = (columns=None, r#where=None, start=None, stop=None, prefix=None, *, target_bytes=64 << 20,
+    #[pyo3(signature = (columns=None, r#where=None, start=None, stop=None, prefix=None, *, target_bytes=67108864,
         as_of=None, batch_rows=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
     fn splits<'py>(
@@ -349,23 +291,11 @@ impl Table {
         widen: Option<(String, Bound<'_, PyAny>)>,
         reorder: Option<Vec<String>>,
     ) -> PyResult<()> {
-        let mut changes = Vec::new();
-        if let Some((name, data_type)) = add_column {
-            changes.push(SchemaChange::Add { field: field_of(py, &name, &data_type)?, position });
-        } else if position.is_some() {
-            return Err(invalid(py, "position goes with add_column"));
+        let columns = ColumnChanges { add_column, position, drop_column, rename_column, widen, reorder };
+        for change in columns.parse(py)? {
+            detached(py, || self.shared.db().alter_table(&self.table, &change))?;
         }
-        changes.extend(drop_column.map(|name| SchemaChange::Drop { name }));
-        changes.extend(rename_column.map(|(name, to)| SchemaChange::Rename { name, to }));
-        if let Some((name, data_type)) = widen {
-            let data_type = field_of(py, &name, &data_type)?.data_type().clone();
-            changes.push(SchemaChange::Widen { name, data_type });
-        }
-        changes.extend(reorder.map(|names| SchemaChange::Reorder { names }));
-        if changes.is_empty() {
-            return Err(invalid(py, "alter was given nothing to change"));
-        }
-        changes.iter().try_for_each(|change| self.alter_with(py, change))
+        Ok(())
     }
 
     /// Writes what the table holds in memory to files, and waits for it. Returns a FlushResult, or with ``wait=False`` a FlushToken.
