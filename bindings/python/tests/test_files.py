@@ -130,7 +130,7 @@ def test_repair(db: sstore.DB, table: sstore.Table, path: Path, tmp_path: Path) 
 
 
 def test_what_was_created_with_options_tells_them(db: sstore.DB, path: Path) -> None:
-    given = {"page_rows": 2048, "compression": "zstd", "auto_compaction": False}
+    given: dict[str, Any] = {"page_rows": 2048, "compression": "zstd", "auto_compaction": False}
     table = db.table("t", {"a": "int64", "b": "string"}, order_by=["b", "a"], format="arrow", **given)
     family = db.create_column_family("f", **given)
     expected = {**family.options, "table_format": "arrow"}

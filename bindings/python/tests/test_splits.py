@@ -21,7 +21,7 @@ ROWS = 6000
 
 @pytest.fixture(params=["parquet", "arrow"])
 def table(db: sstore.DB, request: pytest.FixtureRequest) -> sstore.Table:
-    small = {"row_group_rows": 1024, "page_rows": 1024, "auto_compaction": False}
+    small: dict[str, Any] = {"row_group_rows": 1024, "page_rows": 1024, "auto_compaction": False}
     table = db.table("t", {"id": "int64", "name": "string"}, key="id", format=request.param, **small)
     for first in range(3):
         table.append([{"id": each, "name": f"name {first}"} for each in range(first, ROWS, 2)])
