@@ -126,7 +126,7 @@ pub unsafe extern "C" fn sstore_splits_free(splits: *mut sstore_splits) {
 
 /// Executes the split that these bytes are into a stream of the caller's, as sstore_scan_execute does a scan: in any process, without
 /// a database handle, beside a writer or without one; only the table's files are read. They are looked for in the database directory
-/// `database`; NULL: where the database was opened. Somebody must keep the files until the call returns: the sstore_splits
+/// `database`; NULL: where the database was opened, a relative path seen from this process. Somebody must keep the files until the call returns: the sstore_splits
 /// object, an export, a copy. Bytes of strangers are checked, but name files to be read. May block: reads files. Any thread.
 /// Errors: CORRUPTION (no split, or a file of it is gone or not to the byte the one it was), NOT_SUPPORTED, IO,
 /// INVALID_ARGUMENT, NO_MEMORY.

@@ -93,7 +93,7 @@ impl Split {
         Ok(Self { split, encoded: data.as_slice().to_vec(), _kept: None })
     }
 
-    /// The directory of the database, as it was opened.
+    /// The directory of the database, as it was opened: a relative path is seen from the process that reads.
     #[getter]
     fn database(&self) -> &Path {
         &self.split.database

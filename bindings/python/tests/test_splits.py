@@ -34,14 +34,15 @@ def work(split: sstore.Split) -> tuple[int, list[dict[str, Any]]]:
     return os.getpid(), split.scan().to_pylist()
 
 
-def test_processes_read_a_scan_in_splits(table: sstore.Table) -> None:
+@pytest.mark.parametrize("start", ["spawn", "fork"])
+def test_processes_read_a_scan_in_splits(table: sstore.Table, start: str) -> None:
     expected = table.scan(["name", "id"], where=col("id") >= 100, stop=5000).to_pylist()
     with table.splits(["name", "id"], where=col("id") >= 100, stop=5000, target_bytes=1) as splits:
         assert len(splits) >= 1 and splits.sequence == splits[0].sequence > 0
         # Nothing that happens now is seen.
         table.delete(list(range(ROWS)))
         table.compact()
-        with multiprocessing.get_context("spawn").Pool(2) as pool:
+        with multiprocessing.get_context(start).Pool(2) as pool:
             told = pool.map(work, splits, chunksize=1)
     assert os.getpid() not in {pid for pid, _ in told}
     assert [row for _, rows in told for row in rows] == expected
