@@ -467,7 +467,7 @@ typedef struct sstore_error sstore_error;
 
 /**
  * The files of a family or table at one moment: live ones, which keep their names as long as it is there, or exported ones.
- * It does not keep its database open. Thread safety: free. Free with sstore_files_free.
+ * It does not keep its database open; once that was closed, opening it again for writing deletes what merges replaced. Thread safety: free. Free with sstore_files_free.
  */
 typedef struct sstore_files sstore_files;
 
@@ -540,7 +540,8 @@ typedef struct sstore_segments sstore_segments;
 typedef struct sstore_snapshot sstore_snapshot;
 
 /**
- * The splits of a scan. As long as it is there, no file that they read is deleted; it does not keep its database open.
+ * The splits of a scan. As long as it is there, no file that they read is deleted; it does not keep its database open. Once that was
+ * closed, opening it again for writing deletes what merges replaced.
  * Thread safety: free. Free with sstore_splits_free, when the splits were executed.
  */
 typedef struct sstore_splits sstore_splits;

@@ -18,7 +18,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The files of a family or table at one moment: live ones, which keep their names as long as it is there, or exported ones.
-/// It does not keep its database open. Thread safety: free. Free with sstore_files_free.
+/// It does not keep its database open; once that was closed, opening it again for writing deletes what merges replaced. Thread safety: free. Free with sstore_files_free.
 pub struct sstore_files {
     _opaque: [u8; 0],
 }

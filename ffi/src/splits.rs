@@ -13,7 +13,8 @@ use {
     engine::{Split, Splits, env::posix::posix},
 };
 
-/// The splits of a scan. As long as it is there, no file that they read is deleted; it does not keep its database open.
+/// The splits of a scan. As long as it is there, no file that they read is deleted; it does not keep its database open. Once that was
+/// closed, opening it again for writing deletes what merges replaced.
 /// Thread safety: free. Free with sstore_splits_free, when the splits were executed.
 pub struct sstore_splits {
     _opaque: [u8; 0],
