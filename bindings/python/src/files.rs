@@ -14,7 +14,8 @@ use std::path::PathBuf;
 /// The files that a family or table consists of at one moment: a sequence of ``LiveFile``, oldest first.
 ///
 /// Of two versions of a key the one in the later file is the newer one. A context manager: until it is closed, or gone, none of the
-/// files is deleted, also if the database is closed. Thread-safe.
+/// files is deleted. It does not keep the database open; once that was closed, opening it again for writing deletes what merges
+/// replaced. Thread-safe.
 #[pyclass(frozen, sequence, module = "sstore")]
 pub(crate) struct LiveFiles {
     files: Py<PyTuple>,

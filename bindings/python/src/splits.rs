@@ -14,7 +14,8 @@ use std::sync::Arc;
 /// The splits of a scan: a sequence of ``Split``.
 ///
 /// A context manager; closing it lets go of the files that the splits read, which otherwise stay as long as it, or one of
-/// the splits, is alive in this process. It does not keep the database open. Thread-safe.
+/// the splits, is alive in this process. It does not keep the database open; once that was closed, opening it again for writing
+/// deletes what merges replaced. Thread-safe.
 #[pyclass(frozen, sequence, module = "sstore")]
 pub(crate) struct Splits {
     splits: Py<PyTuple>,
