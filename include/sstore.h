@@ -38,7 +38,8 @@
  *
  * THREAD SAFETY, per handle:
  *   sstore_db, sstore_column_family, sstore_snapshot, sstore_pinned, sstore_values, sstore_flush_token, sstore_segments,
- *   sstore_metrics, sstore_list, sstore_error, sstore_table, sstore_filter
+ *   sstore_metrics, sstore_list, sstore_error, sstore_table, sstore_filter, sstore_splits, sstore_files,
+ *   sstore_repair_report
  *                                     free: any number of threads at once
  *   sstore_iterator, sstore_batch, sstore_options, sstore_row_builder, sstore_scan
  *                                     one thread at a time, which may change; a second at once gets SSTORE_BUSY
@@ -424,6 +425,24 @@ typedef enum sstore_bound {
 } sstore_bound;
 
 /**
+ * How a file is encoded. The numbers are frozen.
+ */
+typedef enum sstore_file_format {
+    /**
+     * Blocks of keys and values: the files of column families.
+     */
+    SSTORE_FILE_FORMAT_BLOCKS = 1,
+    /**
+     * Parquet.
+     */
+    SSTORE_FILE_FORMAT_PARQUET = 2,
+    /**
+     * The Arrow IPC file format.
+     */
+    SSTORE_FILE_FORMAT_ARROW = 3,
+} sstore_file_format;
+
+/**
  * Operations to be applied together. Thread safety: one thread at a time; a second one at once gets SSTORE_BUSY.
  * Free with sstore_batch_free. It may be written any number of times, and filled further.
  */
@@ -445,6 +464,12 @@ typedef struct sstore_db sstore_db;
  * Why a call failed. Thread safety: free; any number of threads may read one. Free with sstore_error_free.
  */
 typedef struct sstore_error sstore_error;
+
+/**
+ * The files of a family or table at one moment: live ones, which keep their names as long as it is there, or exported ones.
+ * It does not keep its database open; once that was closed, opening it again for writing deletes what merges replaced. Thread safety: free. Free with sstore_files_free.
+ */
+typedef struct sstore_files sstore_files;
 
 /**
  * A condition on rows, of no table in particular: columns are looked up by name when a scan is executed. It never changes.
@@ -485,6 +510,11 @@ typedef struct sstore_options sstore_options;
 typedef struct sstore_pinned sstore_pinned;
 
 /**
+ * What a repair found and did. Thread safety: free. Free with sstore_repair_report_free.
+ */
+typedef struct sstore_repair_report sstore_repair_report;
+
+/**
  * Rows that are being put together. Values are set in the columns of a row, in any order, then the row is appended; the rows
  * are written together, or given out as Arrow. Thread safety: one thread at a time; a second one at once gets SSTORE_BUSY.
  * Free with sstore_row_builder_free; rows that were not written are gone then.
@@ -510,6 +540,13 @@ typedef struct sstore_segments sstore_segments;
 typedef struct sstore_snapshot sstore_snapshot;
 
 /**
+ * The splits of a scan. As long as it is there, no file that they read is deleted; it does not keep its database open. Once that was
+ * closed, opening it again for writing deletes what merges replaced.
+ * Thread safety: free. Free with sstore_splits_free, when the splits were executed.
+ */
+typedef struct sstore_splits sstore_splits;
+
+/**
  * A table of rows. Thread safety: free. Free with sstore_table_free; that neither drops nor changes the table.
  */
 typedef struct sstore_table sstore_table;
@@ -532,6 +569,116 @@ typedef struct sstore_slice {
      */
     size_t len;
 } sstore_slice;
+
+/**
+ * How one read is done. Start from SSTORE_READ_OPTIONS_INIT.
+ */
+typedef struct sstore_read_options {
+    /**
+     * sizeof(sstore_read_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+    /**
+     * Read at this snapshot; NULL: now.
+     */
+    const struct sstore_snapshot *snapshot;
+} sstore_read_options;
+
+/**
+ * What is told of all files together.
+ */
+typedef struct sstore_files_info {
+    /**
+     * Set by the caller to sizeof(sstore_files_info).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * The moment: later writes are not part of it, though files may hold some.
+     */
+    uint64_t sequence;
+    /**
+     * Every write up to this one is in the files. If it is less than `sequence`, the rest was in memory. Of an export both are the same.
+     */
+    uint64_t complete_through;
+    /**
+     * How many of the files an export had to copy, because they could not be linked.
+     */
+    uint64_t copied;
+} sstore_files_info;
+
+/**
+ * One file. Path and keys live until the sstore_files object is freed.
+ */
+typedef struct sstore_file {
+    /**
+     * Set by the caller to sizeof(sstore_file).
+     */
+    uint32_t struct_size;
+    /**
+     * How it is encoded: a number of sstore_file_format.
+     */
+    uint32_t format;
+    /**
+     * How often its data was merged: 0 for a file that a flush wrote.
+     */
+    uint32_t level;
+    /**
+     * The schema of its rows, counted from 1; 0 for a family.
+     */
+    uint32_t schema_id;
+    /**
+     * The checksum that the database has of it.
+     */
+    uint32_t checksum;
+    /**
+     * 1 if some key has more than one version in it, else 0.
+     */
+    uint32_t multi_version;
+    /**
+     * Its number: unique over the whole database.
+     */
+    uint64_t number;
+    /**
+     * Where it lies.
+     */
+    const char *path;
+    /**
+     * Its size in bytes; of an Arrow file in the database with the index beside it.
+     */
+    uint64_t size_bytes;
+    /**
+     * How many rows, or versions of keys, it holds, deletes included.
+     */
+    uint64_t rows;
+    /**
+     * How many of them are deletes.
+     */
+    uint64_t tombstones;
+    /**
+     * Its least key; of a table encoded so that bytes compare as rows do, and empty without a key.
+     */
+    struct sstore_slice smallest_key;
+    /**
+     * Its greatest key.
+     */
+    struct sstore_slice largest_key;
+    /**
+     * The oldest write in it.
+     */
+    uint64_t smallest_sequence;
+    /**
+     * The newest write in it.
+     */
+    uint64_t largest_sequence;
+} sstore_file;
 
 /**
  * What a flush did.
@@ -566,24 +713,6 @@ typedef struct sstore_flush_result {
      */
     uint64_t durable_sequence;
 } sstore_flush_result;
-
-/**
- * How one read is done. Start from SSTORE_READ_OPTIONS_INIT.
- */
-typedef struct sstore_read_options {
-    /**
-     * sizeof(sstore_read_options).
-     */
-    uint32_t struct_size;
-    /**
-     * Must be 0.
-     */
-    uint32_t reserved;
-    /**
-     * Read at this snapshot; NULL: now.
-     */
-    const struct sstore_snapshot *snapshot;
-} sstore_read_options;
 
 /**
  * What an iterator walks over. Start from SSTORE_ITERATOR_OPTIONS_INIT. Bounds and prefix are copied.
@@ -764,6 +893,127 @@ typedef struct sstore_option_info {
 } sstore_option_info;
 
 /**
+ * How a repair is done. Start from SSTORE_REPAIR_OPTIONS_INIT.
+ */
+typedef struct sstore_repair_options {
+    /**
+     * sizeof(sstore_repair_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Not 0: files get a second name instead of being copied, where that can be. Faster, and takes no space; but if their device
+     * goes, both databases are gone.
+     */
+    uint32_t link;
+    /**
+     * Where the log of the damaged database lies; NULL: in its directory.
+     */
+    const char *wal_dir;
+} sstore_repair_options;
+
+/**
+ * What a repair did, in numbers.
+ */
+typedef struct sstore_repair_summary {
+    /**
+     * Set by the caller to sizeof(sstore_repair_summary).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * Why the manifest could not be used; NULL: it was. Lives until the report is freed.
+     */
+    const char *manifest_error;
+    /**
+     * Files that were looked at, for sstore_repair_report_file.
+     */
+    uint64_t files;
+    /**
+     * How many of them are in the new database.
+     */
+    uint64_t adopted;
+    /**
+     * Segments of the log, for sstore_repair_report_segment.
+     */
+    uint64_t segments;
+    /**
+     * Operations of the log that are in the new database, beyond those in files.
+     */
+    uint64_t log_operations;
+    /**
+     * Operations of the log that were given up: nothing tells which family, table or schema they belong to.
+     */
+    uint64_t log_operations_lost;
+} sstore_repair_summary;
+
+/**
+ * What became of one file. The texts live until the report is freed.
+ */
+typedef struct sstore_repaired_file {
+    /**
+     * Set by the caller to sizeof(sstore_repaired_file).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * Where it lies in the damaged database.
+     */
+    const char *path;
+    /**
+     * The family or table that it was found in.
+     */
+    const char *collection;
+    /**
+     * Why it was left out; NULL: it is in the new database.
+     */
+    const char *skipped;
+    /**
+     * Its number; 0 if it cannot be told.
+     */
+    uint64_t number;
+    /**
+     * Its rows, or versions of keys; 0 if they cannot be told.
+     */
+    uint64_t rows;
+} sstore_repaired_file;
+
+/**
+ * What became of one segment of the log. The texts live until the report is freed.
+ */
+typedef struct sstore_salvaged_segment {
+    /**
+     * Set by the caller to sizeof(sstore_salvaged_segment).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * Where it lies in the damaged database.
+     */
+    const char *path;
+    /**
+     * Why the rest of it, or all, was not read; NULL: it was read to its end.
+     */
+    const char *stopped;
+    /**
+     * Its number.
+     */
+    uint64_t number;
+    /**
+     * The records that were read.
+     */
+    uint64_t records;
+} sstore_salvaged_segment;
+
+/**
  * One file. Path and keys live until the sstore_segments object is freed.
  */
 typedef struct sstore_segment {
@@ -930,6 +1180,32 @@ typedef struct sstore_operation {
      */
     struct sstore_slice value;
 } sstore_operation;
+
+/**
+ * One split. Its bytes live until the sstore_splits object is freed.
+ */
+typedef struct sstore_split {
+    /**
+     * Set by the caller to sizeof(sstore_split).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * All that sstore_split_execute needs, to be sent wherever it will run.
+     */
+    struct sstore_slice bytes;
+    /**
+     * Rows in the part of the files that it reads, about: versions and deletes, before any filter.
+     */
+    uint64_t estimated_rows;
+    /**
+     * Bytes of that part, about.
+     */
+    uint64_t estimated_bytes;
+} sstore_split;
 
 /**
  * What the key of a new table may be, and what orders a table without one. Start from SSTORE_TABLE_OPTIONS_INIT.
@@ -1148,10 +1424,92 @@ enum sstore_code sstore_column_family_name(const struct sstore_column_family *fa
 uint32_t sstore_column_family_id(const struct sstore_column_family *family);
 
 /**
+ * The options that are in force for a family: those that it was created with, but for those that the database was opened with.
+ * Options of the whole database are at their defaults in it. `*options` is the caller's; free it with sstore_options_free.
+ * Does not block; any thread. Errors: CLOSED (the handle was freed), INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_column_family_get_options(const struct sstore_column_family *family,
+                                                  struct sstore_options **options,
+                                                  struct sstore_error **error);
+
+/**
  * Frees a handle. NULL and what was freed already do nothing. Does not block, unless it is the last thing that a released
  * database waited for (see sstore_release). Any thread.
  */
 void sstore_column_family_free(struct sstore_column_family *family);
+
+/**
+ * The files that a family (NULL: the default one) consists of, oldest first: of two versions of a key the one in the later file is the
+ * newer one. As of now, or of the snapshot in `options`; NULL options: now. None of them is deleted before `*files`, which is the
+ * caller's, is freed with sstore_files_free. Does not block; any thread. Errors: CLOSED, DROPPED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_live_files(const struct sstore_db *db,
+                                   const struct sstore_column_family *family,
+                                   const struct sstore_read_options *options,
+                                   struct sstore_files **files,
+                                   struct sstore_error **error);
+
+/**
+ * The files that a table consists of. With its schema and `sequence` other programs read exactly what a scan shows: of each key the
+ * row with the greatest `_seq` at or below it, unless its `_op` is 1. Otherwise like sstore_live_files.
+ * Errors also: NOT_SUPPORTED (a library without tables).
+ */
+enum sstore_code sstore_table_live_files(const struct sstore_db *db,
+                                         const struct sstore_table *table,
+                                         const struct sstore_read_options *options,
+                                         struct sstore_files **files,
+                                         struct sstore_error **error);
+
+/**
+ * Flushes a family (NULL: the default one) and puts hard links to its files into `directory`, which must not exist yet; copies, where
+ * links cannot be. Their names sort oldest first. The directory appears whole and durable, or not at all; the database goes on
+ * meanwhile. `*files` tells what is in it; it is the caller's, to be freed with sstore_files_free; a NULL `files` wants none.
+ * Blocks: waits for the flush, writes, syncs. Any thread, but not a callback.
+ * Errors: INVALID_ARGUMENT (also if `directory` exists), NOT_FOUND (its parent does not), CLOSED, DROPPED, READ_ONLY, IO, NO_SPACE.
+ */
+enum sstore_code sstore_export(struct sstore_db *db,
+                               const struct sstore_column_family *family,
+                               const char *directory,
+                               struct sstore_files **files,
+                               struct sstore_error **error);
+
+/**
+ * Exports a table: files that any program opens that reads the format, without our index of Arrow files. Otherwise like
+ * sstore_export. Errors also: NOT_SUPPORTED (a library without tables).
+ */
+enum sstore_code sstore_table_export(struct sstore_db *db,
+                                     const struct sstore_table *table,
+                                     const char *directory,
+                                     struct sstore_files **files,
+                                     struct sstore_error **error);
+
+/**
+ * How many files; 0 for NULL and for what is no files object. Does not block; any thread.
+ */
+size_t sstore_files_count(const struct sstore_files *files);
+
+/**
+ * What is told of all files together. `*info` must have its struct_size set. Does not block; any thread.
+ * Errors: INVALID_ARGUMENT, CLOSED.
+ */
+enum sstore_code sstore_files_describe(const struct sstore_files *files,
+                                       struct sstore_files_info *info,
+                                       struct sstore_error **error);
+
+/**
+ * Describes the file at `index`. `*file` must have its struct_size set. Does not block; any thread.
+ * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
+ */
+enum sstore_code sstore_files_get(const struct sstore_files *files,
+                                  size_t index,
+                                  struct sstore_file *file,
+                                  struct sstore_error **error);
+
+/**
+ * Frees the files object; live files may go from then on, exported ones stay. NULL and what was freed already do nothing.
+ * May block: deletes files that waited. Any thread.
+ */
+void sstore_files_free(struct sstore_files *files);
 
 /**
  * Freezes the memtables of `count` families (0: of all, tables too) and has them written to files, oldest first. `*token` is the caller's,
@@ -1570,6 +1928,58 @@ enum sstore_code sstore_list_get(const struct sstore_list *list,
 void sstore_list_free(struct sstore_list *list);
 
 /**
+ * Makes a database in the directory `new_path`, which must not exist or be empty, from what can be read in `path`, where no database
+ * may be open. The damaged one is only read. `options` are those of the new one, and of families and tables whose own are
+ * lost; NULL: every default, as for `repair_options`. `*report` is the caller's, to be freed with sstore_repair_report_free; a NULL
+ * `report` wants none. After an error there is no new database. Blocks: reads every file to its end, writes, syncs. Any thread.
+ * Errors: NOT_FOUND (with an error object: no directory `path`), LOCKED, INVALID_ARGUMENT (`new_path` is not empty), NOT_SUPPORTED,
+ * IO, NO_SPACE.
+ */
+enum sstore_code sstore_repair(const char *path,
+                               const char *new_path,
+                               const struct sstore_repair_options *repair_options,
+                               const struct sstore_options *options,
+                               struct sstore_repair_report **report,
+                               struct sstore_error **error);
+
+/**
+ * The numbers of a report. `*summary` must have its struct_size set. Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED.
+ */
+enum sstore_code sstore_repair_report_summary(const struct sstore_repair_report *report,
+                                              struct sstore_repair_summary *summary,
+                                              struct sstore_error **error);
+
+/**
+ * What became of the file at `index`. `*file` must have its struct_size set. Does not block; any thread.
+ * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
+ */
+enum sstore_code sstore_repair_report_file(const struct sstore_repair_report *report,
+                                           size_t index,
+                                           struct sstore_repaired_file *file,
+                                           struct sstore_error **error);
+
+/**
+ * What became of the segment at `index`. `*segment` must have its struct_size set. Otherwise like sstore_repair_report_file.
+ */
+enum sstore_code sstore_repair_report_segment(const struct sstore_repair_report *report,
+                                              size_t index,
+                                              struct sstore_salvaged_segment *segment,
+                                              struct sstore_error **error);
+
+/**
+ * The names of the families and tables of the new database. `*names` is the caller's; free it with sstore_list_free.
+ * Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED.
+ */
+enum sstore_code sstore_repair_report_collections(const struct sstore_repair_report *report,
+                                                  struct sstore_list **names,
+                                                  struct sstore_error **error);
+
+/**
+ * Frees a report and its texts. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_repair_report_free(struct sstore_repair_report *report);
+
+/**
  * Lists the files of a family (NULL: the default one), newest last. They may be merged and deleted at any time: open what you
  * want to keep. `*segments` is the caller's; free it with sstore_segments_free. Does not block; any thread.
  * Errors: CLOSED, DROPPED, INVALID_ARGUMENT.
@@ -1614,6 +2024,16 @@ void sstore_segments_free(struct sstore_segments *segments);
 enum sstore_code sstore_snapshot_create(struct sstore_db *db,
                                         struct sstore_snapshot **snapshot,
                                         struct sstore_error **error);
+
+/**
+ * Takes another snapshot of the moment of one that is still open, told by its sequence alone; it stays when the other is freed.
+ * Otherwise like sstore_snapshot_create. Errors also: GAP (no open snapshot has exactly this sequence: what it saw may be gone);
+ * INVALID_ARGUMENT also for a sequence that is still to come.
+ */
+enum sstore_code sstore_snapshot_at(struct sstore_db *db,
+                                    uint64_t sequence,
+                                    struct sstore_snapshot **snapshot,
+                                    struct sstore_error **error);
 
 /**
  * The sequence of the last write that the snapshot sees; 0 for NULL and for what is no snapshot. Does not block; any thread.
@@ -1949,6 +2369,14 @@ enum sstore_code sstore_scan_set_limit(struct sstore_scan *scan, uint64_t limit,
 enum sstore_code sstore_scan_set_batch_rows(struct sstore_scan *scan, size_t rows, struct sstore_error **error);
 
 /**
+ * Not 0: keep what is read in the cache, for small scans that come again; 0, which is the default: leave the cache to others.
+ * Otherwise like sstore_scan_set_columns.
+ */
+enum sstore_code sstore_scan_set_cached(struct sstore_scan *scan,
+                                        uint32_t cached,
+                                        struct sstore_error **error);
+
+/**
  * The table as it was at a snapshot of its database; NULL: as it is when the scan is executed. The scan keeps the snapshot open.
  * Otherwise like sstore_scan_set_columns.
  */
@@ -1982,6 +2410,56 @@ enum sstore_code sstore_scan_explain(const struct sstore_scan *scan,
  * the last thing that a released database waited for (see sstore_release). Any thread.
  */
 void sstore_scan_free(struct sstore_scan *scan);
+
+/**
+ * Cuts a scan into splits of about `target_bytes` of file each: no two share a row, together they show what the scan shows at
+ * this call (or at its snapshot), and in order they have its order. What the table has in memory is flushed first. There are none if
+ * nothing is in the range. `*splits` is the caller's; free it with sstore_splits_free. Blocks: waits for the flush. One thread at a time.
+ * Errors: INVALID_ARGUMENT (also a scan with a limit), and otherwise those of sstore_scan_execute and of the flush.
+ */
+enum sstore_code sstore_scan_splits(const struct sstore_scan *scan,
+                                    uint64_t target_bytes,
+                                    struct sstore_splits **splits,
+                                    struct sstore_error **error);
+
+/**
+ * How many splits; 0 for NULL and for what is no splits object. Does not block; any thread.
+ */
+size_t sstore_splits_count(const struct sstore_splits *splits);
+
+/**
+ * The last write that the splits show; 0 for NULL and for what is no splits object. Does not block; any thread.
+ */
+uint64_t sstore_splits_sequence(const struct sstore_splits *splits);
+
+/**
+ * The split at `index`. `*split` must have its struct_size set. Does not block; any thread.
+ * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED, NOT_SUPPORTED (a library without tables).
+ */
+enum sstore_code sstore_splits_get(const struct sstore_splits *splits,
+                                   size_t index,
+                                   struct sstore_split *split,
+                                   struct sstore_error **error);
+
+/**
+ * Frees the splits, and lets go of their files. NULL and what was freed already do nothing. May block: deletes files that waited.
+ * Any thread.
+ */
+void sstore_splits_free(struct sstore_splits *splits);
+
+/**
+ * Executes the split that these bytes are into a stream of the caller's, as sstore_scan_execute does a scan: in any process, without
+ * a database handle, beside a writer or without one; only the table's files are read. They are looked for in the database directory
+ * `database`; NULL: where the database was opened, a relative path seen from this process. Somebody must keep the files until the call returns: the sstore_splits
+ * object, an export, a copy. Bytes of strangers are checked, but name files to be read. May block: reads files. Any thread.
+ * Errors: CORRUPTION (no split, or a file of it is gone or not to the byte the one it was), NOT_SUPPORTED, IO,
+ * INVALID_ARGUMENT, NO_MEMORY.
+ */
+enum sstore_code sstore_split_execute(const void *split,
+                                      size_t split_len,
+                                      const char *database,
+                                      struct ArrowArrayStream *stream,
+                                      struct sstore_error **error);
 
 /**
  * Creates a table with the columns of `schema`, a struct, which is moved. With `key_count` columns as its key, in that order, a
@@ -2048,6 +2526,22 @@ enum sstore_code sstore_table_schema(const struct sstore_table *table,
 enum sstore_code sstore_table_key(const struct sstore_table *table,
                                   struct sstore_list **names,
                                   struct sstore_error **error);
+
+/**
+ * The names of the columns that the files of a table without a key are sorted by; none of other tables. Otherwise like
+ * sstore_table_key.
+ */
+enum sstore_code sstore_table_order_by(const struct sstore_table *table,
+                                       struct sstore_list **names,
+                                       struct sstore_error **error);
+
+/**
+ * The options that are in force for a table, as sstore_column_family_get_options gives those of a family.
+ * Errors also: NOT_SUPPORTED (a library without tables).
+ */
+enum sstore_code sstore_table_get_options(const struct sstore_table *table,
+                                          struct sstore_options **options,
+                                          struct sstore_error **error);
 
 /**
  * Adds a column behind the others: name and type of `field`, which is moved and must be nullable, since rows that are there
@@ -2203,6 +2697,21 @@ enum sstore_code sstore_table_get_many(const struct sstore_db *db,
 /** To be filled: sstore_segment. */
 #define SSTORE_SEGMENT_INIT \
     { (uint32_t)sizeof(sstore_segment), 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
+/** Every default: of sstore_repair_options. */
+#define SSTORE_REPAIR_OPTIONS_INIT { (uint32_t)sizeof(sstore_repair_options), 0, NULL }
+/** To be filled: sstore_file. */
+#define SSTORE_FILE_INIT \
+    { (uint32_t)sizeof(sstore_file), 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
+/** To be filled: sstore_files_info. */
+#define SSTORE_FILES_INFO_INIT { (uint32_t)sizeof(sstore_files_info), 0, 0, 0, 0 }
+/** To be filled: sstore_repair_summary. */
+#define SSTORE_REPAIR_SUMMARY_INIT { (uint32_t)sizeof(sstore_repair_summary), 0, NULL, 0, 0, 0, 0, 0 }
+/** To be filled: sstore_repaired_file. */
+#define SSTORE_REPAIRED_FILE_INIT { (uint32_t)sizeof(sstore_repaired_file), 0, NULL, NULL, NULL, 0, 0 }
+/** To be filled: sstore_salvaged_segment. */
+#define SSTORE_SALVAGED_SEGMENT_INIT { (uint32_t)sizeof(sstore_salvaged_segment), 0, NULL, NULL, 0, 0 }
+/** To be filled: sstore_split. */
+#define SSTORE_SPLIT_INIT { (uint32_t)sizeof(sstore_split), 0, SSTORE_SLICE_INIT, 0, 0 }
 /** To be filled: sstore_stats. */
 #define SSTORE_STATS_INIT \
     { (uint32_t)sizeof(sstore_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }

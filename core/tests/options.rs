@@ -57,6 +57,25 @@ fn every_option_has_an_effect() {
     }
 }
 
+#[test]
+fn a_collection_tells_the_options_that_are_in_force_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let given = options(&[("write_buffer_bytes", "2MiB"), ("compression", "zstd"), ("background_threads", "1")]);
+    let db = Db::open(&path, &given).unwrap();
+    let family = db.create_column_family("f", &given).unwrap();
+    let told = |family: &ColumnFamily| {
+        ["write_buffer_bytes", "compression", "background_threads"].map(|name| family.options().get(name).unwrap())
+    };
+    let whole = Options::new().get("background_threads").unwrap();
+    assert_eq!(told(&family), ["2097152", "zstd", &whole], "those of the whole database are not a family's");
+    let twin = db.create_column_family("g", &family.options()).unwrap();
+    assert_eq!(told(&twin), told(&family));
+    db.close(&CloseOptions::default()).unwrap();
+    let db = Db::open(&path, &options(&[("compression", "none")])).unwrap();
+    assert_eq!(told(&db.column_family("g").unwrap()), ["2097152", "none", &whole], "what an opening says counts more");
+}
+
 fn options(set: &[(&str, &str)]) -> Options {
     set.iter().fold(Options::new(), |options, (name, value)| options.with(name, value).unwrap())
 }

@@ -121,6 +121,48 @@ fn rows_are_found_by_key_and_scan_whatever_holds_them() {
 }
 
 #[test]
+fn a_sequence_can_be_read_at_as_long_as_a_snapshot_pins_exactly_it() {
+    for format in FORMATS {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path().join("db"), &options(format)).unwrap();
+        let table = db.create_table("t", &schema(), &["id"], &KeyOptions::default(), &options(format)).unwrap();
+        let write = WriteOptions::default();
+        let family = db.default_family();
+        db.append(&table, &rows(&[(1, Some("a"), Some(1.0))]), &write).unwrap();
+        let unpinned = db.put(&family, b"k", b"old", &write).unwrap();
+        let pinned = db.append(&table, &rows(&[(1, Some("b"), Some(2.0))]), &write).unwrap();
+        let snapshot = db.snapshot().unwrap();
+        assert_eq!(snapshot.sequence(), pinned);
+        db.append(&table, &rows(&[(1, Some("c"), Some(3.0))]), &write).unwrap();
+        let now = db.put(&family, b"k", b"new", &write).unwrap();
+
+        let twin = db.snapshot_at(pinned).unwrap();
+        drop(snapshot);
+        flush(&db);
+        db.compact_table(&table).unwrap();
+        let at = ReadOptions { snapshot: Some(&twin) };
+        assert_eq!(found(&db, &table, &ScanOptions::default(), &at), [row(1, "b", 2.0)], "{format}");
+        assert_eq!(db.get(&family, b"k", &at).unwrap().as_deref(), Some(&b"old"[..]), "{format}");
+        drop(db.snapshot_at(pinned).unwrap());
+        drop(db.snapshot_at(pinned).unwrap());
+        for (sequence, kind) in
+            [(unpinned, ErrorKind::Gap), (now, ErrorKind::Gap), (now + 1, ErrorKind::InvalidArgument)]
+        {
+            let error = db.snapshot_at(sequence).err().unwrap();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.message().contains(&format!("sequence {sequence}")), "{error}");
+        }
+        assert_eq!(db.open_objects().snapshots, 1);
+        drop(twin);
+        assert_eq!(db.snapshot_at(pinned).err().unwrap().kind(), ErrorKind::Gap, "{format}");
+        let order = KeyOptions { order_by: vec!["name".to_owned()], ..KeyOptions::default() };
+        let ordered = db.create_table("u", &schema(), &[], &order, &table.options()).unwrap();
+        assert_eq!(ordered.options().get("table_format").unwrap(), format);
+        assert_eq!(ordered.order_by(), ["name"]);
+    }
+}
+
+#[test]
 fn what_the_log_holds_comes_back_also_with_entries_of_families_in_one_batch() {
     for format in FORMATS {
         let dir = tempfile::tempdir().unwrap();

@@ -81,10 +81,10 @@ pub(crate) fn text<'a>(text: *const c_char, name: &str) -> Result<&'a str> {
 }
 
 /// A path of the caller's: any bytes but NUL, and not empty.
-pub(crate) fn path<'a>(path: *const c_char) -> Result<&'a Path> {
+pub(crate) fn path<'a>(path: *const c_char, name: &str) -> Result<&'a Path> {
     use std::os::unix::ffi::OsStrExt;
-    match c_bytes(path, "path")? {
-        [] => Err(Error::invalid("`path` is empty")),
+    match c_bytes(path, name)? {
+        [] => Err(Error::invalid(format!("`{name}` is empty"))),
         bytes => Ok(Path::new(std::ffi::OsStr::from_bytes(bytes))),
     }
 }

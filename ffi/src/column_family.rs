@@ -120,8 +120,7 @@ pub unsafe extern "C" fn sstore_column_family_list(
     boundary::call(error, |handles| {
         out.required("names")?;
         let names = handles.pin::<Database>(db)?.db.column_families()?;
-        out.set(handles.insert(ListObject::of_names(names))?);
-        Ok(())
+        ListObject::give(handles, &out, names)
     })
 }
 
@@ -161,6 +160,23 @@ pub unsafe extern "C" fn sstore_column_family_name(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_column_family_id(family: *const sstore_column_family) -> u32 {
     boundary::value(u32::MAX, |handles| Ok(handles.pin::<Family>(family)?.family.id().0))
+}
+
+/// The options that are in force for a family: those that it was created with, but for those that the database was opened with.
+/// Options of the whole database are at their defaults in it. `*options` is the caller's; free it with sstore_options_free.
+/// Does not block; any thread. Errors: CLOSED (the handle was freed), INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_column_family_get_options(
+    family: *const sstore_column_family,
+    options: *mut *mut sstore_options,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let out = Out::new(options, std::ptr::null_mut());
+    boundary::call(error, |handles| {
+        out.required("options")?;
+        let options = handles.pin::<Family>(family)?.family.options();
+        options::give(handles, &out, options)
+    })
 }
 
 /// Frees a handle. NULL and what was freed already do nothing. Does not block, unless it is the last thing that a released

@@ -1,5 +1,7 @@
 //! Flushing and its kin: tokens, syncing the log, merging, background errors and the way out of them.
 
+#[cfg(feature = "arrow")]
+use crate::arrow::objects::table_of;
 use crate::boundary;
 use crate::bytes::{self, Out, Sized32};
 use crate::column_family::sstore_column_family;
@@ -224,8 +226,7 @@ pub unsafe extern "C" fn sstore_table_compact(
     error: *mut *mut sstore_error,
 ) -> sstore_code {
     with_tables!(error, |handles| {
-        let database = handles.pin::<Database>(db)?;
-        let table = database.table(handles, table)?;
+        let (database, table) = table_of(handles, db, table)?;
         Ok(database.db.compact_table(&table.table)?)
     })
 }

@@ -69,14 +69,14 @@ impl Object for ValuesObject {
 }
 
 /// Where and when a read looks.
-struct Place<'a> {
-    family: Chosen<'a>,
+pub(crate) struct Place<'a> {
+    pub(crate) family: Chosen<'a>,
     snapshot: Option<Held<SnapshotObject>>,
 }
 
 impl<'a> Place<'a> {
     #[inline(always)]
-    fn find(
+    pub(crate) fn find(
         handles: &'static Handles,
         database: &'a Database,
         family: *const sstore_column_family,
@@ -90,7 +90,7 @@ impl<'a> Place<'a> {
     }
 
     #[inline(always)]
-    fn options(&self) -> ReadOptions<'_> {
+    pub(crate) fn options(&self) -> ReadOptions<'_> {
         ReadOptions { snapshot: self.snapshot.as_ref().map(|object| &object.snapshot) }
     }
 }

@@ -57,7 +57,7 @@ pub unsafe extern "C" fn sstore_open(
     let out = Out::new(db, std::ptr::null_mut());
     boundary::call(error, |handles| {
         out.required("db")?;
-        let path = bytes::path(path)?;
+        let path = bytes::path(path, "path")?;
         let options = options::copy(handles, options)?;
         let db = Db::open(path, &options)?;
         let default = db.default_family();
@@ -136,7 +136,7 @@ pub unsafe extern "C" fn sstore_release(db: *mut sstore_db) {
 /// SSTORE_OK also if there is none. Blocks. Any thread. Errors: LOCKED (it is open somewhere), IO, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_destroy(path: *const c_char, error: *mut *mut sstore_error) -> sstore_code {
-    boundary::call(error, |_| Ok(Db::destroy(bytes::path(path)?)?))
+    boundary::call(error, |_| Ok(Db::destroy(bytes::path(path, "path")?)?))
 }
 
 /// What belongs to a database and is still open.

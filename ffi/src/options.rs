@@ -32,6 +32,12 @@ pub(crate) fn copy(handles: &'static Handles, options: *const sstore_options) ->
     Ok(handles.hold::<OptionsObject>(options)?.0.clone())
 }
 
+/// Gives options to the caller.
+pub(crate) fn give(handles: &'static Handles, out: &Out<*mut sstore_options>, options: Options) -> boundary::Outcome {
+    out.set(handles.insert(OptionsObject(options))?);
+    Ok(())
+}
+
 fn change(
     handles: &'static Handles,
     options: *mut sstore_options,
@@ -240,9 +246,15 @@ impl Object for ListObject {
 }
 
 impl ListObject {
-    /// Names, each with the NUL that C wants after it.
-    pub(crate) fn of_names(names: Vec<String>) -> Self {
-        Self(names.into_iter().map(|name| [name.as_bytes(), b"\0"].concat()).collect())
+    /// Gives names to the caller, each with the NUL that C wants after it.
+    pub(crate) fn give(
+        handles: &'static Handles,
+        out: &Out<*mut sstore_list>,
+        names: Vec<String>,
+    ) -> boundary::Outcome {
+        let names = names.into_iter().map(|name| [name.as_bytes(), b"\0"].concat()).collect();
+        out.set(handles.insert(Self(names))?);
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::arrow_abi::{ArrowArray, ArrowSchema, Movable};
 use crate::batch::{change, sstore_batch};
 use crate::bytes::{self, Out};
-use crate::open::{Database, sstore_db};
+use crate::open::sstore_db;
 use crate::status::{sstore_code, sstore_error};
 use crate::table::sstore_table;
 use crate::write::{sstore_write_options, write_options};
@@ -12,7 +12,7 @@ use std::ffi::c_void;
 #[cfg(feature = "arrow")]
 use {
     crate::arrow::export,
-    crate::arrow::rows::BuilderObject,
+    crate::arrow::{objects::table_of, rows::BuilderObject},
     crate::boundary::{self, Outcome},
     engine::Result,
 };
@@ -73,8 +73,7 @@ pub unsafe extern "C" fn sstore_row_builder_create(
     let out = Out::new(builder, std::ptr::null_mut());
     with_tables!(error, |handles| {
         out.required("builder")?;
-        let database = handles.pin::<Database>(db)?;
-        let table = database.table(handles, table)?;
+        let (database, table) = table_of(handles, db, table)?;
         let of_keys = match kind {
             1 => false,
             2 => true,

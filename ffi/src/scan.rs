@@ -3,7 +3,7 @@
 use crate::arrow_abi::{self, ArrowArray, ArrowArrayStream, ArrowSchema, Movable};
 use crate::bytes::{self, Out};
 use crate::filter::sstore_filter;
-use crate::open::{Database, sstore_db};
+use crate::open::sstore_db;
 use crate::snapshot::{SnapshotObject, sstore_snapshot};
 use crate::status::{sstore_code, sstore_error};
 use crate::table::sstore_table;
@@ -11,7 +11,7 @@ use engine::Error;
 use std::ffi::c_char;
 #[cfg(feature = "arrow")]
 use {
-    crate::arrow::objects::{FilterObject, ScanObject},
+    crate::arrow::objects::{FilterObject, ScanObject, table_of},
     crate::arrow::{export, import},
     crate::boundary::{self, Outcome},
     crate::handle::Handles,
@@ -71,8 +71,7 @@ pub unsafe extern "C" fn sstore_scan_create(
     let out = Out::new(scan, std::ptr::null_mut());
     with_tables!(error, |handles| {
         out.required("scan")?;
-        let database = handles.pin::<Database>(db)?;
-        let table = database.table(handles, table)?;
+        let (database, table) = table_of(handles, db, table)?;
         out.set(handles.insert(ScanObject::new(&database, table.clone()))?);
         Ok(())
     })
@@ -161,6 +160,20 @@ pub unsafe extern "C" fn sstore_scan_set_batch_rows(
     })
 }
 
+/// Not 0: keep what is read in the cache, for small scans that come again; 0, which is the default: leave the cache to others.
+/// Otherwise like sstore_scan_set_columns.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_scan_set_cached(
+    scan: *mut sstore_scan,
+    cached: u32,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    with_scan!(error, scan, |_, scan| {
+        scan.options.cached = cached != 0;
+        Ok(())
+    })
+}
+
 /// The table as it was at a snapshot of its database; NULL: as it is when the scan is executed. The scan keeps the snapshot open.
 /// Otherwise like sstore_scan_set_columns.
 #[unsafe(no_mangle)]
@@ -195,7 +208,7 @@ pub unsafe extern "C" fn sstore_scan_execute(
     with_scan!(error, scan, |_, scan| {
         out.required("stream")?;
         let rows = scan.db.scan(&scan.table.table, &scan.options, &scan.read_options())?;
-        out.set(export::stream(rows));
+        out.set(export::stream(rows.schema(), rows));
         Ok(())
     })
 }

@@ -1,5 +1,7 @@
 //! Segments: the immutable files that a column family consists of.
 
+#[cfg(feature = "arrow")]
+use crate::arrow::objects::table_of;
 use crate::boundary::{self, Stop};
 use crate::bytes::{self, Out, Sized32, sstore_slice};
 use crate::column_family::sstore_column_family;
@@ -115,8 +117,7 @@ pub unsafe extern "C" fn sstore_table_segments(
     let out = Out::new(segments, std::ptr::null_mut());
     with_tables!(error, |handles| {
         out.required("segments")?;
-        let database = handles.pin::<Database>(db)?;
-        let table = database.table(handles, table)?;
+        let (database, table) = table_of(handles, db, table)?;
         out.set(handles.insert(SegmentsObject::new(database.db.table_segments(&table.table)?))?);
         Ok(())
     })

@@ -59,6 +59,26 @@ pub unsafe extern "C" fn sstore_snapshot_create(
     })
 }
 
+/// Takes another snapshot of the moment of one that is still open, told by its sequence alone; it stays when the other is freed.
+/// Otherwise like sstore_snapshot_create. Errors also: GAP (no open snapshot has exactly this sequence: what it saw may be gone);
+/// INVALID_ARGUMENT also for a sequence that is still to come.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_snapshot_at(
+    db: *mut sstore_db,
+    sequence: u64,
+    snapshot: *mut *mut sstore_snapshot,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let out = Out::new(snapshot, std::ptr::null_mut());
+    boundary::call(error, |handles| {
+        out.required("snapshot")?;
+        let database = handles.pin::<Database>(db)?;
+        let snapshot = database.db.snapshot_at(sequence)?;
+        out.set(handles.insert(SnapshotObject { snapshot, token: database.token })?);
+        Ok(())
+    })
+}
+
 /// The sequence of the last write that the snapshot sees; 0 for NULL and for what is no snapshot. Does not block; any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_snapshot_sequence(snapshot: *const sstore_snapshot) -> u64 {

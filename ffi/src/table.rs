@@ -9,7 +9,10 @@ use engine::Error;
 use std::ffi::c_char;
 #[cfg(feature = "arrow")]
 use {
-    crate::arrow::{export, import, objects::TableObject},
+    crate::arrow::{
+        export, import,
+        objects::{TableObject, table_of},
+    },
     crate::boundary::Outcome,
     crate::handle::Handles,
     engine::{KeyOptions, Result, SchemaChange, Table},
@@ -139,8 +142,8 @@ pub unsafe extern "C" fn sstore_table_list(
     let out = Out::new(names, std::ptr::null_mut());
     with_tables!(error, |handles| {
         out.required("names")?;
-        out.set(handles.insert(ListObject::of_names(handles.pin::<Database>(db)?.db.tables()?))?);
-        Ok(())
+        let names = handles.pin::<Database>(db)?.db.tables()?;
+        ListObject::give(handles, &out, names)
     })
 }
 
@@ -154,8 +157,7 @@ pub unsafe extern "C" fn sstore_table_drop(
     error: *mut *mut sstore_error,
 ) -> sstore_code {
     with_tables!(error, |handles| {
-        let database = handles.pin::<Database>(db)?;
-        let table = database.table(handles, table)?;
+        let (database, table) = table_of(handles, db, table)?;
         Ok(database.db.drop_table(&table.table)?)
     })
 }
@@ -203,15 +205,46 @@ pub unsafe extern "C" fn sstore_table_key(
     let out = Out::new(names, std::ptr::null_mut());
     with_tables!(error, |handles| {
         out.required("names")?;
-        out.set(handles.insert(ListObject::of_names(handles.pin::<TableObject>(table)?.table.key()))?);
-        Ok(())
+        let names = handles.pin::<TableObject>(table)?.table.key();
+        ListObject::give(handles, &out, names)
+    })
+}
+
+/// The names of the columns that the files of a table without a key are sorted by; none of other tables. Otherwise like
+/// sstore_table_key.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_table_order_by(
+    table: *const sstore_table,
+    names: *mut *mut sstore_list,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let out = Out::new(names, std::ptr::null_mut());
+    with_tables!(error, |handles| {
+        out.required("names")?;
+        let names = handles.pin::<TableObject>(table)?.table.order_by();
+        ListObject::give(handles, &out, names)
+    })
+}
+
+/// The options that are in force for a table, as sstore_column_family_get_options gives those of a family.
+/// Errors also: NOT_SUPPORTED (a library without tables).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_table_get_options(
+    table: *const sstore_table,
+    options: *mut *mut sstore_options,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let out = Out::new(options, std::ptr::null_mut());
+    with_tables!(error, |handles| {
+        out.required("options")?;
+        let options = handles.pin::<TableObject>(table)?.table.options();
+        options::give(handles, &out, options)
     })
 }
 
 #[cfg(feature = "arrow")]
 fn alter(handles: &'static Handles, db: *mut sstore_db, table: *const sstore_table, change: &SchemaChange) -> Outcome {
-    let database = handles.pin::<Database>(db)?;
-    let table = database.table(handles, table)?;
+    let (database, table) = table_of(handles, db, table)?;
     Ok(database.db.alter_table(&table.table, change)?)
 }
 

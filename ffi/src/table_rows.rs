@@ -6,7 +6,7 @@ use crate::bytes::{self, Out};
 #[cfg(feature = "arrow")]
 use crate::get::read_snapshot;
 use crate::get::sstore_read_options;
-use crate::open::{Database, sstore_db};
+use crate::open::sstore_db;
 use crate::status::{sstore_code, sstore_error};
 use crate::table::sstore_table;
 use crate::write::{sstore_write_options, write_options};
@@ -14,7 +14,7 @@ use engine::{Error, ReadOptions};
 use std::ffi::c_char;
 #[cfg(feature = "arrow")]
 use {
-    crate::arrow::{export, import},
+    crate::arrow::{export, import, objects::table_of},
     arrow_array::RecordBatch,
     arrow_select::concat::concat_batches,
     engine::{ErrorKind, Result},
@@ -40,8 +40,7 @@ pub unsafe extern "C" fn sstore_table_append(
     let (rows, schema) = (arrow_abi::take(rows), arrow_abi::take(schema));
     let out = Out::new(sequence, 0);
     with_tables!(error, |handles| {
-        let database = handles.pin::<Database>(db)?;
-        let table = database.table(handles, table)?;
+        let (database, table) = table_of(handles, db, table)?;
         let options = write_options(options)?;
         let rows = table.rows(rows, schema)?;
         out.set(database.db.append(&table.table, &rows, &options)?);
@@ -66,8 +65,7 @@ pub unsafe extern "C" fn sstore_table_append_stream(
     let stream = arrow_abi::take(stream);
     let (out_rows, out_sequence) = (Out::new(row_count, 0), Out::new(sequence, 0));
     with_tables!(error, |handles| {
-        let database = handles.pin::<Database>(db)?;
-        let table = database.table(handles, table)?;
+        let (database, table) = table_of(handles, db, table)?;
         let options = write_options(options)?;
         let mut batches = import::Batches::new(stream, "stream")?;
         let mut written = 0;
@@ -99,8 +97,7 @@ pub unsafe extern "C" fn sstore_table_delete(
     let (keys, schema) = (arrow_abi::take(keys), arrow_abi::take(schema));
     let out = Out::new(sequence, 0);
     with_tables!(error, |handles| {
-        let database = handles.pin::<Database>(db)?;
-        let table = database.table(handles, table)?;
+        let (database, table) = table_of(handles, db, table)?;
         let options = write_options(options)?;
         let keys = table.keys(keys, schema)?;
         out.set(database.db.delete_from(&table.table, &keys, &options)?);
@@ -130,8 +127,7 @@ pub unsafe extern "C" fn sstore_table_get(
     let (out, out_schema) = (Out::new(row, ArrowArray::RELEASED), Out::new(row_schema, ArrowSchema::RELEASED));
     with_tables!(error, |handles| {
         out.required("row")?;
-        let database = handles.pin::<Database>(db)?;
-        let table = database.table(handles, table)?;
+        let (database, table) = table_of(handles, db, table)?;
         let snapshot = read_snapshot(handles, &database, options)?;
         let options = ReadOptions { snapshot: snapshot.as_ref().map(|object| &object.snapshot) };
         let columns = import::names(columns, column_count, "columns")?;
@@ -166,8 +162,7 @@ pub unsafe extern "C" fn sstore_table_get_many(
         let mut marks = if found.is_null() { None } else { Some(bytes::buffer(found.cast(), found_count, "found")?) };
         marks.iter_mut().for_each(|marks| marks.fill(0));
         out.required("rows")?;
-        let database = handles.pin::<Database>(db)?;
-        let table = database.table(handles, table)?;
+        let (database, table) = table_of(handles, db, table)?;
         let snapshot = read_snapshot(handles, &database, options)?;
         let options = ReadOptions { snapshot: snapshot.as_ref().map(|object| &object.snapshot) };
         let columns = import::names(columns, column_count, "columns")?;

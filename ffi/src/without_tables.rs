@@ -2,7 +2,7 @@
 //! `cargo test -p sstore-ffi --no-default-features --lib`.
 
 use crate::arrow_abi::{ArrowArray, ArrowArrayStream, ArrowSchema, Movable};
-use crate::status::sstore_code::SSTORE_NOT_SUPPORTED;
+use crate::status::sstore_code::{SSTORE_INVALID_ARGUMENT, SSTORE_NOT_SUPPORTED};
 use std::cell::Cell;
 use std::ptr::{null, null_mut};
 
@@ -48,4 +48,24 @@ fn what_is_given_is_released_and_what_is_taken_is_marked_so() {
     assert_eq!(RELEASED.get(), 111);
     assert!(array.release.is_none() && schema.release.is_none() && stream.release.is_none());
     assert!(made.release.is_none(), "what is to be filled is not looked at");
+}
+
+#[test]
+fn splits_and_files_of_tables_are_not_there_and_those_of_families_are() {
+    let mut stream = ArrowArrayStream { release: Some(release_stream), ..ArrowArrayStream::RELEASED };
+    // SAFETY: every pointer is NULL or leads to a variable that outlives the call.
+    unsafe {
+        let code = crate::splits::sstore_split_execute(null(), 0, null(), &raw mut stream, null_mut());
+        assert_eq!(code, SSTORE_NOT_SUPPORTED);
+        assert!(stream.release.is_none(), "what is to be filled is not looked at");
+        let mut splits = std::ptr::dangling_mut();
+        assert_eq!(crate::splits::sstore_scan_splits(null(), 1, &raw mut splits, null_mut()), SSTORE_NOT_SUPPORTED);
+        assert!(splits.is_null() && crate::splits::sstore_splits_count(null()) == 0);
+        crate::splits::sstore_splits_free(null_mut());
+        let (db, place, files) = (null_mut(), null(), null_mut());
+        assert_eq!(crate::files::sstore_table_export(db, null(), place, files, null_mut()), SSTORE_NOT_SUPPORTED);
+        assert_eq!(crate::files::sstore_export(db, null(), place, files, null_mut()), SSTORE_INVALID_ARGUMENT);
+        let code = crate::table::sstore_table_get_options(null(), null_mut(), null_mut());
+        assert_eq!(code, SSTORE_NOT_SUPPORTED);
+    }
 }

@@ -133,6 +133,16 @@ fn options_of_a_table_are_kept_and_overridden_and_all_files_stay_readable() {
 }
 
 #[test]
+fn another_process_executes_splits_from_bytes() {
+    test("splits");
+}
+
+#[test]
+fn files_are_told_exported_and_repaired() {
+    test("files");
+}
+
+#[test]
 fn what_is_taken_and_given_is_released_once() {
     test("arrow_transfer");
 }

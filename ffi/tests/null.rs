@@ -98,12 +98,19 @@ const HANDLES: &[&str] = &[
 /// Structs led by their size.
 const STRUCTS: &[&str] = &[
     "close_options",
+    "file",
+    "files_info",
     "flush_result",
     "iterator_options",
     "open_objects",
     "option_info",
     "read_options",
+    "repair_options",
+    "repair_summary",
+    "repaired_file",
+    "salvaged_segment",
     "segment",
+    "split",
     "stats",
     "table_options",
     "write_options",
@@ -112,7 +119,10 @@ const STRUCTS: &[&str] = &[
 /// What Arrow a function takes or gives: how to make the first, or that the second is to be filled.
 fn arrow(function: &str, kind: &str, name: &str, variable: &str) -> (String, String) {
     let is_given = matches!((function, name), ("sstore_table_schema" | "sstore_row_builder_finish", _))
-        || matches!((function, name), ("sstore_scan_execute", _) | ("sstore_table_get", "row" | "row_schema"))
+        || matches!(
+            (function, name),
+            ("sstore_scan_execute" | "sstore_split_execute", _) | ("sstore_table_get", "row" | "row_schema")
+        )
         || matches!((function, name), ("sstore_table_get_many", "rows" | "rows_schema"));
     let make = match (kind, name) {
         _ if is_given => format!("memset(&{variable}, 0x55, sizeof {variable})"),
@@ -138,7 +148,32 @@ fn argument(function: &str, (kind, name): &(String, String), number: usize) -> (
     let variable = format!("v{number}");
     let plain = kind.trim_start_matches("const ").trim_start_matches("struct ");
     let pointee = plain.strip_suffix(" *").and_then(|kind| kind.strip_prefix("sstore_"));
+    // What few functions take is made where they are called.
+    let make_splits = format!("sstore_splits *{variable}; MADE(sstore_scan_splits(scan, 1, &{variable}, &error));");
     let expression = match (kind.as_str(), name.as_str()) {
+        ("const struct sstore_splits *" | "struct sstore_splits *", _) => return (make_splits, variable),
+        (_, "split" | "split_len") if function == "sstore_split_execute" => {
+            let get = format!(
+                "sstore_split of_{variable} = SSTORE_SPLIT_INIT; \
+                 MADE(sstore_splits_get({variable}, 0, &of_{variable}, &error));"
+            );
+            let part = if name == "split" { "data" } else { "len" };
+            return (make_splits + &get, format!("of_{variable}.bytes.{part}"));
+        }
+        (_, "database") => "path".to_owned(),
+        ("const struct sstore_files *" | "struct sstore_files *", _) => {
+            let live = format!(
+                "sstore_files *{variable}; MADE(sstore_live_files(db, column_family, NULL, &{variable}, &error));"
+            );
+            return (live, variable);
+        }
+        ("const struct sstore_repair_report *" | "struct sstore_repair_report *", _) => {
+            let report = format!("sstore_repair_report *{variable} = repaired(path);");
+            return (report, variable);
+        }
+        (_, "path") if function == "sstore_repair" => "damaged(path)".to_owned(),
+        (_, "new_path" | "directory") => "fresh_path".to_owned(),
+        ("uint64_t", "sequence") => "sstore_snapshot_sequence(snapshot)".to_owned(),
         ("struct ArrowSchema *" | "struct ArrowArray *" | "struct ArrowArrayStream *", _) => {
             return arrow(function, kind, name, &variable);
         }
@@ -252,9 +287,37 @@ const PROGRAM: &str = r#"
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* In a case: another name for `error` there. */
+#define MADE(call) \
+    do { \
+        sstore_error *error = NULL; \
+        CHECK((call) == SSTORE_OK); \
+    } while (0)
+
 static char room[64];
 static void on_event(void *data, const sstore_event *event) { (void)data; (void)event; }
 static void on_destroy(void *data) { (void)data; }
+
+/* A database that nobody has open. */
+static const char *damaged(const char *path)
+{
+    static char place[600];
+    sstore_db *db;
+    snprintf(place, sizeof place, "%s.damaged", path);
+    MADE(sstore_open(place, NULL, &db, &error));
+    MADE(sstore_put(db, NULL, NULL, "k", 1, "v", 1, NULL, &error));
+    MADE(sstore_close(db, NULL, &error));
+    return place;
+}
+
+static sstore_repair_report *repaired(const char *path)
+{
+    static char place[600];
+    sstore_repair_report *report;
+    snprintf(place, sizeof place, "%s.repaired", path);
+    MADE(sstore_repair(damaged(path), place, NULL, NULL, &report, &error));
+    return report;
+}
 
 static void walk(int number, const char *directory)
 {

@@ -10,6 +10,7 @@ mod layers;
 mod mutants;
 mod option_docs;
 mod prologues;
+mod size;
 mod source;
 mod symbols;
 mod tree;
@@ -66,6 +67,9 @@ fn main() -> ExitCode {
     {
         return if told(first, mutants::run(&root(), faults)) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
+    if names == ["size"] {
+        return if told("size", size::run(&root())) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let everything = names == ["all"];
     let mode = if verify || everything { Mode::Verify } else { Mode::Write };
     let chosen: Vec<&Check> = CHECKS.iter().filter(|check| everything || names.contains(&check.name)).collect();
@@ -89,7 +93,7 @@ fn told(name: &str, outcome: Outcome) -> bool {
 }
 
 fn usage() {
-    eprintln!("usage: cargo xtask all | <check>... [--verify] | mutants [fault]...");
+    eprintln!("usage: cargo xtask all | <check>... [--verify] | mutants [fault]... | size");
     for check in CHECKS {
         eprintln!("  {:<13} {}", check.name, check.help);
     }

@@ -3,8 +3,9 @@
 use crate::bytes::{Bytes, pair};
 use crate::error::{attached, detached, invalid};
 use crate::family::{self, ColumnFamily, each_pair};
+use crate::rows::{RowKind, given};
 use crate::shared::Shared;
-use crate::table::{RowKind, Table, given};
+use crate::table::Table;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;

@@ -5,10 +5,11 @@ use crate::events::{self, Listener};
 use crate::family::{self, ColumnFamily, segments_of};
 use crate::flush::seconds;
 use crate::options::from_keywords;
+use crate::rows::names_in;
 use crate::schema::schema_of;
 use crate::shared::{self, Shared};
 use crate::snapshot::Snapshot;
-use crate::table::{self, Table, names_in};
+use crate::table::{self, Table};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -231,8 +232,13 @@ impl DB {
     }
 
     /// A snapshot of all column families and tables, as a context manager.
-    fn snapshot(&self, py: Python<'_>) -> PyResult<Snapshot> {
-        Ok(Snapshot::new(&self.shared, attached(py, || self.shared.db().snapshot())?))
+    ///
+    /// Of the present; or with ``sequence`` of the moment of an older one that is still open, and GapError if there is none.
+    #[pyo3(signature = (sequence=None))]
+    fn snapshot(&self, py: Python<'_>, sequence: Option<u64>) -> PyResult<Snapshot> {
+        let db = self.shared.db();
+        let taken = attached(py, || sequence.map_or_else(|| db.snapshot(), |sequence| db.snapshot_at(sequence)))?;
+        Ok(Snapshot::new(&self.shared, taken))
     }
 
     /// Writes all memtables to files. Returns a FlushResult, or with ``wait=False`` a FlushToken to wait on.

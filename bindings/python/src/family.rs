@@ -4,15 +4,18 @@
 use crate::batch::WriteBatch;
 use crate::bytes::{Bytes, pair};
 use crate::error::{attached, detached, invalid};
+use crate::files::{LiveFiles, exported};
 use crate::flush::FlushToken;
 use crate::iterate::{Iterator, Span, walk};
+use crate::options::to_keywords;
 use crate::shared::{Owned, Shared};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Moment, Snapshot};
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use sstore::{Condition, Durability, ErrorKind, PinnedBytes, ReadOptions, WriteOptions};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Values longer than this are copied with the interpreter lock released.
@@ -259,6 +262,12 @@ impl ColumnFamily {
         self.family.is_dropped()
     }
 
+    /// The options in force, as keywords of ``create_column_family``.
+    #[getter]
+    fn options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        to_keywords(py, &self.family.options())
+    }
+
     /// The value of `key`, or `default`.
     #[pyo3(signature = (key, default=None, *, snapshot=None))]
     fn get<'py>(
@@ -429,6 +438,21 @@ impl ColumnFamily {
     /// The family's live files.
     fn segments<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         segments_of(py, &self.shared, &self.family)
+    }
+
+    /// The family's live files, which are kept while the result is alive or open, as of now or of a snapshot.
+    #[pyo3(signature = (*, as_of=None))]
+    fn live_files(&self, py: Python<'_>, as_of: Option<Moment<'_>>) -> PyResult<LiveFiles> {
+        let snapshot = as_of.map(|moment| moment.of(py, &self.shared)).transpose()?;
+        let options = ReadOptions { snapshot: snapshot.as_deref() };
+        LiveFiles::new(py, detached(py, || self.shared.db().live_files(&self.family, &options))?)
+    }
+
+    /// Flushes the family and puts hard links to its files into the new directory `directory`; copies, where links cannot be.
+    ///
+    /// The names sort oldest first. The directory appears whole, or not at all. Returns an ``Export``.
+    fn export<'py>(&self, py: Python<'py>, directory: PathBuf) -> PyResult<Bound<'py, PyAny>> {
+        exported(py, &detached(py, || self.shared.db().export(&self.family, &directory))?)
     }
 
     /// The keys, in order.

@@ -12,14 +12,18 @@ mod db;
 mod error;
 mod events;
 mod family;
+mod files;
 mod flush;
 mod iterate;
+mod kept;
 mod options;
 mod record_batch;
+mod rows;
 mod scan;
 mod schema;
 mod shared;
 mod snapshot;
+mod splits;
 mod table;
 
 #[pyo3::pymodule(gil_used = true)]
@@ -32,6 +36,8 @@ mod _sstore {
     use super::db::{DB, close_all, destroy, open};
     #[pymodule_export]
     use super::family::ColumnFamily;
+    #[pymodule_export]
+    use super::files::{LiveFiles, repair};
     #[pymodule_export]
     use super::flush::FlushToken;
     #[pymodule_export]
@@ -46,6 +52,8 @@ mod _sstore {
     use super::schema::Schema;
     #[pymodule_export]
     use super::snapshot::Snapshot;
+    #[pymodule_export]
+    use super::splits::{Split, Splits};
     #[pymodule_export]
     use super::table::Table;
 

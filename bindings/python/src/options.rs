@@ -37,6 +37,20 @@ fn text_of(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     Err(PyTypeError::new_err(format!("option \"{name}\" takes a bool, an int, a str or a path, not {found}")))
 }
 
+/// The options of a family or table, as keywords that make another one like it.
+pub(crate) fn to_keywords<'py>(py: Python<'py>, options: &Options) -> PyResult<Bound<'py, PyDict>> {
+    let keywords = PyDict::new(py);
+    for info in OptionInfo::ALL.iter().filter(|info| info.scope == OptionScope::Collection) {
+        let text = attached(py, || options.get(info.name))?;
+        match (info.kind, text.parse::<u64>()) {
+            (OptionType::Bool, _) => keywords.set_item(info.name, text == "true")?,
+            (OptionType::Count | OptionType::Bytes, Ok(number)) => keywords.set_item(info.name, number)?,
+            _ => keywords.set_item(info.name, text)?,
+        }
+    }
+    Ok(keywords)
+}
+
 /// Every option, with its type, default, range and a line of help.
 #[pyfunction]
 pub(crate) fn options(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyAny>>> {

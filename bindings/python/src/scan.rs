@@ -12,12 +12,30 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::{MutexExt, PyOnceLock};
 use pyo3::types::{PyCapsule, PyDict, PyTuple};
+use sstore::read::scan::RowScan;
 use sstore::schema::TableSchema;
 use sstore::{Error, ErrorKind, Explanation, KeyOptions, TableScan};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// What is scanned: a table of an open database, or a split of one.
+pub(crate) enum Source {
+    Table(TableScan),
+    Split(RowScan),
+}
+
+impl Iterator for Source {
+    type Item = sstore::Result<ArrowBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Table(scan) => scan.next(),
+            Self::Split(scan) => scan.next(),
+        }
+    }
+}
+
 enum State {
-    Open(Box<Owned<TableScan>>),
+    Open(Box<Owned<Source>>),
     /// Everything was handed out.
     Ended,
     /// It went elsewhere, as a stream.
@@ -37,18 +55,31 @@ pub(crate) struct Scan {
     schema: SchemaRef,
     snapshot_sequence: u64,
     explanation: Explanation,
-    shared: Arc<Shared>,
+    /// None for a split, which needs no open database.
+    shared: Option<Arc<Shared>>,
 }
 
 impl Scan {
-    pub(crate) fn new(shared: &Arc<Shared>, scan: TableScan) -> Self {
-        Self {
-            schema: scan.schema(),
-            snapshot_sequence: scan.snapshot_sequence(),
-            explanation: scan.explain(),
-            state: Mutex::new(State::Open(Box::new(Owned::new(scan)))),
-            shared: shared.clone(),
-        }
+    pub(crate) fn of_table(shared: &Arc<Shared>, scan: TableScan) -> Self {
+        let (schema, sequence, explanation) = (scan.schema(), scan.snapshot_sequence(), scan.explain());
+        Self::new(schema, sequence, explanation, Source::Table(scan), Some(shared.clone()))
+    }
+
+    pub(crate) fn of_split(scan: RowScan) -> Self {
+        let (plan, schema) = (scan.plan(), scan.schema().clone());
+        let (sequence, explanation) = (plan.snapshot(), plan.explain());
+        Self::new(schema, sequence, explanation, Source::Split(scan), None)
+    }
+
+    fn new(
+        schema: SchemaRef,
+        snapshot_sequence: u64,
+        explanation: Explanation,
+        source: Source,
+        shared: Option<Arc<Shared>>,
+    ) -> Self {
+        let state = Mutex::new(State::Open(Box::new(Owned::new(source))));
+        Self { state, schema, snapshot_sequence, explanation, shared }
     }
 
     fn lock(&self, py: Python<'_>) -> MutexGuard<'_, State> {
@@ -112,11 +143,11 @@ pub(crate) fn conversion(
 /// A scan on its way to another library.
 struct Reader {
     /// Dropped before `shared`.
-    scan: Option<Box<Owned<TableScan>>>,
+    scan: Option<Box<Owned<Source>>>,
     schema: SchemaRef,
     target: Option<TableSchema>,
     /// Keeps the database, and closes it if it is the last to hold it.
-    _shared: Arc<Shared>,
+    _shared: Option<Arc<Shared>>,
 }
 
 impl Iterator for Reader {

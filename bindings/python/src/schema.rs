@@ -2,11 +2,12 @@
 
 use crate::arrow::capsule::{Foreign, export_schema, foreign, schema_in};
 use crate::arrow::type_names;
-use crate::error::attached;
+use crate::error::{attached, invalid};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyMapping, PyString};
+use sstore::SchemaChange;
 use std::sync::Arc;
 
 /// The columns of a table or of a scan. Anything that takes ``__arrow_c_schema__`` takes it: ``pyarrow.schema(schema)``.
@@ -117,4 +118,38 @@ pub(crate) fn field_of(py: Python<'_>, name: &str, data_type: &Bound<'_, PyAny>)
         return Err(PyTypeError::new_err(message));
     };
     Ok(crate::arrow::capsule::field_in(py, &method.call0()?)?.with_name(name))
+}
+
+/// What `Table.alter` is asked for, in the order in which it is done.
+pub(crate) struct ColumnChanges<'py> {
+    pub(crate) add_column: Option<(String, Bound<'py, PyAny>)>,
+    pub(crate) position: Option<usize>,
+    pub(crate) drop_column: Option<String>,
+    pub(crate) rename_column: Option<(String, String)>,
+    pub(crate) widen: Option<(String, Bound<'py, PyAny>)>,
+    pub(crate) reorder: Option<Vec<String>>,
+}
+
+impl ColumnChanges<'_> {
+    /// The changes; InvalidArgumentError if there are none.
+    pub(crate) fn parse(self, py: Python<'_>) -> PyResult<Vec<SchemaChange>> {
+        let Self { add_column, position, drop_column, rename_column, widen, reorder } = self;
+        let mut changes = Vec::new();
+        if let Some((name, data_type)) = add_column {
+            changes.push(SchemaChange::Add { field: field_of(py, &name, &data_type)?, position });
+        } else if position.is_some() {
+            return Err(invalid(py, "position goes with add_column"));
+        }
+        changes.extend(drop_column.map(|name| SchemaChange::Drop { name }));
+        changes.extend(rename_column.map(|(name, to)| SchemaChange::Rename { name, to }));
+        if let Some((name, data_type)) = widen {
+            let data_type = field_of(py, &name, &data_type)?.data_type().clone();
+            changes.push(SchemaChange::Widen { name, data_type });
+        }
+        changes.extend(reorder.map(|names| SchemaChange::Reorder { names }));
+        if changes.is_empty() {
+            return Err(invalid(py, "alter was given nothing to change"));
+        }
+        Ok(changes)
+    }
 }

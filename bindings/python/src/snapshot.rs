@@ -1,14 +1,14 @@
 //! Snapshots: the database as it was at one moment, in all its column families.
 
 use crate::bytes::Bytes;
-use crate::error::to_python;
+use crate::error::{attached, to_python};
 use crate::family::{self, ColumnFamily};
 use crate::iterate::{Iterator, Span};
 use crate::shared::{Owned, Shared};
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBool, PyBytes, PyInt};
 use sstore::{Error, ErrorKind};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,6 +40,37 @@ impl Snapshot {
 
     fn family(&self, py: Python<'_>, family: Option<&Bound<'_, ColumnFamily>>) -> PyResult<sstore::ColumnFamily> {
         family::resolve(py, &self.shared, family)
+    }
+}
+
+/// A moment to read at: a snapshot, or the sequence of one that is open.
+pub(crate) enum Moment<'py> {
+    Snapshot(Bound<'py, Snapshot>),
+    Sequence(u64),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Moment<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(snapshot) = object.cast::<Snapshot>() {
+            return Ok(Self::Snapshot(snapshot.to_owned()));
+        }
+        if object.is_instance_of::<PyInt>() && !object.is_instance_of::<PyBool>() {
+            return object.extract().map(Self::Sequence);
+        }
+        let found = object.get_type().name()?;
+        Err(PyTypeError::new_err(format!("as_of is a snapshot or the sequence of one that is open, not {found}")))
+    }
+}
+
+impl Moment<'_> {
+    /// The engine's snapshot of it, if there is one in the database `shared`.
+    pub(crate) fn of(&self, py: Python<'_>, shared: &Arc<Shared>) -> PyResult<Owned<sstore::Snapshot>> {
+        match self {
+            Self::Snapshot(snapshot) => snapshot.get().of(py, shared),
+            Self::Sequence(sequence) => Ok(Owned::new(attached(py, || shared.db().snapshot_at(*sequence))?)),
+        }
     }
 }
 

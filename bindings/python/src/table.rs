@@ -1,29 +1,24 @@
 //! A table in Python: rows of an Arrow schema, written from and read into any Arrow library, or plain dicts.
 
-use crate::arrow::capsule::{Foreign, foreign};
-use crate::arrow::from_python::{self, Misfit};
 use crate::arrow::to_python;
 use crate::condition;
 use crate::error::{attached, detached, invalid};
-use crate::family::write_options;
+use crate::files::{LiveFiles, exported};
 use crate::flush::FlushToken;
+use crate::options::to_keywords;
+use crate::rows::{self, RowKind, bound, given, keys_batch, names_in};
 use crate::scan::Scan;
-use crate::schema::{Schema, field_of};
+use crate::schema::{ColumnChanges, Schema};
 use crate::shared::{Owned, Shared};
-use crate::snapshot::Snapshot;
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_schema::{Fields, Schema as ArrowSchema};
+use crate::snapshot::{Moment, Snapshot};
+use crate::splits::Splits;
+use arrow_array::RecordBatch;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PyMapping, PyMemoryView, PyString, PyTuple};
-use sstore::schema::TableSchema;
-use sstore::{ErrorKind, ReadOptions, ScanOptions, SchemaChange, WriteOptions};
+use pyo3::types::{PyDict, PyList, PyTuple};
+use sstore::{ReadOptions, ScanOptions};
+use std::path::PathBuf;
 use std::sync::Arc;
-
-/// Batches of fewer rows are put together before they are written: each write has a cost of its own.
-const SMALL_BATCH_ROWS: usize = 64 << 10;
-/// How often rows are prepared anew because the schema changed meanwhile.
-const SCHEMA_TRIES: u32 = 10;
 
 /// Rows of an Arrow schema under a name. With a key, a later row replaces an earlier one with the same key, and scans come
 /// in key order; without, rows are only appended.
@@ -34,242 +29,6 @@ pub(crate) struct Table {
     /// Dropped first: whoever drops the last handle closes the database, and only [`Shared`] lets go of the interpreter for that.
     pub(crate) table: sstore::Table,
     pub(crate) shared: Arc<Shared>,
-}
-
-/// What a call writes: rows, or the keys of rows to delete.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RowKind {
-    Put,
-    Delete,
-}
-
-impl RowKind {
-    fn conform(self, schema: &TableSchema, batch: &RecordBatch) -> sstore::Result<RecordBatch> {
-        match self {
-            Self::Put => schema.check_batch(batch),
-            Self::Delete => schema.check_keys_batch(batch),
-        }
-    }
-
-    pub(crate) fn add(
-        self,
-        table: &sstore::Table,
-        to: &mut sstore::WriteBatch,
-        batch: &RecordBatch,
-    ) -> sstore::Result<()> {
-        match self {
-            Self::Put => table.put_rows(to, batch),
-            Self::Delete => table.delete_rows(to, batch),
-        }
-    }
-}
-
-/// Rows of a caller: Arrow data of another library, or a batch made of Python objects.
-pub(crate) enum Given {
-    Foreign(Foreign),
-    Batch(RecordBatch),
-}
-
-impl Given {
-    /// Hands everything to `take` in batches that fit the table's schema, small ones put together. Requires: the interpreter
-    /// lock is released.
-    pub(crate) fn each_batch(
-        self,
-        table: &sstore::Table,
-        kind: RowKind,
-        mut take: impl FnMut(RecordBatch) -> sstore::Result<()>,
-    ) -> sstore::Result<()> {
-        let schema = table.table_schema();
-        let (mut pending, mut pending_rows): (Vec<RecordBatch>, usize) = (Vec::new(), 0);
-        let mut number = 0;
-        let mut accept = |batch: RecordBatch| {
-            let checked = kind.conform(&schema, &batch).map_err(|error| {
-                let place = if number == 0 { String::new() } else { format!(", batch {number}") };
-                error.context(&format!("table \"{}\"{place}", table.name()))
-            })?;
-            number += 1;
-            pending_rows += checked.num_rows();
-            pending.push(checked);
-            if pending_rows >= SMALL_BATCH_ROWS {
-                pending_rows = 0;
-                take(together(std::mem::take(&mut pending))?)?;
-            }
-            Ok(())
-        };
-        match self {
-            Self::Foreign(data) => data.each_batch(&mut accept)?,
-            Self::Batch(batch) => accept(batch)?,
-        }
-        if pending_rows > 0 { take(together(pending)?) } else { Ok(()) }
-    }
-}
-
-fn together(mut batches: Vec<RecordBatch>) -> sstore::Result<RecordBatch> {
-    if batches.len() == 1 {
-        return Ok(batches.remove(0));
-    }
-    let schema = batches[0].schema();
-    arrow_select::concat::concat_batches(&schema, &batches)
-        .map_err(|error| sstore::Error::invalid(format!("the batches cannot be put together: {error}")))
-}
-
-/// Arrow data or Python rows, as something to write to `table`.
-pub(crate) fn given<'py>(
-    py: Python<'py>,
-    table: &sstore::Table,
-    kind: RowKind,
-    data: &Bound<'py, PyAny>,
-) -> PyResult<Given> {
-    if let Some(data) = foreign(py, data)? {
-        return Ok(Given::Foreign(data));
-    }
-    let schema = table.table_schema();
-    Ok(Given::Batch(match kind {
-        RowKind::Put => {
-            if data.is_instance_of::<PyString>() || data.cast::<PyMapping>().is_ok() {
-                return Err(wrong_rows(data));
-            }
-            let rows = data.try_iter().map_err(|_| wrong_rows(data))?;
-            let rows = rows.map(|row| {
-                let row = row?;
-                row.cast::<PyMapping>().map(|row| Some(row.clone())).map_err(|_| wrong_rows(&row))
-            });
-            dicts(py, schema.user().fields(), &rows.collect::<PyResult<Vec<_>>>()?)?
-        }
-        RowKind::Delete => keys_batch(py, &schema, &keys_of(py, data)?)?,
-    }))
-}
-
-fn wrong_rows(found: &Bound<'_, PyAny>) -> PyErr {
-    let name = found.get_type().name().map_or_else(|_| "this".to_owned(), |name| name.to_string());
-    PyTypeError::new_err(format!(
-        "rows are Arrow data (a data frame of pyarrow, Polars, pandas, DuckDB and others) or a list of dicts, not {name}"
-    ))
-}
-
-/// The exception for a value that does not fit: a TypeError stays one.
-fn misfit_to_python(py: Python<'_>, misfit: &Misfit) -> PyErr {
-    let message = format!("row {}: {}", misfit.row, misfit.cause.value(py));
-    match misfit.cause.is_instance_of::<PyTypeError>(py) {
-        true => PyTypeError::new_err(message),
-        false => invalid(py, message),
-    }
-}
-
-fn dicts<'py>(py: Python<'py>, fields: &Fields, rows: &[Option<Bound<'py, PyMapping>>]) -> PyResult<RecordBatch> {
-    let columns = from_python::columns(py, fields, rows).map_err(|misfit| misfit_to_python(py, &misfit))?;
-    batch(py, fields, columns, rows.len())
-}
-
-fn batch(py: Python<'_>, fields: &Fields, columns: Vec<ArrayRef>, rows: usize) -> PyResult<RecordBatch> {
-    // Nulls are refused by the table, which names the row.
-    let nullable: Vec<_> = fields.iter().map(|field| field.as_ref().clone().with_nullable(true)).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let batch = RecordBatch::try_new_with_options(Arc::new(ArrowSchema::new(nullable)), columns, &options);
-    batch.map_err(|error| invalid(py, error.to_string()))
-}
-
-/// The keys that an argument lists.
-fn keys_of<'py>(py: Python<'py>, keys: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let single = keys.is_instance_of::<PyString>()
-        || keys.is_instance_of::<PyBytes>()
-        || keys.is_instance_of::<PyByteArray>()
-        || keys.is_instance_of::<PyMemoryView>()
-        || keys.cast::<PyMapping>().is_ok();
-    let wrong = || {
-        let name = keys.get_type().name().map_or_else(|_| "this".to_owned(), |name| name.to_string());
-        PyTypeError::new_err(format!("keys are a list of keys, or Arrow data with the key's columns, not one {name}"))
-    };
-    if single {
-        return Err(wrong());
-    }
-    let keys = keys.try_iter().map_err(|_| wrong())?.collect::<PyResult<Vec<_>>>()?;
-    py.check_signals()?;
-    Ok(keys)
-}
-
-/// The values of one key, or of the leading columns of one: a value, a tuple, or a dict.
-fn parts<'py>(names: &[&str], key: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    if let Ok(tuple) = key.cast::<PyTuple>() {
-        return Ok(tuple.iter().collect());
-    }
-    if let Ok(mapping) = key.cast::<PyMapping>() {
-        let values = names.iter().take(mapping.len()?).map(|name| mapping.get_item(name));
-        return values.collect();
-    }
-    Ok(vec![key.clone()])
-}
-
-fn key_names(schema: &TableSchema) -> Vec<&str> {
-    schema.key().iter().map(|&index| schema.columns()[index].field.name().as_str()).collect()
-}
-
-/// Keys as a batch of the key's columns.
-fn keys_batch<'py>(py: Python<'py>, schema: &TableSchema, keys: &[Bound<'py, PyAny>]) -> PyResult<RecordBatch> {
-    let names = key_names(schema);
-    if names.is_empty() {
-        return Err(invalid(py, "the table is append-only: its rows have no keys"));
-    }
-    let mut columns: Vec<Vec<Option<Bound<'py, PyAny>>>> = vec![Vec::with_capacity(keys.len()); names.len()];
-    for (row, key) in keys.iter().enumerate() {
-        let parts = parts(&names, key)?;
-        if parts.len() != names.len() {
-            let message =
-                format!("row {row}: a key has {} columns ({}), not {}", names.len(), names.join(", "), parts.len());
-            return Err(invalid(py, message));
-        }
-        for (column, part) in columns.iter_mut().zip(parts) {
-            column.push((!part.is_none()).then_some(part));
-        }
-    }
-    let key_schema = schema.keys_schema();
-    let arrays = key_schema.fields().iter().zip(&columns).map(|(field, values)| {
-        from_python::array(py, field.data_type(), values).map_err(|misfit| {
-            let message = format!("column {:?}: {}", field.name(), misfit.cause.value(py));
-            let cause = PyErr::from_type(misfit.cause.get_type(py), message);
-            misfit_to_python(py, &Misfit { row: misfit.row, cause })
-        })
-    });
-    let arrays = arrays.collect::<PyResult<Vec<_>>>()?;
-    batch(py, key_schema.fields(), arrays, keys.len())
-}
-
-/// A bound of a scan: the key's first columns, as arrays of one row.
-fn bound<'py>(
-    py: Python<'py>,
-    schema: &TableSchema,
-    key: Option<&Bound<'py, PyAny>>,
-) -> PyResult<Option<Vec<ArrayRef>>> {
-    let Some(key) = key else { return Ok(None) };
-    let names = key_names(schema);
-    let parts = parts(&names, key)?;
-    if names.is_empty() || parts.is_empty() || parts.len() > names.len() {
-        let message = match names.len() {
-            0 => "an append-only table has no keys to scan a range of".to_owned(),
-            most => format!("a bound is one to {most} of the key's first columns ({})", names.join(", ")),
-        };
-        return Err(invalid(py, message));
-    }
-    let key_schema = schema.keys_schema();
-    let arrays = parts.into_iter().zip(key_schema.fields()).map(|(part, field)| {
-        let value = (!part.is_none()).then_some(part);
-        from_python::array(py, field.data_type(), &[value]).map_err(|misfit| {
-            let message = format!("column {:?}: {}", field.name(), misfit.cause.value(py));
-            match misfit.cause.is_instance_of::<PyTypeError>(py) {
-                true => PyTypeError::new_err(message),
-                false => invalid(py, message),
-            }
-        })
-    });
-    arrays.collect::<PyResult<Vec<_>>>().map(Some)
-}
-
-/// The names that an argument lists; a single one may stand alone.
-pub(crate) fn names_in(given: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
-    match given.cast::<PyString>() {
-        Ok(name) => Ok(vec![name.to_str()?.to_owned()]),
-        Err(_) => given.try_iter()?.map(|name| name?.extract()).collect(),
-    }
 }
 
 /// The live files of a table.
@@ -283,42 +42,8 @@ pub(crate) fn segments_of<'py>(
 }
 
 impl Table {
-    fn snapshot(
-        &self,
-        py: Python<'_>,
-        as_of: Option<&Bound<'_, Snapshot>>,
-    ) -> PyResult<Option<Owned<sstore::Snapshot>>> {
-        as_of.map(|snapshot| snapshot.get().of(py, &self.shared)).transpose()
-    }
-
-    fn write(
-        &self,
-        py: Python<'_>,
-        kind: RowKind,
-        data: &Bound<'_, PyAny>,
-        sync: Option<bool>,
-        atomic: bool,
-    ) -> PyResult<usize> {
-        let given = given(py, &self.table, kind, data)?;
-        let (table, shared, options) = (&self.table, &*self.shared, write_options(sync));
-        let mut rows = 0;
-        detached(py, || {
-            if atomic {
-                let mut batches = Vec::new();
-                given.each_batch(table, kind, |batch| {
-                    rows += batch.num_rows();
-                    batches.push(batch);
-                    Ok(())
-                })?;
-                return write_batches(shared, table, kind, &batches, &options);
-            }
-            given.each_batch(table, kind, |batch| {
-                write_batches(shared, table, kind, std::slice::from_ref(&batch), &options)?;
-                rows += batch.num_rows();
-                Ok(())
-            })
-        })?;
-        Ok(rows)
+    fn snapshot(&self, py: Python<'_>, as_of: Option<&Moment<'_>>) -> PyResult<Option<Owned<sstore::Snapshot>>> {
+        as_of.map(|moment| moment.of(py, &self.shared)).transpose()
     }
 
     fn get_rows<'py>(
@@ -326,7 +51,7 @@ impl Table {
         py: Python<'py>,
         keys: &RecordBatch,
         columns: Option<&Bound<'py, PyAny>>,
-        as_of: Option<&Bound<'py, Snapshot>>,
+        as_of: Option<&Moment<'py>>,
     ) -> PyResult<Vec<Option<Bound<'py, PyDict>>>> {
         let columns = columns.map(names_in).transpose()?;
         let snapshot = self.snapshot(py, as_of)?;
@@ -341,37 +66,44 @@ impl Table {
         found.into_iter().map(row).collect()
     }
 
-    fn alter_with(&self, py: Python<'_>, change: &SchemaChange) -> PyResult<()> {
-        detached(py, || self.shared.db().alter_table(&self.table, change))
+    /// What a scan or its splits are asked for: `span` is start, stop and prefix.
+    fn scan_options<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Option<&Bound<'py, PyAny>>,
+        condition: Option<&Bound<'py, PyAny>>,
+        [start, stop, prefix]: [Option<&Bound<'py, PyAny>>; 3],
+        batch_rows: Option<usize>,
+    ) -> PyResult<ScanOptions> {
+        let schema = self.table.table_schema();
+        if batch_rows == Some(0) {
+            return Err(invalid(py, "batch_rows is at least 1"));
+        }
+        let filter = match condition {
+            Some(given) => {
+                let shown = Bound::new(py, Schema(self.table.schema()))?;
+                Some(condition::filter(py, given, shown.as_any())?)
+            }
+            None => None,
+        };
+        Ok(ScanOptions {
+            columns: columns.map(names_in).transpose()?,
+            filter,
+            start: bound(py, &schema, start)?,
+            stop: bound(py, &schema, stop)?,
+            prefix: bound(py, &schema, prefix)?,
+            batch_rows: batch_rows.unwrap_or(0),
+            ..ScanOptions::default()
+        })
     }
 
-    fn open_scan(&self, py: Python<'_>, options: &ScanOptions, as_of: Option<&Bound<'_, Snapshot>>) -> PyResult<Scan> {
+    fn open_scan(&self, py: Python<'_>, options: &ScanOptions, as_of: Option<&Moment<'_>>) -> PyResult<Scan> {
         let snapshot = self.snapshot(py, as_of)?;
         let scan = detached(py, || {
             self.shared.db().scan(&self.table, options, &ReadOptions { snapshot: snapshot.as_deref() })
         })?;
-        Ok(Scan::new(&self.shared, scan))
+        Ok(Scan::of_table(&self.shared, scan))
     }
-}
-
-/// Writes batches together. A change of the schema meanwhile is no error: the rows are made to fit the new one.
-fn write_batches(
-    shared: &Shared,
-    table: &sstore::Table,
-    kind: RowKind,
-    batches: &[RecordBatch],
-    options: &WriteOptions,
-) -> sstore::Result<()> {
-    for attempt in 1.. {
-        let mut together = sstore::WriteBatch::new();
-        batches.iter().try_for_each(|batch| kind.add(table, &mut together, batch))?;
-        match shared.db().write(&together, options) {
-            Err(error) if error.kind() == ErrorKind::Conflict && attempt < SCHEMA_TRIES => {}
-            Err(error) => return Err(error),
-            Ok(_) => break,
-        }
-    }
-    Ok(())
 }
 
 #[pymethods]
@@ -400,6 +132,18 @@ impl Table {
         PyTuple::new(py, self.table.key())
     }
 
+    /// The names of the columns that the files of an append-only table are sorted by; empty in other tables.
+    #[getter]
+    fn order_by<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.table.order_by())
+    }
+
+    /// The options in force, as keywords of ``DB.table``.
+    #[getter]
+    fn options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        to_keywords(py, &self.table.options())
+    }
+
     /// Writes rows and returns how many were given. With a key, each replaces the row with its key.
     ///
     /// ``data`` is anything with ``__arrow_c_stream__`` or ``__arrow_c_array__`` (of pyarrow, Polars, pandas, DuckDB, nanoarrow,
@@ -407,7 +151,7 @@ impl Table {
     /// together, unless ``atomic=False``, which writes a stream batch by batch as it comes and so needs little memory.
     #[pyo3(signature = (data, *, sync=None, atomic=true))]
     fn append(&self, py: Python<'_>, data: &Bound<'_, PyAny>, sync: Option<bool>, atomic: bool) -> PyResult<usize> {
-        self.write(py, RowKind::Put, data, sync, atomic)
+        rows::write(py, &self.shared, &self.table, RowKind::Put, data, sync, atomic)
     }
 
     /// Deletes the rows with these keys, whether they exist or not, and returns how many keys were given.
@@ -415,7 +159,7 @@ impl Table {
     /// ``keys`` is a list of keys, each a value, or a tuple or dict of the key's columns; or Arrow data with the key's columns.
     #[pyo3(signature = (keys, *, sync=None, atomic=true))]
     fn delete(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, sync: Option<bool>, atomic: bool) -> PyResult<usize> {
-        self.write(py, RowKind::Delete, keys, sync, atomic)
+        rows::write(py, &self.shared, &self.table, RowKind::Delete, keys, sync, atomic)
     }
 
     /// The row with this key as a dict, or None. A key of several columns is a tuple or a dict.
@@ -425,10 +169,10 @@ impl Table {
         py: Python<'py>,
         key: &Bound<'py, PyAny>,
         columns: Option<&Bound<'py, PyAny>>,
-        as_of: Option<&Bound<'py, Snapshot>>,
+        as_of: Option<Moment<'py>>,
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let keys = keys_batch(py, &self.table.table_schema(), std::slice::from_ref(key))?;
-        Ok(self.get_rows(py, &keys, columns, as_of)?.pop().flatten())
+        Ok(self.get_rows(py, &keys, columns, as_of.as_ref())?.pop().flatten())
     }
 
     /// The rows with these keys, None for the missing, all as of the same moment. ``keys`` as for ``delete``.
@@ -438,7 +182,7 @@ impl Table {
         py: Python<'py>,
         keys: &Bound<'py, PyAny>,
         columns: Option<&Bound<'py, PyAny>>,
-        as_of: Option<&Bound<'py, Snapshot>>,
+        as_of: Option<Moment<'py>>,
     ) -> PyResult<Vec<Option<Bound<'py, PyDict>>>> {
         let (mut found, given) = (Vec::new(), given(py, &self.table, RowKind::Delete, keys)?);
         let mut batches = Vec::new();
@@ -449,14 +193,15 @@ impl Table {
             })
         })?;
         // One moment for all of them.
-        let pinned = match (as_of, batches.len()) {
+        let moment = match (as_of, batches.len()) {
             (None, 2..) => {
-                Some(Bound::new(py, Snapshot::new(&self.shared, attached(py, || self.shared.db().snapshot())?))?)
+                let now = Snapshot::new(&self.shared, attached(py, || self.shared.db().snapshot())?);
+                Some(Moment::Snapshot(Bound::new(py, now)?))
             }
-            _ => None,
+            (given, _) => given,
         };
         for batch in &batches {
-            found.extend(self.get_rows(py, batch, columns, as_of.or(pinned.as_ref()))?);
+            found.extend(self.get_rows(py, batch, columns, moment.as_ref())?);
             py.check_signals()?;
         }
         Ok(found)
@@ -466,7 +211,8 @@ impl Table {
     ///
     /// ``where`` is the text of an SQL condition, an expression made with ``sstore.col``, or one of ``pyarrow.compute`` or Polars;
     /// what cannot be translated raises TypeError. ``start`` is the first key, ``stop`` the first one left out, ``prefix`` what keys
-    /// begin with: each a value, or a tuple or dict of the key's first columns. ``as_of`` is a snapshot.
+    /// begin with: each a value, or a tuple or dict of the key's first columns. ``as_of`` is a snapshot, or the sequence of one that
+    /// is open (else GapError). ``cached`` keeps what is read in memory: for small scans that come again.
     #[pyo3(signature = (columns=None, r#where=None, start=None, stop=None, prefix=None, limit=None, as_of=None,
         batch_rows=None, cached=false))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
@@ -479,42 +225,47 @@ impl Table {
         stop: Option<&Bound<'py, PyAny>>,
         prefix: Option<&Bound<'py, PyAny>>,
         limit: Option<u64>,
-        as_of: Option<&Bound<'py, Snapshot>>,
+        as_of: Option<Moment<'py>>,
         batch_rows: Option<usize>,
         cached: bool,
     ) -> PyResult<Scan> {
-        let schema = self.table.table_schema();
-        if batch_rows == Some(0) {
-            return Err(invalid(py, "batch_rows is at least 1"));
-        }
-        let filter = match r#where {
-            Some(given) => {
-                let shown = Bound::new(py, Schema(self.table.schema()))?;
-                Some(condition::filter(py, given, shown.as_any())?)
-            }
-            None => None,
-        };
-        let options = ScanOptions {
-            columns: columns.map(names_in).transpose()?,
-            filter,
-            start: bound(py, &schema, start)?,
-            stop: bound(py, &schema, stop)?,
-            prefix: bound(py, &schema, prefix)?,
-            limit,
-            batch_rows: batch_rows.unwrap_or(0),
-            cached,
-        };
-        self.open_scan(py, &options, as_of)
+        let span = [start, stop, prefix];
+        let options = self.scan_options(py, columns, r#where, span, batch_rows)?;
+        self.open_scan(py, &ScanOptions { limit, cached, ..options }, as_of.as_ref())
+    }
+
+    /// Cuts a scan into splits of about ``target_bytes`` of file each, for other processes: no two share a row, together they are what
+    /// ``scan`` with these arguments reads, and in order they have its order. Flushes first what is in memory.
+    ///
+    /// A ``Split`` can be pickled: send it to a ``multiprocessing`` pool, and read it there with ``scan``. The files stay as long as the
+    /// result, or one of its splits, is alive in this process.
+    #[pyo3(signature = (columns=None, r#where=None, start=None, stop=None, prefix=None, *, target_bytes=67108864,
+        as_of=None, batch_rows=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
+    fn splits<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Option<&Bound<'py, PyAny>>,
+        r#where: Option<&Bound<'py, PyAny>>,
+        start: Option<&Bound<'py, PyAny>>,
+        stop: Option<&Bound<'py, PyAny>>,
+        prefix: Option<&Bound<'py, PyAny>>,
+        target_bytes: u64,
+        as_of: Option<Moment<'py>>,
+        batch_rows: Option<usize>,
+    ) -> PyResult<Splits> {
+        let options = self.scan_options(py, columns, r#where, [start, stop, prefix], batch_rows)?;
+        let snapshot = self.snapshot(py, as_of.as_ref())?;
+        let splits = detached(py, || {
+            let read = ReadOptions { snapshot: snapshot.as_deref() };
+            self.shared.db().splits(&self.table, &options, &read, target_bytes)
+        })?;
+        Splits::new(py, splits)
     }
 
     /// How many rows there are, or how many fulfil ``where``. Reads them.
     #[pyo3(signature = (r#where=None, *, as_of=None))]
-    fn count(
-        &self,
-        py: Python<'_>,
-        r#where: Option<&Bound<'_, PyAny>>,
-        as_of: Option<&Bound<'_, Snapshot>>,
-    ) -> PyResult<usize> {
+    fn count(&self, py: Python<'_>, r#where: Option<&Bound<'_, PyAny>>, as_of: Option<Moment<'_>>) -> PyResult<usize> {
         let schema = self.table.table_schema();
         // One narrow column is enough, of the key if there is one.
         let column = schema.key().first().copied().unwrap_or(0);
@@ -540,23 +291,11 @@ impl Table {
         widen: Option<(String, Bound<'_, PyAny>)>,
         reorder: Option<Vec<String>>,
     ) -> PyResult<()> {
-        let mut changes = Vec::new();
-        if let Some((name, data_type)) = add_column {
-            changes.push(SchemaChange::Add { field: field_of(py, &name, &data_type)?, position });
-        } else if position.is_some() {
-            return Err(invalid(py, "position goes with add_column"));
+        let columns = ColumnChanges { add_column, position, drop_column, rename_column, widen, reorder };
+        for change in columns.parse(py)? {
+            detached(py, || self.shared.db().alter_table(&self.table, &change))?;
         }
-        changes.extend(drop_column.map(|name| SchemaChange::Drop { name }));
-        changes.extend(rename_column.map(|(name, to)| SchemaChange::Rename { name, to }));
-        if let Some((name, data_type)) = widen {
-            let data_type = field_of(py, &name, &data_type)?.data_type().clone();
-            changes.push(SchemaChange::Widen { name, data_type });
-        }
-        changes.extend(reorder.map(|names| SchemaChange::Reorder { names }));
-        if changes.is_empty() {
-            return Err(invalid(py, "alter was given nothing to change"));
-        }
-        changes.iter().try_for_each(|change| self.alter_with(py, change))
+        Ok(())
     }
 
     /// Writes what the table holds in memory to files, and waits for it. Returns a FlushResult, or with ``wait=False`` a FlushToken.
@@ -574,6 +313,23 @@ impl Table {
     /// The table's live files, oldest first. Their keys are encoded.
     fn segments<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
         segments_of(py, &self.shared, &self.table)
+    }
+
+    /// The table's live files, which are kept while the result is alive or open, as of now or as of ``as_of``. With their sequence
+    /// other programs read what ``scan`` shows: of each key the row with the greatest ``_seq`` up to it, unless its ``_op`` is 1.
+    #[pyo3(signature = (*, as_of=None))]
+    fn live_files(&self, py: Python<'_>, as_of: Option<Moment<'_>>) -> PyResult<LiveFiles> {
+        let snapshot = self.snapshot(py, as_of.as_ref())?;
+        let options = ReadOptions { snapshot: snapshot.as_deref() };
+        LiveFiles::new(py, detached(py, || self.shared.db().table_live_files(&self.table, &options))?)
+    }
+
+    /// Flushes the table and puts hard links to its files into the new directory `directory`; copies, where links cannot be.
+    ///
+    /// Any program reads them that reads the format; the names sort oldest first. The directory appears whole, or not at
+    /// all. Returns an ``Export``.
+    fn export<'py>(&self, py: Python<'py>, directory: PathBuf) -> PyResult<Bound<'py, PyAny>> {
+        exported(py, &detached(py, || self.shared.db().export_table(&self.table, &directory))?)
     }
 
     /// A ``pyarrow.Table`` of all rows.

@@ -35,6 +35,12 @@ impl ColumnFamily {
     pub fn is_dropped(&self) -> bool {
         self.collection.dropped.load(Ordering::Relaxed)
     }
+
+    /// The options in force for it: those that it was created with, but for those that the database was opened with. Options of the
+    /// whole database are at their defaults in it. Another family created with them is like this one.
+    pub fn options(&self) -> Options {
+        self.collection.options.of_collection()
+    }
 }
 
 impl Db {

@@ -453,6 +453,16 @@ impl Options {
         text.into_bytes()
     }
 
+    /// The options of a collection alone, each as if it had been set: for looking at them, or for another one like it.
+    pub(super) fn of_collection(&self) -> Self {
+        let mut options = Self::new();
+        let both = options.values.iter_mut().zip(&self.values);
+        for ((to, from), _) in both.zip(OptionInfo::ALL).filter(|(_, info)| info.scope == OptionScope::Collection) {
+            *to = Value { explicit: true, ..from.clone() };
+        }
+        options
+    }
+
     /// The options of a stored family: what was stored, overridden by what was set at this opening. Names that this version
     /// does not know are left alone: a newer version stored them.
     pub(super) fn for_stored_collection(&self, stored: &[u8]) -> Result<Self> {

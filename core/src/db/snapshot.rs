@@ -2,7 +2,7 @@
 
 use super::{Db, Handle};
 use crate::commit::Commit;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::key::Sequence;
 use crate::lock::Mutex;
 use std::collections::BTreeMap;
@@ -22,6 +22,17 @@ impl SnapshotList {
         let sequence = commit.visible();
         *users.entry(sequence).or_default() += 1;
         sequence
+    }
+
+    /// Registers one more user of a sequence that has some; false: it has none. What nobody pins may be merged away already.
+    fn take_at(&self, sequence: Sequence) -> bool {
+        match self.users.lock().get_mut(&sequence) {
+            Some(count) => {
+                *count += 1;
+                true
+            }
+            None => false,
+        }
     }
 
     fn release(&self, sequence: Sequence) {
@@ -87,5 +98,21 @@ impl Db {
         core.check()?;
         let sequence = core.snapshots.take(&core.commit);
         Ok(Snapshot { inner: Arc::new(Registered { handle: self.handle.clone(), sequence }) })
+    }
+
+    /// A snapshot of the moment of an older one that is still open, known by its sequence alone: a twin, which stays when the
+    /// other goes. Gap if no open snapshot has exactly this sequence: its state may be gone. InvalidArgument if it is not visible yet.
+    pub fn snapshot_at(&self, sequence: Sequence) -> Result<Snapshot> {
+        let core = &self.handle.core;
+        core.check()?;
+        if core.snapshots.take_at(sequence) {
+            return Ok(Snapshot { inner: Arc::new(Registered { handle: self.handle.clone(), sequence }) });
+        }
+        let visible = core.commit.visible();
+        if sequence > visible {
+            return Err(Error::invalid(format!("sequence {sequence} is still to come: the last one is {visible}")));
+        }
+        let message = format!("nothing pins sequence {sequence}: no open snapshot is exactly of that moment");
+        Err(Error::new(ErrorKind::Gap, message))
     }
 }

@@ -42,6 +42,12 @@ impl Table {
         self.collection.dropped.load(Ordering::Relaxed)
     }
 
+    /// The options in force for it: those that it was created with, but for those that the database was opened with. Options of the
+    /// whole database are at their defaults in it. Another table created with them is like this one.
+    pub fn options(&self) -> Options {
+        self.collection.options.of_collection()
+    }
+
     /// The columns in force, as they were given.
     pub fn schema(&self) -> SchemaRef {
         let schema = self.current();
@@ -58,6 +64,12 @@ impl Table {
     pub fn key(&self) -> Vec<String> {
         let schema = self.current();
         schema.key().iter().map(|&index| schema.columns()[index].field.name().clone()).collect()
+    }
+
+    /// The names of the columns that the files of an append-only table are sorted by; none if there are none.
+    pub fn order_by(&self) -> Vec<String> {
+        let schema = self.current();
+        schema.order_by().iter().map(|&index| schema.columns()[index].field.name().clone()).collect()
     }
 
     pub(super) fn current(&self) -> Arc<TableSchema> {

@@ -14,7 +14,7 @@ use arrow_data::ffi::FFI_ArrowArray;
 use arrow_schema::ffi::FFI_ArrowSchema;
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use engine::lock::Mutex;
-use engine::{Error, ErrorKind, Result, TableScan};
+use engine::{Error, ErrorKind, Result};
 
 use std::any::Any;
 use std::ffi::{CString, c_char, c_int};
@@ -36,6 +36,11 @@ pub(crate) fn batch(batch: RecordBatch) -> ArrowArray {
     unsafe { transmute::<FFI_ArrowArray, ArrowArray>(array) }
 }
 
+/// A scan of a table, or of a split.
+pub(crate) trait Batches: Iterator<Item = Result<RecordBatch>> + Send + 'static {}
+
+impl<T: Iterator<Item = Result<RecordBatch>> + Send + 'static> Batches for T {}
+
 /// What a stream of a scan holds.
 struct Exported {
     state: Mutex<State>,
@@ -46,17 +51,16 @@ struct Exported {
 
 struct State {
     /// `None` once it ended or failed.
-    scan: Option<TableScan>,
+    scan: Option<Box<dyn Batches>>,
     /// Why it failed: told again on every further call.
     failure: Option<Error>,
     /// What get_last_error points to.
     text: CString,
 }
 
-/// A stream that the caller will release.
-pub(crate) fn stream(scan: TableScan) -> ArrowArrayStream {
-    let schema = scan.schema();
-    let state = Mutex::new(State { scan: Some(scan), failure: None, text: CString::default() });
+/// A stream of these batches that the caller will release.
+pub(crate) fn stream(schema: SchemaRef, scan: impl Batches) -> ArrowArrayStream {
+    let state = Mutex::new(State { scan: Some(Box::new(scan)), failure: None, text: CString::default() });
     let exported = Exported { state, schema, process: process() };
     ArrowArrayStream {
         get_schema: Some(get_schema),
@@ -80,7 +84,7 @@ unsafe extern "C" fn get_next(stream: *mut ArrowArrayStream, out: *mut ArrowArra
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
         }
-        let next = match state.scan.as_mut().and_then(Iterator::next) {
+        let next = match state.scan.as_mut().and_then(|scan| scan.next()) {
             Some(Ok(rows)) => return Ok(batch(rows)),
             Some(Err(failure)) => Err(failure),
             None => Ok(ArrowArray::RELEASED),

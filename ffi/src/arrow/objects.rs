@@ -3,7 +3,7 @@
 use super::import;
 use crate::arrow_abi::{ArrowArray, ArrowSchema, Moved};
 use crate::handle::{Handles, Held, Object, Use};
-use crate::open::Database;
+use crate::open::{Database, sstore_db};
 use crate::{filter::sstore_filter, scan::sstore_scan, table::sstore_table};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::Schema;
@@ -29,6 +29,18 @@ impl Database {
         self.owns(table.token, TableObject::NAME)?;
         Ok(table)
     }
+}
+
+/// A database, and a table of it.
+#[inline(always)]
+pub(crate) fn table_of(
+    handles: &'static Handles,
+    db: *const sstore_db,
+    table: *const sstore_table,
+) -> Result<(Held<Database>, Held<TableObject>)> {
+    let database = handles.pin::<Database>(db)?;
+    let table = database.table(handles, table)?;
+    Ok((database, table))
 }
 
 impl TableObject {

@@ -99,7 +99,7 @@ static void iterators(sstore_db *db, sstore_column_family *family)
 {
     sstore_iterator *iterator;
     sstore_slice keys[8], values[8], key, value;
-    sstore_snapshot *snapshot;
+    sstore_snapshot *snapshot, *twin;
     sstore_pinned *pinned;
     uint64_t sequence;
     size_t count;
@@ -107,6 +107,12 @@ static void iterators(sstore_db *db, sstore_column_family *family)
     GIVES(SSTORE_OK, sstore_put(db, family, NULL, "c", 1, "3", 1, NULL, &error));
     GIVES(SSTORE_OK, sstore_snapshot_create(db, &snapshot, &error));
     CHECK(sstore_snapshot_sequence(snapshot) > 0);
+    GIVES(SSTORE_OK, sstore_snapshot_at(db, sstore_snapshot_sequence(snapshot), &twin, &error));
+    CHECK(sstore_snapshot_sequence(twin) == sstore_snapshot_sequence(snapshot));
+    sstore_snapshot_free(twin);
+    GIVES(SSTORE_GAP, sstore_snapshot_at(db, sstore_snapshot_sequence(snapshot) - 1, &twin, &error));
+    GIVES(SSTORE_INVALID_ARGUMENT, sstore_snapshot_at(db, UINT64_MAX, &twin, &error));
+    CHECK(twin == NULL);
     GIVES(SSTORE_OK, sstore_iterator_create(db, family, NULL, &iterator, &error));
     CHECK(!sstore_iterator_is_valid(iterator));
     GIVES(SSTORE_OK, sstore_iterator_seek_to_first(iterator, &error));
@@ -183,13 +189,22 @@ int main(int argc, char **argv)
     sstore_slice name;
     sstore_list *list;
     sstore_db *db;
+    char *text;
 
     options_and_errors();
     GIVES(SSTORE_OK, sstore_options_create(&options, &error));
     GIVES(SSTORE_OK, sstore_options_set_listener(options, on_event, &events, on_destroy, &error));
     GIVES(SSTORE_OK, sstore_open(path, options, &db, &error));
     sstore_options_free(options);
-    GIVES(SSTORE_OK, sstore_column_family_create(db, "f", NULL, &family, &error));
+    GIVES(SSTORE_OK, sstore_options_create(&options, &error));
+    GIVES(SSTORE_OK, sstore_options_set(options, "compression", "zstd", &error));
+    GIVES(SSTORE_OK, sstore_column_family_create(db, "f", options, &family, &error));
+    sstore_options_free(options);
+    GIVES(SSTORE_OK, sstore_column_family_get_options(family, &options, &error));
+    GIVES(SSTORE_OK, sstore_options_get(options, "compression", &text, &error));
+    CHECK(strcmp(text, "zstd") == 0);
+    sstore_free(text);
+    sstore_options_free(options);
     GIVES(SSTORE_OK, sstore_column_family_open(db, "f", &same, &error));
     GIVES(SSTORE_OK, sstore_column_family_name(same, &name, &error));
     CHECK(name.len == 1 && sstore_column_family_id(same) == sstore_column_family_id(family));

@@ -317,6 +317,7 @@ static void scanned(sstore_db *db, sstore_table *table)
     GIVES(SSTORE_OK, sstore_scan_create(db, table, &scan, &error));
     GIVES(SSTORE_OK, sstore_scan_set_limit(scan, 3, &error));
     GIVES(SSTORE_OK, sstore_scan_set_batch_rows(scan, 2, &error));
+    GIVES(SSTORE_OK, sstore_scan_set_cached(scan, 1, &error));
     GIVES(SSTORE_OK, sstore_snapshot_create(db, &snapshot, &error));
     GIVES(SSTORE_OK, sstore_scan_set_snapshot(scan, snapshot, &error));
     sstore_snapshot_free(snapshot);
@@ -362,6 +363,47 @@ static void flushed(sstore_db *db, sstore_table *table)
     CHECK(count(db, table, NULL) == 4);
 }
 
+/* What a table was created with is what it tells; with that another one is made like it. */
+static void asked_for_options(sstore_db *db, sstore_options *given, const char *format)
+{
+    static const char *const ORDER[2] = {"value", "name"};
+    sstore_table_options table_options = SSTORE_TABLE_OPTIONS_INIT;
+    static const char *const WHO[2] = {"first", "second"};
+    struct ArrowSchema schema;
+    sstore_options *told;
+    sstore_slice column;
+    sstore_list *names;
+    sstore_table *table;
+    char *text;
+    int round;
+
+    table_options.order_by = ORDER;
+    table_options.order_by_count = 2;
+    GIVES(SSTORE_OK, sstore_options_set(given, "page_rows", "2048", &error));
+    for (round = 0; round < 2; round++) {
+        make_columns(&schema);
+        GIVES(SSTORE_OK,
+              sstore_table_create(db, WHO[round], &schema, NULL, 0, &table_options, given, &table, &error));
+        GIVES(SSTORE_OK, sstore_table_get_options(table, &told, &error));
+        GIVES(SSTORE_OK, sstore_options_get(told, "page_rows", &text, &error));
+        CHECK(strcmp(text, "2048") == 0);
+        sstore_free(text);
+        GIVES(SSTORE_OK, sstore_options_get(told, "table_format", &text, &error));
+        CHECK(strcmp(text, format) == 0);
+        sstore_free(text);
+        GIVES(SSTORE_OK, sstore_table_order_by(table, &names, &error));
+        CHECK(sstore_list_count(names) == 2);
+        GIVES(SSTORE_OK, sstore_list_get(names, 0, &column, &error));
+        CHECK(strcmp(column.data, "value") == 0);
+        sstore_list_free(names);
+        sstore_table_free(table);
+        if (round > 0)
+            sstore_options_free(given);
+        given = told;
+    }
+    sstore_options_free(told);
+}
+
 /* A stream of this library is one that it takes. */
 static void streamed(sstore_db *db, sstore_table *table)
 {
@@ -398,6 +440,7 @@ int main(int argc, char **argv)
         GIVES(SSTORE_OK, sstore_options_set(options, "table_format", FORMATS[format], &error));
         GIVES(SSTORE_OK, sstore_open(place, options, &db, &error));
         table = created(db, options);
+        asked_for_options(db, options, FORMATS[format]);
         sstore_options_free(options);
         written_and_read(db, table);
         batched(db, table);

@@ -43,6 +43,99 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveFile:
+    """One file that a column family or a table consists of."""
+
+    number: int
+    path: Path
+    """Where it lies; of an Arrow file its ``data.arrow``."""
+    format: str
+    """``blocks`` for a column family, ``parquet`` or ``arrow`` for a table."""
+    level: int
+    """How often its data was merged: 0 for a file that a flush wrote."""
+    size_bytes: int
+    """With the index that lies beside an Arrow file."""
+    rows: int
+    """Rows, or versions of keys, in it: deletes among them."""
+    tombstones: int
+    """How many of them are deletes."""
+    multi_version: bool
+    """Whether some key has more than one version in it."""
+    smallest: bytes
+    """Its least key; of a table encoded, and empty without a key."""
+    largest: bytes
+    smallest_sequence: int
+    largest_sequence: int
+    schema_id: int
+    """The schema of its rows; 0 for a column family."""
+    checksum: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFile:
+    """One file of an export."""
+
+    name: str
+    """Its name in the directory."""
+    file: LiveFile
+    """What is known of it; the path is that in the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What was exported."""
+
+    files: tuple[ExportedFile, ...]
+    """The files, oldest first, which is also the order of their names."""
+    sequence: int
+    """Every write up to this one is in them; they may hold newer rows."""
+    copied: int
+    """How many of them had to be copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepairedFile:
+    """What became of one file of a damaged database."""
+
+    path: Path
+    collection: str
+    """The column family or table that it was found in."""
+    number: int | None
+    """None if it cannot be told."""
+    rows: int
+    skipped: str | None
+    """Why it was left out; None: it is in the new database."""
+
+
+@dataclass(frozen=True, slots=True)
+class SalvagedSegment:
+    """What became of one segment of the log of a damaged database."""
+
+    path: Path
+    number: int
+    records: int
+    """The records that were read."""
+    stopped: str | None
+    """Why the rest, or all of it, was not; None: it was read to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport:
+    """What a repair found and did."""
+
+    manifest_error: str | None
+    """Why the manifest could not be used, or None."""
+    files: tuple[RepairedFile, ...]
+    log: tuple[SalvagedSegment, ...]
+    log_operations: int
+    """Operations of the log that are in the new database, beyond those in files."""
+    log_operations_lost: int
+    """Operations of the log that were given up: nothing tells where they belong."""
+    collections: tuple[str, ...]
+    """The names of the column families and tables of the new database."""
+
+
+@dataclass(frozen=True, slots=True)
 class FileExplanation:
     """What a scan does with one file of a table."""
 

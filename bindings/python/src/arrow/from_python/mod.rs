@@ -2,20 +2,28 @@
 //!
 //! A value that the type cannot hold exactly is refused, never cut: the error names the row.
 
+mod nested;
+mod time;
+
+pub(crate) use nested::columns;
+pub(crate) use time::nanoseconds_of;
+
 use crate::arrow::to_python::calendar;
 use crate::bytes::Bytes;
 use arrow_array::builder::{BinaryBuilder, FixedSizeBinaryBuilder, GenericByteBuilder};
 use arrow_array::types::*;
 use arrow_array::{
-    ArrayRef, ArrowPrimitiveType, BinaryViewArray, BooleanArray, FixedSizeListArray, GenericListArray,
-    LargeBinaryArray, MapArray, NullArray, OffsetSizeTrait, PrimitiveArray, StringViewArray, StructArray,
+    ArrayRef, ArrowPrimitiveType, BinaryViewArray, BooleanArray, LargeBinaryArray, NullArray, OffsetSizeTrait,
+    PrimitiveArray, StringViewArray,
 };
-use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer, i256};
-use arrow_schema::{DataType, FieldRef, Fields, IntervalUnit, TimeUnit};
+use arrow_buffer::i256;
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
+use nested::{fixed_lists, lists, maps, structs};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDate, PyDateTime, PyDelta, PyFloat, PyInt, PyMapping, PyString, PyTime, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDate, PyDateTime, PyDelta, PyFloat, PyInt, PyString, PyTime};
 use std::sync::Arc;
+use time::{days, duration, instant, time_of_day};
 
 /// A value that does not fit: in which row, and why.
 pub(crate) struct Misfit {
@@ -311,227 +319,4 @@ fn unscaled(value: &Bound<'_, PyAny>, scale: i8) -> PyResult<i256> {
     }
     let sign = if negative { "-" } else { "" };
     i256::from_string(&format!("{sign}{digits}")).ok_or_else(too_large)
-}
-
-/// Days since 1970.
-fn days(value: &Bound<'_, PyAny>) -> PyResult<i64> {
-    if !value.is_instance_of::<PyDate>() || value.is_instance_of::<PyDateTime>() {
-        return Err(wrong(value, "datetime.date"));
-    }
-    Ok(value.call_method0("toordinal")?.extract::<i64>()? - 719_163)
-}
-
-/// Nanoseconds in units of `unit`, which must be whole.
-fn in_units(nanoseconds: i128, unit: TimeUnit) -> PyResult<i64> {
-    let size = nanoseconds_of(unit);
-    if nanoseconds % size != 0 {
-        return Err(PyValueError::new_err("the time is finer than the column's unit"));
-    }
-    i64::try_from(nanoseconds / size).map_err(|_| too_large())
-}
-
-pub(crate) fn nanoseconds_of(unit: TimeUnit) -> i128 {
-    match unit {
-        TimeUnit::Second => 1_000_000_000,
-        TimeUnit::Millisecond => 1_000_000,
-        TimeUnit::Microsecond => 1_000,
-        TimeUnit::Nanosecond => 1,
-    }
-}
-
-fn time_of_day(value: &Bound<'_, PyAny>, unit: TimeUnit) -> PyResult<i64> {
-    if !value.is_instance_of::<PyTime>() || !value.getattr("tzinfo")?.is_none() {
-        return Err(wrong(value, "datetime.time without a zone"));
-    }
-    let part = |name: &str| value.getattr(name)?.extract::<i128>();
-    let seconds = part("hour")? * 3600 + part("minute")? * 60 + part("second")?;
-    in_units((seconds * 1_000_000 + part("microsecond")?) * 1_000, unit)
-}
-
-fn delta_nanoseconds(value: &Bound<'_, PyAny>) -> PyResult<i128> {
-    let part = |name: &str| value.getattr(name)?.extract::<i128>();
-    let nanoseconds = match value.getattr_opt("nanoseconds")? {
-        Some(more) => more.extract::<i128>()?,
-        None => 0,
-    };
-    Ok(((part("days")? * 86_400 + part("seconds")?) * 1_000_000 + part("microseconds")?) * 1_000 + nanoseconds)
-}
-
-/// Units since 1970: of a datetime, or given as an int.
-fn instant(py: Python<'_>, value: &Bound<'_, PyAny>, unit: TimeUnit, zoned: bool) -> PyResult<i64> {
-    if value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>() {
-        return value.extract::<i64>().map_err(|_| too_large());
-    }
-    if !value.is_instance_of::<PyDateTime>() {
-        return Err(wrong(value, "datetime.datetime"));
-    }
-    if value.call_method0("utcoffset")?.is_none() == zoned {
-        let (is, wants) = if zoned { ("no", "one") } else { ("a", "none") };
-        return Err(PyValueError::new_err(format!("the time has {is} zone and the column has {wants}")));
-    }
-    let calendar = calendar(py)?;
-    let epoch = if zoned { &calendar.epoch_utc } else { &calendar.epoch };
-    let nanoseconds = match value.getattr_opt("nanosecond")? {
-        // A pandas timestamp: its own difference would be of its own type.
-        Some(more) => {
-            let whole = value.call_method1("to_pydatetime", (false,))?;
-            delta_nanoseconds(&whole.sub(epoch.bind(py))?)? + more.extract::<i128>()?
-        }
-        None => delta_nanoseconds(&value.sub(epoch.bind(py))?)?,
-    };
-    in_units(nanoseconds, unit)
-}
-
-fn duration(value: &Bound<'_, PyAny>, unit: TimeUnit) -> PyResult<i64> {
-    if value.is_instance_of::<PyInt>() && !value.is_instance_of::<PyBool>() {
-        return value.extract::<i64>().map_err(|_| too_large());
-    }
-    if !value.is_instance_of::<PyDelta>() {
-        return Err(wrong(value, "datetime.timedelta"));
-    }
-    in_units(delta_nanoseconds(value)?, unit)
-}
-
-/// What an iterable yields, None for null.
-fn items<'py>(value: &Bound<'py, PyAny>) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
-    if value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() {
-        return Err(wrong(value, "a list"));
-    }
-    let iterator = value.try_iter().map_err(|_| wrong(value, "a list"))?;
-    iterator.map(|item| item.map(|item| (!item.is_none()).then_some(item))).collect()
-}
-
-fn validity<T>(given: &[Option<T>]) -> Option<NullBuffer> {
-    given.iter().any(Option::is_none).then(|| given.iter().map(Option::is_some).collect())
-}
-
-/// The row that holds the item at `index` of all items.
-fn row_of(lengths: impl Iterator<Item = usize>, index: usize) -> usize {
-    let mut end = 0;
-    lengths
-        .take_while(|length| {
-            end += length;
-            end <= index
-        })
-        .count()
-}
-
-fn lists<'py, O: OffsetSizeTrait>(py: Python<'py>, item: &FieldRef, values: Values<'_, 'py>) -> Fitting<ArrayRef> {
-    let given = each(values, items)?;
-    let lengths = || given.iter().map(|list| list.as_ref().map_or(0, Vec::len));
-    let flat: Vec<_> = given.iter().flatten().flatten().cloned().collect();
-    let inner = array(py, item.data_type(), &flat)
-        .map_err(|misfit| Misfit { row: row_of(lengths(), misfit.row), cause: misfit.cause })?;
-    let offsets = OffsetBuffer::<O>::from_lengths(lengths());
-    let list = GenericListArray::<O>::try_new(item.clone(), offsets, inner, validity(&given));
-    list.map(|list| Arc::new(list) as ArrayRef).map_err(broken)
-}
-
-fn broken(error: arrow_schema::ArrowError) -> Misfit {
-    Misfit { row: 0, cause: PyValueError::new_err(error.to_string()) }
-}
-
-fn fixed_lists<'py>(py: Python<'py>, item: &FieldRef, width: i32, values: Values<'_, 'py>) -> Fitting<ArrayRef> {
-    let given = each(values, |value| {
-        let list = items(value)?;
-        match list.len() == width as usize {
-            true => Ok(list),
-            false => Err(PyValueError::new_err(format!("{} items were given for {width}", list.len()))),
-        }
-    })?;
-    let blank = || vec![None; width as usize];
-    let flat: Vec<_> = given.iter().flat_map(|list| list.clone().unwrap_or_else(blank)).collect();
-    let inner = array(py, item.data_type(), &flat)
-        .map_err(|misfit| Misfit { row: misfit.row / width.max(1) as usize, cause: misfit.cause })?;
-    let list = FixedSizeListArray::try_new_with_length(item.clone(), width, inner, validity(&given), given.len());
-    list.map(|list| Arc::new(list) as ArrayRef).map_err(broken)
-}
-
-fn structs<'py>(py: Python<'py>, fields: &Fields, values: Values<'_, 'py>) -> Fitting<ArrayRef> {
-    let given = each(values, |value| value.cast::<PyMapping>().cloned().map_err(|_| wrong(value, "a dict")))?;
-    let columns = columns(py, fields, &given)?;
-    let built = StructArray::try_new_with_length(fields.clone(), columns, validity(&given), given.len());
-    built.map(|built| Arc::new(built) as ArrayRef).map_err(broken)
-}
-
-/// A column for each field out of mappings. A name that is missing is null; one that no field has is refused.
-pub(crate) fn columns<'py>(
-    py: Python<'py>,
-    fields: &Fields,
-    rows: &[Option<Bound<'py, PyMapping>>],
-) -> Fitting<Vec<ArrayRef>> {
-    let mut known = vec![0; rows.len()];
-    let mut columns = Vec::with_capacity(fields.len());
-    for field in fields {
-        let name = PyString::intern(py, field.name());
-        let mut values = Vec::with_capacity(rows.len());
-        for (row, mapping) in rows.iter().enumerate() {
-            let value = match mapping {
-                Some(mapping) if mapping.contains(&name).map_err(|cause| Misfit { row, cause })? => {
-                    known[row] += 1;
-                    let value = mapping.get_item(&name).map_err(|cause| Misfit { row, cause })?;
-                    (!value.is_none()).then_some(value)
-                }
-                _ => None,
-            };
-            values.push(value);
-        }
-        columns.push(array(py, field.data_type(), &values).map_err(|misfit| named(py, field.name(), misfit))?);
-    }
-    for (row, mapping) in rows.iter().enumerate() {
-        let Some(mapping) = mapping else { continue };
-        let unknown = || -> PyResult<Option<PyErr>> {
-            if mapping.len()? == known[row] {
-                return Ok(None);
-            }
-            for name in mapping.keys()? {
-                let text: String = name.extract().map_err(|_| wrong(&name, "a column's name"))?;
-                if !fields.iter().any(|field| *field.name() == text) {
-                    return Ok(Some(PyValueError::new_err(format!("column {text:?} is not in the table"))));
-                }
-            }
-            Ok(None)
-        };
-        if let Some(cause) = unknown().unwrap_or_else(Some) {
-            return Err(Misfit { row, cause });
-        }
-    }
-    Ok(columns)
-}
-
-/// The same error with the column's name.
-fn named(py: Python<'_>, name: &str, misfit: Misfit) -> Misfit {
-    let message = format!("column {name:?}: {}", misfit.cause.value(py));
-    Misfit { row: misfit.row, cause: PyErr::from_type(misfit.cause.get_type(py), message) }
-}
-
-fn maps<'py>(py: Python<'py>, entries: &FieldRef, sorted: bool, values: Values<'_, 'py>) -> Fitting<ArrayRef> {
-    let DataType::Struct(fields) = entries.data_type() else {
-        return Err(Misfit { row: 0, cause: PyTypeError::new_err("the map's type is broken") });
-    };
-    // A dict, or pairs: keys may come twice.
-    let given = each(values, |value| {
-        let pairs = match value.cast::<PyMapping>() {
-            Ok(mapping) => mapping.items()?.into_any(),
-            Err(_) => value.clone(),
-        };
-        pairs
-            .try_iter()
-            .map_err(|_| wrong(value, "a dict"))?
-            .map(|pair| {
-                let pair = py.get_type::<PyTuple>().call1((pair?,))?.cast_into::<PyTuple>()?;
-                Ok((pair.get_item(0)?, Some(pair.get_item(1)?).filter(|value| !value.is_none())))
-            })
-            .collect::<PyResult<Vec<_>>>()
-    })?;
-    let lengths = || given.iter().map(|map| map.as_ref().map_or(0, Vec::len));
-    let in_row = |misfit: Misfit| Misfit { row: row_of(lengths(), misfit.row), cause: misfit.cause };
-    let keys: Vec<_> = given.iter().flatten().flatten().map(|(key, _)| Some(key.clone())).collect();
-    let items: Vec<_> = given.iter().flatten().flatten().map(|(_, value)| value.clone()).collect();
-    let keys = array(py, fields[0].data_type(), &keys).map_err(in_row)?;
-    let items = array(py, fields[1].data_type(), &items).map_err(in_row)?;
-    let inner = StructArray::try_new(fields.clone(), vec![keys, items], None).map_err(broken)?;
-    let offsets = OffsetBuffer::new(ScalarBuffer::from(OffsetBuffer::<i32>::from_lengths(lengths()).to_vec()));
-    let map = MapArray::try_new(entries.clone(), offsets, inner, validity(&given), sorted);
-    map.map(|map| Arc::new(map) as ArrayRef).map_err(broken)
 }
