@@ -86,10 +86,9 @@ impl Opening {
     pub(super) fn parts(&self, state: &VersionState) -> Parts {
         let budget = self.options.memory_budget_bytes();
         let memtables = self.options.write_buffer_bytes().saturating_mul(2);
-        let cache = budget.saturating_sub(memtables).max(budget / 8);
         let has_tables = state.collections.values().any(|collection| collection.kind == CollectionKind::Rows);
         Parts {
-            caches: Caches::new(cache, has_tables),
+            caches: Caches::new(budget, memtables, has_tables),
             stamps: Arc::new(Stamps::default()),
             pool: ArenaPool::new(memtables.min(budget / 2)),
             events: EventQueue::new(self.env.clone(), self.options.listener()),

@@ -15,10 +15,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(feature = "arrow")]
 use {
     crate::flush::RowRunTarget,
-    crate::sst::{RowCache, RowFileExpected, RowFileReader},
+    crate::sst::{Compression, RowCache, RowFileExpected, RowFileOptions, RowFileReader, RowFormat},
 };
 
-/// The caches of a database, which together stay within its budget.
+/// A small budget makes groups of rows no smaller than this.
+#[cfg(feature = "arrow")]
+const GROUP_BYTES_MIN: usize = 512 << 10;
+
+/// Arrow's encoder takes 12 MiB while it makes an LZ4 frame of more than 256 KiB. A job that has less than this shall not need them.
+#[cfg(feature = "arrow")]
+const LZ4_JOB_BYTES_MIN: usize = 16 << 20;
+
+/// Groups of this many bytes never have such frames: those that are gathered take at most twice as much.
+#[cfg(feature = "arrow")]
+const LZ4_GROUP_BYTES: usize = 128 << 10;
+
+/// The caches of a database, which together stay within its budget, and what it leaves to others.
 #[derive(Clone)]
 pub(crate) struct Caches {
     /// Blocks of column families.
@@ -26,11 +38,19 @@ pub(crate) struct Caches {
     /// Decoded rows of tables.
     #[cfg(feature = "arrow")]
     pub rows: Arc<RowCache>,
+    /// Memory that one scan, one flush or one merge of a table may hold, about.
+    #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "only tables are merged so"))]
+    pub job_bytes: usize,
 }
 
 impl Caches {
-    /// Caches that hold `bytes` in all. With tables half of it is theirs; without, an eighth, for those that may come.
-    pub fn new(bytes: usize, has_tables: bool) -> Self {
+    /// Caches within `budget` bytes, of which memtables take `memtables`. What one scan or merge of a table may hold is a quarter of the
+    /// budget, set apart if there are tables. The caches have the rest, an eighth at least: with tables half of it is theirs; without,
+    /// an eighth, for those that may come.
+    pub fn new(budget: usize, memtables: usize, has_tables: bool) -> Self {
+        let job_bytes = budget / 4;
+        let others = memtables.saturating_add(if has_tables { job_bytes } else { 0 });
+        let bytes = budget.saturating_sub(others).max(budget / 8);
         let rows = if !cfg!(feature = "arrow") {
             0
         } else if has_tables {
@@ -42,6 +62,7 @@ impl Caches {
             blocks: BlockCache::new(bytes - rows),
             #[cfg(feature = "arrow")]
             rows: RowCache::new(rows),
+            job_bytes,
         }
     }
 }
@@ -131,8 +152,9 @@ impl FileMaker<'_> {
                 directory: collection.directory.clone(),
                 identity,
                 schema,
-                options: collection.options.row_file_options(),
+                options: self.row_file_options(collection),
                 cache: self.caches.rows.clone(),
+                memory_bytes: self.caches.job_bytes,
                 level,
                 stamp_nanos: self.stamps.next(self.env),
             });
@@ -145,6 +167,21 @@ impl FileMaker<'_> {
             cache: self.caches.blocks.clone(),
             level,
         })
+    }
+}
+
+#[cfg(feature = "arrow")]
+impl FileMaker<'_> {
+    /// How a table's files are written. Groups are whole in memory while they are, beside their encoding.
+    fn row_file_options(&self, collection: &Collection) -> RowFileOptions {
+        let options = collection.options.row_file_options();
+        let job_bytes = self.caches.job_bytes;
+        let has_lz4_frames = options.format == RowFormat::Ipc && options.compression == Compression::Lz4;
+        let group_bytes = match has_lz4_frames && job_bytes < LZ4_JOB_BYTES_MIN {
+            true => LZ4_GROUP_BYTES,
+            false => (job_bytes / 4).max(GROUP_BYTES_MIN),
+        };
+        RowFileOptions { row_group_bytes: options.row_group_bytes.min(group_bytes), ..options }
     }
 }
 

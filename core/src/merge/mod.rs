@@ -15,7 +15,7 @@ pub use adapt::Adapt;
 #[cfg(feature = "arrow")]
 pub use clustered::{in_order, sorted};
 #[cfg(feature = "arrow")]
-pub use rows::{RowMerge, RowMergeMode};
+pub use rows::{RowMerge, RowMergeMode, source_bytes};
 
 use crate::error::Result;
 use crate::iter::Cursor;

@@ -4,7 +4,8 @@
 //! over the sources' next keys says which source is next, and how far it goes on before another one is: a stretch of rows is
 //! taken at once, looked through only where a key could repeat, and handed out as a slice where it is long. Rows of an
 //! append-only table are handed out oldest source first. Promises: keys ascending, of a key newest first; what the mode says
-//! is visible in the output just as in the input; memory bounded by a chunk of each source and one chunk of output.
+//! is visible in the output just as in the input; memory bounded by a chunk of each source and one chunk of output, and these by
+//! what the merge was given ([`RowMerge::with_memory`], [`source_bytes`]).
 
 mod pending;
 mod tournament;
@@ -23,6 +24,9 @@ const BATCH_ROWS: usize = 8_192;
 
 /// Bytes of an output chunk, about: wide rows make smaller chunks. Far below what the offsets of a column can address.
 const BATCH_BYTES: usize = 32 << 20;
+
+/// The least bytes that a source may hold, of whatever memory: below this a merge of very many sources would stand still.
+const SOURCE_BYTES_MIN: usize = 8 << 10;
 
 /// Stretches from this length on are handed out as slices of the source's memory, whatever waits before them.
 const SLICE_ROWS_MIN: usize = 1_024;
@@ -55,6 +59,7 @@ pub struct RowMerge {
     sources: Vec<Option<Box<dyn RowSource>>>,
     mode: RowMergeMode,
     batch_rows: usize,
+    batch_bytes: usize,
     state: State,
     tournament: Tournament,
     /// Rows chosen for the output, and the chunks that they and the sources' next rows lie in.
@@ -65,6 +70,12 @@ pub struct RowMerge {
     /// Rows with the key of `last` from this sequence on are hidden.
     stripe_start: Sequence,
     counts: SurvivorCounts,
+}
+
+/// What each of so many sources of a merge within `bytes` may hold. A source holds it twice where rows of its last piece wait for the
+/// output.
+pub fn source_bytes(bytes: usize, sources: usize) -> usize {
+    (bytes / 2 / sources.max(1)).max(SOURCE_BYTES_MIN)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +97,7 @@ impl RowMerge {
             sources: sources.into_iter().map(Some).collect(),
             mode,
             batch_rows: BATCH_ROWS,
+            batch_bytes: BATCH_BYTES,
             state: State::New,
             tournament: Tournament::new(),
             pending: Pending::new(),
@@ -99,6 +111,13 @@ impl RowMerge {
     /// The same merge with output chunks of at most `rows` rows, 1 to 1,048,576; what lies outside is brought in.
     pub fn with_batch_rows(mut self, rows: usize) -> Self {
         self.batch_rows = rows.clamp(1, 1 << 20);
+        self
+    }
+
+    /// The same merge within `bytes` of memory, about, if each source holds no more than [`source_bytes`].
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.batch_bytes = (bytes / 8).clamp(SOURCE_BYTES_MIN, BATCH_BYTES);
+        self.pending.limit_held(bytes / 4);
         self
     }
 
@@ -140,7 +159,8 @@ impl RowMerge {
         if self.state == State::New {
             self.start()?;
         }
-        while self.ready.is_empty() && self.pending.rows() < self.batch_rows && self.pending.bytes() < BATCH_BYTES {
+        while self.ready.is_empty() && self.pending.rows() < self.batch_rows && self.pending.bytes() < self.batch_bytes
+        {
             match self.state {
                 State::Keyed => {
                     if !self.step()? {
