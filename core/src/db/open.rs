@@ -136,6 +136,7 @@ impl Opening {
         parts.next_file.store(self.first_free_number(&state)?, Ordering::Relaxed);
         let collections = self.collections(&state)?;
         let view = self.open_files(&state, &collections, &parts)?;
+        let merged = view.iter().flat_map(|(_, runs)| runs).flat_map(|run| run.reader.inputs().to_vec()).collect();
         let recovered = recovery::recover(&self, state, collections, view, &parts)?;
         let manifest_number = FileNumber(parts.next_file.fetch_add(1, Ordering::Relaxed));
         let mut recovered = recovered;
@@ -153,7 +154,7 @@ impl Opening {
         recovered.state.next_file_number = FileNumber(manifest_number.0 + 1);
         let manifest = Manifest::create(&self.env, &self.path, manifest_number, &recovered.state)?;
         // Everything that is needed is durable and named by now.
-        delete_orphans(&*files, &self.path, &recovered.state, manifest_number);
+        delete_orphans(&self.env, &self.path, &recovered.state, &merged, manifest_number);
         for old in &recovered.old_segments {
             let _ = files.remove(&self.wal_path.join(crate::wal::segment_name(*old)));
         }
