@@ -42,7 +42,7 @@ pub fn parse_metadata(
             bytes.get(start..start.checked_add(usize::try_from(len).ok()?)?)
         });
         // A page takes a byte of it at the least.
-        if !index.is_some_and(|index| offset_index_pages(index).is_some_and(|pages| pages <= index.len() as u64)) {
+        if index.is_none_or(|index| offset_index_pages(index).is_none_or(|pages| pages > index.len() as u64)) {
             return Err(refused("an offset index is missing or malformed"));
         }
     }
