@@ -52,7 +52,7 @@ pub fn run(input: FlushInput<'_>) -> Result<RunOutput> {
                 let own = own.into_iter().map(|source| adapt.around(source));
                 match target.schema.order_codec() {
                     None => sources.extend(own),
-                    Some(_) => sources.extend(sorted(own.collect(), &target.schema, target.memory_bytes / 4)?),
+                    Some(_) => sources.extend(sorted(own.collect(), &target.schema, target.memory_bytes / 2)?),
                 }
             }
             let mode = RowMergeMode::Survivors { snapshots: input.snapshots, bottom: input.bottom };

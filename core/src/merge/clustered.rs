@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// Rows that get their keys, and are handed out, at once. Keys of so many rows cannot overflow their offsets.
 const CHUNK_ROWS: usize = 8_192;
 
+/// The same of rows sorted in parts: every part has a chunk in memory.
+const PART_CHUNK_ROWS: usize = 1_024;
+
 /// Sorts what `sources` hold, given in order of arrival, with all columns of `schema`: sources to be merged, one if all keys take no
 /// more than `keys_bytes`, else one for so many each. Only one of these has all its keys in memory at a time: they go when it is
 /// sorted and are made again as its rows are handed out. Keeps every chunk until the last row was handed out: for rows that are in
@@ -56,6 +59,7 @@ fn sort(chunks: Vec<RowChunk>, schema: &Arc<TableSchema>, begin: u64) -> Result<
     let mut sorted = sort_at_once(chunks)?;
     sorted.chunks.iter_mut().for_each(|chunk| chunk.keys = None);
     sorted.rows.shrink_to_fit();
+    sorted.chunk_rows = PART_CHUNK_ROWS;
     Ok(Box::new(InOrder::new(sorted, schema.clone(), begin)))
 }
 
@@ -67,7 +71,7 @@ fn sort_at_once(chunks: Vec<RowChunk>) -> Result<Box<Sorted>> {
     }
     rows.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| compare(&chunks, (a.1, a.2), (b.1, b.2))));
     let rows = rows.iter().map(|&(_, chunk, row)| (chunk, row)).collect();
-    Ok(Box::new(Sorted { chunks, rows, next: 0, ready: VecDeque::new() }))
+    Ok(Box::new(Sorted { chunks, rows, next: 0, chunk_rows: CHUNK_ROWS, ready: VecDeque::new() }))
 }
 
 /// A source whose rows are in the order already, as those of files are, with all columns of `schema`.
@@ -158,13 +162,15 @@ struct Sorted {
     rows: Vec<(u32, u32)>,
     /// The next of them.
     next: usize,
+    /// Rows handed out at once.
+    chunk_rows: usize,
     ready: VecDeque<RowChunk>,
 }
 
 impl RowSource for Sorted {
     fn next_chunk(&mut self) -> Result<Option<RowChunk>> {
         if self.ready.is_empty() && self.next < self.rows.len() {
-            let rows = &self.rows[self.next..self.rows.len().min(self.next + CHUNK_ROWS)];
+            let rows = &self.rows[self.next..self.rows.len().min(self.next + self.chunk_rows)];
             self.next += rows.len();
             let mut stretches: Vec<RowStretch> = Vec::new();
             for &(chunk, row) in rows {
