@@ -374,3 +374,53 @@ fn a_prefix_of_a_whole_key_is_that_key_also_if_it_ends_with_a_string() {
         }
     }
 }
+
+#[test]
+fn a_damaged_file_is_named_and_leaves_every_other_table_readable() {
+    for format in FORMATS {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(dir.path(), &options(format)).unwrap();
+        let tables = ["good", "bad"].map(|name| {
+            let table = db.create_table(name, &schema(), &["id"], &KeyOptions::default(), &options(format)).unwrap();
+            db.append(&table, &rows(&[(1, Some("one"), Some(1.0)), (2, None, None)]), &WriteOptions::default())
+                .unwrap();
+            table
+        });
+        flush(&db);
+        let live = db.table_live_files(&tables[1], &ReadOptions::default()).unwrap();
+        let path = live.files[0].path.clone();
+        drop((live, tables));
+        db.close(&CloseOptions::default()).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let (mut refused, mut failed) = (0, 0);
+        for offset in (0..whole.len()).step_by(29).chain([whole.len() - 1]) {
+            let mut damaged = whole.clone();
+            damaged[offset] ^= 0x40;
+            std::fs::write(&path, &damaged).unwrap();
+            let db = match Db::open(dir.path(), &options(format)) {
+                Ok(db) => db,
+                // What every reader of the file needs is read when the database is opened.
+                Err(error) => {
+                    assert_eq!(
+                        (error.kind(), error.path()),
+                        (ErrorKind::Corruption, Some(&*path)),
+                        "{format}, {offset}"
+                    );
+                    refused += 1;
+                    continue;
+                }
+            };
+            assert_eq!(all(&db, &db.table("good").unwrap()), [row(1, "one", 1.0), (2, None, None)]);
+            let bad = db.table("bad").unwrap();
+            let scanned = db.scan(&bad, &ScanOptions::default(), &ReadOptions::default());
+            let scanned = scanned.and_then(|scan| scan.collect::<Result<Vec<_>, _>>());
+            if let Err(error) = scanned {
+                assert_eq!((error.kind(), error.path()), (ErrorKind::Corruption, Some(&*path)), "{format}, {offset}");
+                failed += 1;
+            }
+            drop(bad);
+            db.close(&CloseOptions::default()).unwrap();
+        }
+        assert!(refused > 0 && failed > 0, "{format}: {refused} times not opened, {failed} times not scanned");
+    }
+}

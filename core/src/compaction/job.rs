@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 #[cfg(feature = "arrow")]
 use {
     crate::flush::write_row_run,
-    crate::merge::{Adapt, Expiry, Horizon, RowMerge, RowMergeMode, in_order},
+    crate::merge::{Adapt, Expiry, Horizon, RowMerge, RowMergeMode, in_order, source_bytes},
     crate::sst::RowFileScan,
 };
 
@@ -45,11 +45,14 @@ pub fn run(input: CompactionInput<'_>) -> Result<RunOutput> {
         }
         #[cfg(feature = "arrow")]
         JobTarget::Rows(target) => {
+            // Without keys or an order the runs are read one after the other.
+            let merges = target.schema.is_keyed() || target.schema.order_codec().is_some();
+            let held_bytes = source_bytes(target.memory_bytes, if merges { input.runs.len() } else { 1 });
             let mut sources = Vec::new();
             for run in input.runs.iter().filter_map(AnySstReader::rows) {
                 let adapt = Adapt::all_columns(run.schema(), &target.schema);
                 let columns = adapt.inner_columns().to_vec();
-                let scan = RowFileScan { access: Access::Scan, ..RowFileScan::of(columns) };
+                let scan = RowFileScan { access: Access::Scan, held_bytes, ..RowFileScan::of(columns) };
                 let source = adapt.around(run.scan(scan)?);
                 sources.push(match target.schema.order_codec() {
                     None => source,
@@ -58,7 +61,7 @@ pub fn run(input: CompactionInput<'_>) -> Result<RunOutput> {
             }
             let expiry = input.horizon.and_then(|horizon| Expiry::new(&target.schema, horizon, &input.snapshots));
             let mode = RowMergeMode::Survivors { snapshots: input.snapshots, bottom: input.bottom };
-            let merge = RowMerge::new(sources, mode).with_expiry(expiry);
+            let merge = RowMerge::new(sources, mode).with_memory(target.memory_bytes).with_expiry(expiry);
             write_row_run(target, merge, expected_in, Some(input.cancel))
         }
     }

@@ -4,6 +4,7 @@
 //! Called by the verbs of both kinds, by opening and by background jobs.
 
 use super::core::Core;
+use super::obsolete_files::remove_folders;
 use super::options::Options;
 use crate::commit::ActiveMemtable;
 use crate::error::{Error, ErrorKind, Result};
@@ -195,7 +196,7 @@ impl Core {
         for run in &files {
             self.delete_file(collection, &run.meta);
         }
-        let _ = self.env.files.remove_dir(&collection.directory);
+        remove_folders(&*self.env.files, &collection.directory);
         drop(install);
         self.progress.ring();
         Ok(())

@@ -3,13 +3,16 @@
 
 use super::collection::Collection;
 use super::core::Core;
-use crate::env::{FileSystem, parent};
+use crate::env::{Env, FileSystem, parent};
 use crate::error::Result;
 use crate::key::FileNumber;
 use crate::lock::Mutex;
 use crate::observe::EventKind;
+#[cfg(feature = "arrow")]
+use crate::sst::RowFileReader;
 use crate::version::file_name::{self, FileKind};
 use crate::version::{FileFormat, FileMeta, VersionState};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -86,10 +89,7 @@ impl Core {
             FileFormat::Ipc => remove_ipc_dir(files, &parent(&path)),
             FileFormat::Blocks | FileFormat::Parquet => files.remove(&path),
         };
-        if meta.format != FileFormat::Blocks {
-            // Best effort: the level may hold others.
-            let _ = files.remove_dir(&parent(&path));
-        }
+        // A level's folder stays, also empty: a flush may be about to make a file in it.
         if removed.is_ok() {
             self.event(EventKind::FileDeleted, |event| {
                 event.collection.clone_from(collection);
@@ -122,6 +122,22 @@ pub(super) fn remove_ipc_files(files: &dyn FileSystem, dir: &Path) {
     let _ = files.remove_dir(dir);
 }
 
+/// Removes the folders of a dropped collection as far as they are empty. Best effort. Requires: no job makes files in them any more, and
+/// no collection has been created under this name.
+pub(super) fn remove_folders(files: &dyn FileSystem, directory: &Path) {
+    for name in files.list(directory).unwrap_or_default() {
+        if is_level(&name) {
+            let _ = files.remove_dir(&directory.join(name));
+        }
+    }
+    let _ = files.remove_dir(directory);
+}
+
+/// Whether a table's files of some level lie in a folder of this name.
+fn is_level(name: &str) -> bool {
+    name.parse::<u32>().is_ok_and(|level| level.to_string() == name)
+}
+
 /// Something of ours in a database directory.
 pub(super) enum Found {
     /// A file with a name of ours.
@@ -130,6 +146,23 @@ pub(super) enum Found {
     IpcDir,
     /// The directory of an IPC file that never became whole, or is being removed.
     UnfinishedIpcDir,
+}
+
+/// Whether all rows of an IPC directory are in a live file: a crash came between the merge and the removal of what it read.
+#[cfg(feature = "arrow")]
+fn was_merged(env: &Env, dir: &Path, state: &VersionState, merged: &BTreeSet<FileNumber>) -> bool {
+    RowFileReader::peek(env, &dir.join(file_name::IPC_DATA)).is_ok_and(|index| {
+        let number = index.properties.number;
+        index.properties.database_id == state.database_id
+            && merged.contains(&number)
+            && state.owner_of(number).is_none()
+    })
+}
+
+/// Without Arrow nobody can tell.
+#[cfg(not(feature = "arrow"))]
+fn was_merged(_: &Env, _: &Path, _: &VersionState, _: &BTreeSet<FileNumber>) -> bool {
+    false
 }
 
 /// Everything of ours in a database directory: its path, and what it is.
@@ -161,7 +194,7 @@ pub(super) fn list_files(files: &dyn FileSystem, path: &Path) -> Result<Vec<(Pat
                 found.push((inner, Found::UnfinishedIpcDir));
             } else if file_name::parse_stamp(&name).is_some() {
                 found.push((inner, Found::IpcDir));
-            } else if name.parse::<u32>().is_ok_and(|level| level.to_string() == name) {
+            } else if is_level(&name) {
                 for name in list(&inner) {
                     if let Some(kind @ FileKind::Parquet(_)) = file_name::parse(&name) {
                         found.push((inner.join(name), Found::File(kind)));
@@ -174,14 +207,28 @@ pub(super) fn list_files(files: &dyn FileSystem, path: &Path) -> Result<Vec<(Pat
 }
 
 /// Deletes what a crash left behind: files and manifests that the state does not name. Best effort. A whole IPC directory that no
-/// edit names is left alone: somebody may have put it there, to be adopted.
-pub(super) fn delete_orphans(files: &dyn FileSystem, path: &Path, state: &VersionState, manifest: FileNumber) {
+/// edit names is left alone, as somebody may have put it there, to be adopted; unless it is one of `merged`, the files that live ones
+/// say they were made of.
+pub(super) fn delete_orphans(
+    env: &Env,
+    path: &Path,
+    state: &VersionState,
+    merged: &BTreeSet<FileNumber>,
+    manifest: FileNumber,
+) {
+    let files = &*env.files;
     for (found, what) in list_files(files, path).unwrap_or_default() {
         let orphan = match what {
             Found::File(FileKind::Manifest(number)) => number != manifest,
             Found::File(FileKind::Sst(number) | FileKind::Parquet(number)) => state.owner_of(number).is_none(),
             Found::File(FileKind::CurrentTemporary) => true,
-            Found::File(FileKind::Lock | FileKind::Current) | Found::IpcDir => false,
+            Found::File(FileKind::Lock | FileKind::Current) => false,
+            Found::IpcDir => {
+                if was_merged(env, &found, state, merged) {
+                    let _ = remove_ipc_dir(files, &found);
+                }
+                false
+            }
             Found::UnfinishedIpcDir => {
                 remove_ipc_files(files, &found);
                 false

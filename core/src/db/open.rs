@@ -86,12 +86,8 @@ impl Opening {
     pub(super) fn parts(&self, state: &VersionState) -> Parts {
         let budget = self.options.memory_budget_bytes();
         let memtables = self.options.write_buffer_bytes().saturating_mul(2);
-        let cache = budget.saturating_sub(memtables).max(budget / 8);
-        let caches = Caches::new(cache);
-        #[cfg(feature = "arrow")]
-        caches.divide(state.files());
         Parts {
-            caches,
+            caches: Caches::new(budget, memtables, state.files()),
             stamps: Arc::new(Stamps::default()),
             pool: ArenaPool::new(memtables.min(budget / 2)),
             events: EventQueue::new(self.env.clone(), self.options.listener()),
@@ -139,6 +135,7 @@ impl Opening {
         parts.next_file.store(self.first_free_number(&state)?, Ordering::Relaxed);
         let collections = self.collections(&state)?;
         let view = self.open_files(&state, &collections, &parts)?;
+        let merged = view.iter().flat_map(|(_, runs)| runs).flat_map(|run| run.reader.inputs().to_vec()).collect();
         let recovered = recovery::recover(&self, state, collections, view, &parts)?;
         let manifest_number = FileNumber(parts.next_file.fetch_add(1, Ordering::Relaxed));
         let mut recovered = recovered;
@@ -156,7 +153,7 @@ impl Opening {
         recovered.state.next_file_number = FileNumber(manifest_number.0 + 1);
         let manifest = Manifest::create(&self.env, &self.path, manifest_number, &recovered.state)?;
         // Everything that is needed is durable and named by now.
-        delete_orphans(&*files, &self.path, &recovered.state, manifest_number);
+        delete_orphans(&self.env, &self.path, &recovered.state, &merged, manifest_number);
         for old in &recovered.old_segments {
             let _ = files.remove(&self.wal_path.join(crate::wal::segment_name(*old)));
         }

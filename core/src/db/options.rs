@@ -103,7 +103,7 @@ options! {
     WriteBufferRows "write_buffer_rows" Collection Count, "0", ANY,
         "Entries that a memtable may hold before it is frozen and flushed; 0: no limit.";
     MemoryBudgetBytes "memory_budget_bytes" Database Bytes, "512MiB", (1 << 20, 1u64 << 50),
-        "Memory for memtables and cached blocks together. Memtables come first; the block cache has what is left, at least an eighth.";
+        "Memory for memtables, cached blocks, and a scan or merge of a table. Memtables come first; a scan or merge has about a quarter; the caches have what is left, at least an eighth.";
     MaxFrozenMemtables "max_frozen_memtables" Collection Count, "3", (1, 64),
         "Frozen memtables that may wait for their flush before writers wait too.";
     Durability "durability" Database Choice(&["buffered", "sync"]), "buffered", ANY,

@@ -110,6 +110,7 @@ impl Db {
             limit: scan.limit,
             batch_rows: if scan.batch_rows == 0 { ScanRequest::default().batch_rows } else { scan.batch_rows },
             access: if scan.cached { Access::Cached } else { Access::Scan },
+            memory_bytes: self.handle.core.caches.job_bytes(),
         })
     }
 

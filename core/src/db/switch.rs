@@ -6,6 +6,7 @@ use super::core::Core;
 use crate::commit::CommitState;
 use crate::error::Result;
 use crate::key::CollectionId;
+use crate::memtable::{AnyMemtable, AnyMemtableWriter};
 use crate::observe::{EventKind, FlushReason};
 use crate::view::Frozen;
 
@@ -14,8 +15,21 @@ impl Core {
     /// An empty one is just replaced. An error leaves everything as it was.
     pub(super) fn freeze(&self, state: &mut CommitState, id: CollectionId, reason: FlushReason) -> Result<()> {
         let Some(collection) = self.collection(id) else { return Ok(()) };
-        let (writer, active) = self.new_memtable(&collection.memtable_kind())?;
-        let Some(slot) = state.find(id) else { return Ok(()) };
+        let next = self.new_memtable(&collection.memtable_kind())?;
+        self.freeze_for(state, id, reason, next);
+        Ok(())
+    }
+
+    /// The same with the memtable that takes its place, which is all that could fail.
+    pub(super) fn freeze_for(
+        &self,
+        state: &mut CommitState,
+        id: CollectionId,
+        reason: FlushReason,
+        (writer, active): (AnyMemtableWriter, AnyMemtable),
+    ) {
+        let Some(collection) = self.collection(id) else { return };
+        let Some(slot) = state.find(id) else { return };
         slot.writer = writer;
         let memtable = std::mem::replace(&mut slot.memtable, active.clone());
         let batch_end = slot.batch_end;
@@ -40,7 +54,7 @@ impl Core {
             });
         }
         if is_empty {
-            return Ok(());
+            return;
         }
         self.jobs.lock().scheduler.schedule(id);
         self.work.ring();
@@ -51,7 +65,6 @@ impl Core {
             event.bytes = memtable.memory_bytes() as u64;
             event.detail = reason.name().to_owned();
         });
-        Ok(())
     }
 
     /// Begins a new log segment if no active memtable holds anything logged: once what is frozen is flushed, the old log goes

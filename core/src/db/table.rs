@@ -9,6 +9,7 @@ use crate::batch::{PreparedRows, WriteBatch};
 use crate::commit::ActiveMemtable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, Kind, Sequence};
+use crate::memtable::MemtableKind;
 use crate::observe::{EventKind, FlushReason};
 use crate::schema::{KeyOptions, SchemaChange, TableSchema};
 use crate::sst::check_row_format;
@@ -195,13 +196,15 @@ impl Db {
         let next = Arc::new(table.current().evolve(change).map_err(|error| table.named(error))?);
         check_row_format(&next, table.collection.options.row_file_options().format)
             .map_err(|error| table.named(error))?;
+        // Had before anything changes: without it writers would have a schema in force, and a memtable of another.
+        let memtable = core.new_memtable(&MemtableKind::Rows(next.clone()))?;
         let mut edit = VersionEdit::new();
         edit.push(Change::AddSchema { collection: table.id(), schema: stored(&next) });
         core.append_edit(&mut install, edit)?;
         // From here on memtables have the new schema; a write that was prepared under the old one finds out in the commit lock.
         let mut state = core.commit.lock()?;
         table.collection.schemas.push(next);
-        core.freeze(&mut state, table.id(), FlushReason::SchemaChange)?;
+        core.freeze_for(&mut state, table.id(), FlushReason::SchemaChange, memtable);
         drop((state, install));
         core.event(EventKind::TableAltered, |event| event.collection = table.name().to_owned());
         Ok(())

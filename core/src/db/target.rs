@@ -15,10 +15,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(feature = "arrow")]
 use {
     crate::flush::RowRunTarget,
-    crate::sst::{RowCache, RowFileExpected, RowFileReader},
+    crate::sst::{Compression, RowCache, RowFileExpected, RowFileOptions, RowFileReader, RowFormat},
 };
 
-/// The caches of a database, which together stay within its budget.
+/// A small budget makes groups of rows no smaller than this.
+#[cfg(feature = "arrow")]
+const GROUP_BYTES_MIN: usize = 512 << 10;
+
+/// Arrow's encoder takes 12 MiB while it makes an LZ4 frame of more than 256 KiB. A job that has less than this shall not need them.
+#[cfg(feature = "arrow")]
+const LZ4_JOB_BYTES_MIN: usize = 16 << 20;
+
+/// Groups of this many bytes never have such frames: those that are gathered take at most twice as much.
+#[cfg(feature = "arrow")]
+const LZ4_GROUP_BYTES: usize = 128 << 10;
+
+/// The caches of a database, which together stay within its budget, and what it leaves to others.
 #[derive(Clone)]
 pub(crate) struct Caches {
     /// Blocks of column families.
@@ -26,23 +38,39 @@ pub(crate) struct Caches {
     /// Decoded rows of tables.
     #[cfg(feature = "arrow")]
     pub rows: Arc<RowCache>,
+    #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "one cache needs no dividing"))]
+    budget: usize,
+    /// What memtables leave of it.
+    #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "as above"))]
+    left: usize,
 }
 
 impl Caches {
-    /// Caches that hold `bytes` in all, by halves.
-    pub fn new(bytes: usize) -> Self {
-        #[cfg(feature = "arrow")]
-        let blocks = bytes / 2;
-        #[cfg(not(feature = "arrow"))]
-        let blocks = bytes;
-        Self {
-            blocks: BlockCache::new(blocks),
+    /// Caches within `budget` bytes, of which memtables take `memtables`, for a database of these files.
+    pub fn new<'a>(budget: usize, memtables: usize, files: impl Iterator<Item = &'a Arc<FileMeta>>) -> Self {
+        let left = budget.saturating_sub(memtables);
+        let caches = Self {
+            blocks: BlockCache::new(left.max(budget / 8)),
             #[cfg(feature = "arrow")]
-            rows: RowCache::new(bytes - blocks),
-        }
+            rows: RowCache::new(left.max(budget / 8)),
+            budget,
+            left,
+        };
+        #[cfg(feature = "arrow")]
+        caches.divide(files);
+        #[cfg(not(feature = "arrow"))]
+        drop(files);
+        caches
     }
 
-    /// Divides what they hold in all as these files are, an eighth or more for each kind.
+    /// Memory that one scan, one flush or one merge of a table may hold, about.
+    #[cfg(feature = "arrow")]
+    pub fn job_bytes(&self) -> usize {
+        self.budget / 4
+    }
+
+    /// Divides the bytes that memtables leave as these files are, an eighth or more for each kind; what one job of a table may hold
+    /// is set apart once there are tables. In all the caches have at least an eighth of the budget.
     #[cfg(feature = "arrow")]
     pub fn divide<'a>(&self, files: impl Iterator<Item = &'a Arc<FileMeta>>) {
         let (mut of_blocks, mut of_rows) = (0u64, 0u64);
@@ -52,23 +80,27 @@ impl Caches {
                 FileFormat::Parquet | FileFormat::Ipc => of_rows += file.size_bytes,
             }
         }
-        let all = self.blocks.capacity_bytes() + self.rows.capacity_bytes();
-        let eighth = all / 8;
+        let set_apart = if of_rows > 0 { self.job_bytes() } else { 0 };
+        let all = self.left.saturating_sub(set_apart).max(self.budget / 8);
         let share = match of_blocks + of_rows {
             0 => all / 2,
             files => (all as u128 * u128::from(of_blocks) / u128::from(files)) as usize,
         };
-        let blocks = share.clamp(eighth, all - eighth);
+        let blocks = share.clamp(all / 8, all - all / 8);
+        let rows = all - blocks;
         // Every file changes the shares a little, which is not worth evicting anything.
-        if blocks.abs_diff(self.blocks.capacity_bytes()) > all / 32 {
-            // What shrinks first, so that both together never hold more.
-            if blocks < self.blocks.capacity_bytes() {
-                self.blocks.set_capacity_bytes(blocks);
-                self.rows.set_capacity_bytes(all - blocks);
-            } else {
-                self.rows.set_capacity_bytes(all - blocks);
-                self.blocks.set_capacity_bytes(blocks);
-            }
+        if blocks.abs_diff(self.blocks.capacity_bytes()) <= all / 32
+            && rows.abs_diff(self.rows.capacity_bytes()) <= all / 32
+        {
+            return;
+        }
+        // What shrinks first, so that both together never hold more.
+        if blocks < self.blocks.capacity_bytes() {
+            self.blocks.set_capacity_bytes(blocks);
+            self.rows.set_capacity_bytes(rows);
+        } else {
+            self.rows.set_capacity_bytes(rows);
+            self.blocks.set_capacity_bytes(blocks);
         }
     }
 }
@@ -158,8 +190,9 @@ impl FileMaker<'_> {
                 directory: collection.directory.clone(),
                 identity,
                 schema,
-                options: collection.options.row_file_options(),
+                options: self.row_file_options(collection),
                 cache: self.caches.rows.clone(),
+                memory_bytes: self.caches.job_bytes(),
                 level,
                 stamp_nanos: self.stamps.next(self.env),
             });
@@ -172,6 +205,21 @@ impl FileMaker<'_> {
             cache: self.caches.blocks.clone(),
             level,
         })
+    }
+}
+
+#[cfg(feature = "arrow")]
+impl FileMaker<'_> {
+    /// How a table's files are written. Groups are whole in memory while they are, beside their encoding.
+    fn row_file_options(&self, collection: &Collection) -> RowFileOptions {
+        let options = collection.options.row_file_options();
+        let job_bytes = self.caches.job_bytes();
+        let has_lz4_frames = options.format == RowFormat::Ipc && options.compression == Compression::Lz4;
+        let group_bytes = match has_lz4_frames && job_bytes < LZ4_JOB_BYTES_MIN {
+            true => LZ4_GROUP_BYTES,
+            false => (job_bytes / 4).max(GROUP_BYTES_MIN),
+        };
+        RowFileOptions { row_group_bytes: options.row_group_bytes.min(group_bytes), ..options }
     }
 }
 

@@ -52,11 +52,12 @@ pub fn run(input: FlushInput<'_>) -> Result<RunOutput> {
                 let own = own.into_iter().map(|source| adapt.around(source));
                 match target.schema.order_codec() {
                     None => sources.extend(own),
-                    Some(_) => sources.push(sorted(own.collect(), &target.schema)?),
+                    Some(_) => sources.extend(sorted(own.collect(), &target.schema, target.memory_bytes / 2)?),
                 }
             }
             let mode = RowMergeMode::Survivors { snapshots: input.snapshots, bottom: input.bottom };
-            write_row_run(target, RowMerge::new(sources, mode), expected_in, input.cancel)
+            let merge = RowMerge::new(sources, mode).with_memory(target.memory_bytes);
+            write_row_run(target, merge, expected_in, input.cancel)
         }
     }
 }

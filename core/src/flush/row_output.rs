@@ -33,6 +33,8 @@ pub struct RowRunTarget {
     pub options: RowFileOptions,
     /// The cache that its reader shall use.
     pub cache: Arc<RowCache>,
+    /// Memory that the job may hold beside its inputs, about, in bytes.
+    pub memory_bytes: usize,
     /// The level that its metadata shall carry.
     pub level: u32,
     /// The time that names the directory of an Arrow IPC file: greater than every one before.

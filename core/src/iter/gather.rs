@@ -6,9 +6,10 @@
 use super::{RowChunk, Sequences};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeyRows;
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_buffer::{BooleanBuffer, Buffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 use std::sync::Arc;
 
 /// Stretches of this many rows on average are copied as a whole; below, one index a row costs less.
@@ -47,6 +48,31 @@ pub fn gather(chunks: &[&RowChunk], stretches: &[RowStretch], out: &mut Vec<RowC
             }
             Err(error) => Err(Error::new(ErrorKind::NotSupported, format!("rows cannot be put together: {error}"))),
         },
+    }
+}
+
+/// The same rows in memory of their own, which pins nothing of the chunk's. Errors as [`gather`].
+pub fn copied(chunk: &RowChunk) -> Result<RowChunk> {
+    let half = (chunk.len() / 2) as u32;
+    let rest = RowStretch { chunk: 0, start: half, len: chunk.len() as u32 - half };
+    // Two stretches are copied, where one would be handed out in the memory that it lies in.
+    let stretches = [RowStretch { chunk: 0, start: 0, len: half }, rest];
+    let stretches = if half == 0 { &stretches[1..] } else { &stretches };
+    let mut own = gather_one(&[chunk], stretches)
+        .map_err(|error| Error::new(ErrorKind::NotSupported, format!("rows cannot be copied: {error}")))?;
+    let columns = own.batch.columns().iter().map(without_others);
+    let options = RecordBatchOptions::new().with_row_count(Some(own.len()));
+    own.batch = RecordBatch::try_new_with_options(own.batch.schema(), columns.collect(), &options)
+        .map_err(|error| Error::new(ErrorKind::NotSupported, format!("rows cannot be copied: {error}")))?;
+    Ok(own)
+}
+
+/// The same values without the bytes of others: views share the buffers that they were taken from.
+fn without_others(array: &ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
+        _ => array.clone(),
     }
 }
 

@@ -11,7 +11,7 @@ mod pin;
 mod rows;
 
 #[cfg(feature = "arrow")]
-pub use gather::{RowStretch, gather};
+pub use gather::{RowStretch, copied, gather};
 pub use merge::Merge;
 pub use pin::{EntryBatch, Owner, PinnedBytes};
 #[cfg(feature = "arrow")]

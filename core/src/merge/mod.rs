@@ -15,7 +15,7 @@ pub use adapt::Adapt;
 #[cfg(feature = "arrow")]
 pub use clustered::{in_order, sorted};
 #[cfg(feature = "arrow")]
-pub use rows::{Expiry, Horizon, RowMerge, RowMergeMode, nanos_per_unit};
+pub use rows::{Expiry, Horizon, RowMerge, RowMergeMode, nanos_per_unit, source_bytes};
 
 use crate::error::Result;
 use crate::iter::Cursor;

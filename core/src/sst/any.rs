@@ -2,6 +2,7 @@
 
 use super::SstReader;
 use crate::error::Result;
+use crate::key::FileNumber;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,6 +32,15 @@ impl AnySstReader {
             Self::Bytes(reader) => reader.entries(),
             #[cfg(feature = "arrow")]
             Self::Rows(reader) => reader.rows(),
+        }
+    }
+
+    /// The files that it was made of; none if it was flushed.
+    pub fn inputs(&self) -> &[FileNumber] {
+        match self {
+            Self::Bytes(reader) => &reader.properties().inputs,
+            #[cfg(feature = "arrow")]
+            Self::Rows(reader) => &reader.properties().inputs,
         }
     }
 

@@ -116,3 +116,76 @@ fn a_flush_after_a_stray_directory_of_the_same_time_takes_another_name() {
     let other = next();
     assert!(other.parse::<u64>().unwrap() > taken.parse().unwrap(), "{other} after {taken}");
 }
+
+#[test]
+fn what_a_merge_read_is_removed_at_the_next_opening_if_a_crash_came_first() {
+    let (world, table) = world(&[("table_format", "arrow")]);
+    world.put(&table, 0..10, 1.0);
+    world.flush();
+    world.put(&table, 5..15, 2.0);
+    world.flush();
+    let names = ["data.arrow", "index.sst"];
+    let before: Vec<_> = world.paths(&table).iter().map(|path| path.parent().unwrap().to_owned()).collect();
+    let kept: Vec<_> = before.iter().map(|dir| names.map(|name| world.bytes(&dir.join(name)))).collect();
+    world.db.compact_table(&table).unwrap();
+    // As if the process had been killed between the edit of the merge and the first removal.
+    for (dir, kept) in before.iter().zip(&kept) {
+        assert!(world.files.list(dir).is_err(), "{dir:?} is there");
+        world.files.create_dir(dir).unwrap();
+        for (name, bytes) in names.iter().zip(kept) {
+            world.files.create(&dir.join(name)).unwrap().write_at(bytes, 0).unwrap();
+        }
+    }
+    let merged = world.paths(&table);
+    let (world, table) = world.killed();
+    for dir in before {
+        assert!(world.files.list(&dir).is_err(), "{dir:?} is garbage, and stays for ever");
+    }
+    assert_eq!(world.paths(&table), merged);
+    assert_eq!(world.list(DIRECTORY).len(), 1);
+    assert_eq!(world.all(&table).len(), 15);
+}
+
+#[test]
+fn a_merge_leaves_the_folder_of_a_level_to_the_next_flush_and_a_drop_takes_it_away() {
+    let (world, table) = world(&[]);
+    for value in [1.0, 2.0] {
+        world.put(&table, 0..10, value);
+        world.flush();
+    }
+    world.db.compact_table(&table).unwrap();
+    // A flush that has just looked whether it is there must find it when it makes its file.
+    assert_eq!(world.list(DIRECTORY), ["0", "1"], "the folder goes while a flush may be about to write in it");
+    assert!(world.list("/db/table/t/0").is_empty());
+    world.db.drop_table(&table).unwrap();
+    assert!(world.list("/db/table").is_empty(), "{:?}", world.list("/db/table"));
+}
+
+#[test]
+fn a_folder_of_a_table_that_a_killed_process_made_is_made_durable_by_the_next() {
+    for failing in [DIRECTORY, "/db/table"] {
+        let (world, table) = world(&[]);
+        world.put(&table, 0..10, 1.0);
+        world.runtime.run_until_idle();
+        // Made, but its name is not durable; and the process dies before it can take it back.
+        world.calls.add(Rule::once(Call::SyncDir, Effect::Error(libc::EIO)).on(failing).sticky());
+        world.calls.add(Rule::once(Call::RemoveDir, Effect::Error(libc::EIO)).sticky());
+        assert_eq!(world.db.flush(&[]).unwrap().wait(None).unwrap_err().kind(), ErrorKind::Io);
+        let World { files, db, .. } = world;
+        drop((table, db));
+        // The opening tells when it cannot make it durable.
+        let calls = FaultFileSystem::new(files.clone(), Vec::new());
+        let env = Env { files: calls.clone(), runtime: SeededRuntime::new(4) };
+        calls.add(Rule::once(Call::SyncDir, Effect::Error(libc::EIO)).on(failing));
+        let refused = Db::open_in(env, Path::new("/db"), &Options::new());
+        assert_eq!(refused.err().map(|error| error.kind()), Some(ErrorKind::Io), "a failing sync of {failing}");
+        let again = open(files, &Options::new());
+        again.flush();
+        let (after, table) = {
+            let world = open(again.files.crash_clone(&mut AllLost), &Options::new());
+            let table = world.db.table("t").unwrap();
+            (world, table)
+        };
+        assert_eq!(after.all(&table).len(), 10, "the name of a folder in {failing} is lost");
+    }
+}

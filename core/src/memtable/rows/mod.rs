@@ -16,6 +16,7 @@ mod writer;
 pub use writer::RowMemtableWriter;
 
 use super::{Memtable, MemtableOptions};
+use crate::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::batch::PreparedRows;
 use crate::error::{Error, Result};
 use crate::filter::{Filter, key_hash};
@@ -25,7 +26,6 @@ use crate::schema::TableSchema;
 use parts::Published;
 use source::Projection;
 use std::cmp::Ordering as KeyOrder;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Batches with fewer rows are indexed row by row.

@@ -1,8 +1,8 @@
 //! A list that one thread appends to and any number read meanwhile, without waiting: chunks that never move.
 
+use crate::atomic::{AtomicUsize, Ordering};
 use crate::error::{Error, ErrorKind, Result};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Items in the first chunk; each further one holds twice as many.
 const FIRST_CHUNK_LEN: usize = 16;

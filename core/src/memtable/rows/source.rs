@@ -1,6 +1,7 @@
 //! The rows of a memtable as sources in key order: runs of large batches that do not overlap, and the indexed rows.
 
 use super::{Part, RowMemtable, referred};
+use crate::atomic::Ordering;
 use crate::error::{Error, ErrorKind, Result};
 use crate::iter::{Cursor, RowChunk, RowSource, RowStretch, Sequences, gather};
 use crate::key::{KeyRange, KeyRows, Kind, Sequence};
@@ -12,7 +13,6 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Rows of a chunk made of indexed rows, or of deletes, whose missing columns are made up.
 const CHUNK_ROWS: usize = 8_192;

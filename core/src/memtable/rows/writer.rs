@@ -1,13 +1,13 @@
 //! The one writer of a row memtable. Owned by the commit lock; its type proves that there is no second.
 
 use super::{INDEXED_ROWS_MAX, ORDERED_ROWS_MIN, Part, RowMemtable, reference};
+use crate::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::batch::PreparedRows;
 use crate::error::Result;
 use crate::key::{KeyRows, Kind, Sequence};
 use crate::memtable::MemtableWriter;
 use std::cmp::Ordering as KeyOrder;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The right to write one row memtable.
 pub struct RowMemtableWriter {

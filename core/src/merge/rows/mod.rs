@@ -4,7 +4,8 @@
 //! over the sources' next keys says which source is next, and how far it goes on before another one is: a stretch of rows is
 //! taken at once, looked through only where a key could repeat, and handed out as a slice where it is long. Rows of an
 //! append-only table are handed out oldest source first. Promises: keys ascending, of a key newest first; what the mode says
-//! is visible in the output just as in the input; memory bounded by a chunk of each source and one chunk of output.
+//! is visible in the output just as in the input; memory bounded by a chunk of each source and one chunk of output, and these by
+//! what the merge was given ([`RowMerge::with_memory`], [`source_bytes`]).
 
 mod expiry;
 mod pending;
@@ -26,6 +27,9 @@ const BATCH_ROWS: usize = 8_192;
 
 /// Bytes of an output chunk, about: wide rows make smaller chunks. Far below what the offsets of a column can address.
 const BATCH_BYTES: usize = 32 << 20;
+
+/// The least bytes that a source may hold, of whatever memory: below this a merge of very many sources would stand still.
+const SOURCE_BYTES_MIN: usize = 8 << 10;
 
 /// Stretches from this length on are handed out as slices of the source's memory, whatever waits before them.
 const SLICE_ROWS_MIN: usize = 1_024;
@@ -59,6 +63,7 @@ pub struct RowMerge {
     mode: RowMergeMode,
     expiry: Option<Expiry>,
     batch_rows: usize,
+    batch_bytes: usize,
     state: State,
     tournament: Tournament,
     /// Rows chosen for the output, and the chunks that they and the sources' next rows lie in.
@@ -69,6 +74,12 @@ pub struct RowMerge {
     /// Rows with the key of `last` from this sequence on are hidden.
     stripe_start: Sequence,
     counts: SurvivorCounts,
+}
+
+/// What each of so many sources of a merge within `bytes` may hold. A source holds it twice where rows of its last piece wait for the
+/// output.
+pub fn source_bytes(bytes: usize, sources: usize) -> usize {
+    (bytes / 2 / sources.max(1)).max(SOURCE_BYTES_MIN)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +102,7 @@ impl RowMerge {
             mode,
             expiry: None,
             batch_rows: BATCH_ROWS,
+            batch_bytes: BATCH_BYTES,
             state: State::New,
             tournament: Tournament::new(),
             pending: Pending::new(),
@@ -110,6 +122,13 @@ impl RowMerge {
     /// The same merge, of survivors, which takes rows past their time for deleted.
     pub fn with_expiry(mut self, expiry: Option<Expiry>) -> Self {
         self.expiry = expiry;
+        self
+    }
+
+    /// The same merge within `bytes` of memory, about, if each source holds no more than [`source_bytes`].
+    pub fn with_memory(mut self, bytes: usize) -> Self {
+        self.batch_bytes = (bytes / 8).clamp(SOURCE_BYTES_MIN, BATCH_BYTES);
+        self.pending.limit_held(bytes / 4);
         self
     }
 
@@ -159,7 +178,8 @@ impl RowMerge {
         if self.state == State::New {
             self.start()?;
         }
-        while self.ready.is_empty() && self.pending.rows() < self.batch_rows && self.pending.bytes() < BATCH_BYTES {
+        while self.ready.is_empty() && self.pending.rows() < self.batch_rows && self.pending.bytes() < self.batch_bytes
+        {
             match self.state {
                 State::Keyed => {
                     if !self.step()? {

@@ -27,8 +27,10 @@ pub(super) struct Slot {
 impl Slot {
     pub fn new(chunk: RowChunk) -> Self {
         let keys = chunk.keys.clone();
-        let bytes =
+        let columns: usize =
             chunk.batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+        let beside = keys.as_ref().map_or(0, key_bytes) + chunk.len() * size_of::<Sequence>();
+        let bytes = columns + beside;
         Self {
             has_keys: keys.is_some(),
             keys: keys.unwrap_or(KeyRows::Fixed { width: 1, heads: Vec::new().into() }),
@@ -64,6 +66,16 @@ impl Slot {
     }
 }
 
+/// Bytes of these keys alone, whatever they are a slice of.
+fn key_bytes(keys: &KeyRows) -> usize {
+    match keys {
+        KeyRows::Fixed { heads, .. } => heads.len() * size_of::<u64>(),
+        KeyRows::Bytes { offsets, .. } => {
+            offsets.len() * size_of::<i32>() + (offsets[offsets.len() - 1] - offsets[0]) as usize
+        }
+    }
+}
+
 /// Stretches of rows in the order of the output.
 pub(super) struct Pending {
     slots: Vec<Slot>,
@@ -71,11 +83,24 @@ pub(super) struct Pending {
     rows: usize,
     bytes: usize,
     held_bytes: usize,
+    held_bytes_max: usize,
 }
 
 impl Pending {
     pub fn new() -> Self {
-        Self { slots: Vec::new(), stretches: Vec::new(), rows: 0, bytes: 0, held_bytes: 0 }
+        Self {
+            slots: Vec::new(),
+            stretches: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            held_bytes: 0,
+            held_bytes_max: HELD_BYTES_MAX,
+        }
+    }
+
+    /// Holds no more than `bytes` beyond what the sources stand in, if that is less than it would.
+    pub fn limit_held(&mut self, bytes: usize) {
+        self.held_bytes_max = bytes.min(HELD_BYTES_MAX);
     }
 
     pub fn rows(&self) -> usize {
@@ -151,7 +176,7 @@ impl Pending {
     /// Whether more chunks are held than `sources` sources should need.
     pub fn holds_much(&self, sources: usize) -> bool {
         let spare = self.slots.len().saturating_sub(2 * sources);
-        spare > SLOTS_SPARE || (spare > 0 && self.held_bytes > HELD_BYTES_MAX)
+        spare > SLOTS_SPARE || (spare > 0 && self.held_bytes > self.held_bytes_max)
     }
 
     /// Lets go of the chunks that neither pending rows nor `places` name, and renumbers the rest, in `places` as well.

@@ -37,6 +37,8 @@ pub struct ScanRequest {
     pub batch_rows: usize,
     /// How files are read.
     pub access: Access,
+    /// Memory that the scan may hold beside the batches handed out, about, in bytes.
+    pub memory_bytes: usize,
 }
 
 impl Default for ScanRequest {
@@ -48,6 +50,7 @@ impl Default for ScanRequest {
             limit: None,
             batch_rows: 8192,
             access: Access::Scan,
+            memory_bytes: 64 << 20,
         }
     }
 }
@@ -69,6 +72,7 @@ pub struct ScanPlan {
     limit: Option<u64>,
     batch_rows: usize,
     access: Access,
+    memory_bytes: usize,
 }
 
 impl ScanPlan {
@@ -119,6 +123,7 @@ impl ScanPlan {
             limit: request.limit,
             batch_rows: request.batch_rows.max(1),
             access: request.access,
+            memory_bytes: request.memory_bytes,
             schema,
         })
     }

@@ -4,7 +4,7 @@ use super::ScanPlan;
 use super::plan::{self, Verdict};
 use crate::error::Result;
 use crate::iter::{RowChunk, RowSource};
-use crate::merge::{Adapt, RowMerge, RowMergeMode};
+use crate::merge::{Adapt, RowMerge, RowMergeMode, source_bytes};
 use crate::sst::{RowFileReader, RowFileScan};
 use std::sync::Arc;
 
@@ -23,15 +23,15 @@ pub(super) fn open(plan: &ScanPlan) -> Result<Box<dyn RowSource>> {
         && file.is_settled(plan)
     {
         // Nothing can hide or be hidden: no keys, no sequences, no merge.
-        return file.open_values();
+        return file.open_values(source_bytes(plan.memory_bytes, 1));
     }
-    if plan.schema.is_keyed() {
-        sources.extend(chains(files).into_iter().map(|files| Box::new(Chain::new(files)) as Box<dyn RowSource>));
-    } else {
-        sources.extend(files.into_iter().map(|file| Box::new(Chain::new(vec![file])) as Box<dyn RowSource>));
-    }
+    let chains =
+        if plan.schema.is_keyed() { chains(files) } else { files.into_iter().map(|file| vec![file]).collect() };
+    // Rows without keys come from one file after the other.
+    let held_bytes = source_bytes(plan.memory_bytes, if plan.schema.is_keyed() { chains.len() } else { 1 });
+    sources.extend(chains.into_iter().map(|files| Box::new(Chain::new(files, held_bytes)) as Box<dyn RowSource>));
     let merge = RowMerge::new(sources, RowMergeMode::Visible { snapshot: plan.snapshot });
-    Ok(Box::new(merge.with_batch_rows(plan.batch_rows)))
+    Ok(Box::new(merge.with_batch_rows(plan.batch_rows).with_memory(plan.memory_bytes)))
 }
 
 /// A file that has to be read, not opened for it yet.
@@ -45,13 +45,14 @@ struct PlannedFile {
 }
 
 impl PlannedFile {
-    fn open(&self) -> Result<Box<dyn RowSource>> {
-        Ok(self.adapt.around(self.reader.scan(self.scan.clone())?))
+    fn open(&self, held_bytes: usize) -> Result<Box<dyn RowSource>> {
+        let scan = RowFileScan { held_bytes, ..self.scan.clone() };
+        Ok(self.adapt.around(self.reader.scan(scan)?))
     }
 
     /// Without keys and sequences.
-    fn open_values(&self) -> Result<Box<dyn RowSource>> {
-        let scan = RowFileScan { keys: false, ..self.scan.clone() };
+    fn open_values(&self, held_bytes: usize) -> Result<Box<dyn RowSource>> {
+        let scan = RowFileScan { keys: false, held_bytes, ..self.scan.clone() };
         Ok(self.adapt.around(self.reader.scan(scan)?))
     }
 
@@ -76,6 +77,7 @@ fn files(plan: &ScanPlan) -> Vec<PlannedFile> {
                 sequences_at_most: (run.meta.largest_sequence > plan.snapshot).then_some(plan.snapshot),
                 access: plan.access,
                 batch_rows: plan.batch_rows,
+                held_bytes: usize::MAX,
                 keys: true,
             },
             adapt,
@@ -106,11 +108,13 @@ fn chains(mut files: Vec<PlannedFile>) -> Vec<Vec<PlannedFile>> {
 struct Chain {
     files: std::vec::IntoIter<PlannedFile>,
     open: Option<Box<dyn RowSource>>,
+    /// What the open one may hold.
+    held_bytes: usize,
 }
 
 impl Chain {
-    fn new(files: Vec<PlannedFile>) -> Self {
-        Self { files: files.into_iter(), open: None }
+    fn new(files: Vec<PlannedFile>, held_bytes: usize) -> Self {
+        Self { files: files.into_iter(), open: None, held_bytes }
     }
 }
 
@@ -124,7 +128,7 @@ impl RowSource for Chain {
                 self.open = None;
             }
             match self.files.next() {
-                Some(file) => self.open = Some(file.open()?),
+                Some(file) => self.open = Some(file.open(self.held_bytes)?),
                 None => return Ok(None),
             }
         }

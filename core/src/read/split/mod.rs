@@ -87,6 +87,7 @@ impl Split {
             limit: None,
             batch_rows: self.batch_rows,
             access: Access::Scan,
+            ..ScanRequest::default()
         };
         let mut plan = ScanPlan::new(Arc::new(view), self.schema.clone(), self.sequence, request)?;
         for file in &self.files {

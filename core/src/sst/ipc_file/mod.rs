@@ -4,6 +4,7 @@
 mod decode;
 mod footer;
 mod layout;
+mod piece;
 mod reader;
 mod scan;
 mod sink;

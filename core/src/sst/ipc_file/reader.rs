@@ -51,11 +51,11 @@ pub struct IpcFileReader {
 
 /// What a caller wants of batches, and what was decoded for it so far: a key column that is also asked for is read once.
 pub struct Wanted<'a> {
-    projection: &'a Projection,
-    access: Access,
+    pub(super) projection: &'a Projection,
+    pub(super) access: Access,
     io: Io,
-    keys: bool,
-    sequences: bool,
+    pub(super) keys: bool,
+    pub(super) sequences: bool,
     decoded: RefCell<Vec<((usize, usize), ArrayRef)>>,
 }
 
@@ -284,7 +284,7 @@ impl IpcFileReader {
     }
 
     /// Column `column` of the stored schema, from the cache or from disk.
-    fn column(&self, group: usize, column: usize, wanted: &Wanted<'_>) -> Result<Option<ArrayRef>> {
+    pub(super) fn column(&self, group: usize, column: usize, wanted: &Wanted<'_>) -> Result<Option<ArrayRef>> {
         if let Some(array) = wanted.find(group, column) {
             return Ok(Some(array));
         }
@@ -305,7 +305,7 @@ impl IpcFileReader {
         Ok(Some(array))
     }
 
-    fn cached(&self, group: usize, column: usize) -> Option<ArrayRef> {
+    pub(super) fn cached(&self, group: usize, column: usize) -> Option<ArrayRef> {
         match &*self.cache.get(self.index.properties.number, block_place(group, column as u64))? {
             RowBlock::Column(array) => Some(array.clone()),
             RowBlock::Keys(_) => None,
@@ -348,13 +348,13 @@ impl IpcFileReader {
     }
 
     /// Bytes of the body of a batch.
-    fn read(&self, group: usize, place: Range<u64>) -> Result<Buffer> {
+    pub(super) fn read(&self, group: usize, place: Range<u64>) -> Result<Buffer> {
         let batch = &self.batches[group];
         let body = batch.offset + batch.metadata_bytes;
         self.data.read(body + place.start..body + place.end)
     }
 
-    fn decode(&self, group: usize, column: usize, bytes: &Buffer) -> Result<ArrayRef> {
+    pub(super) fn decode(&self, group: usize, column: usize, bytes: &Buffer) -> Result<ArrayRef> {
         let layout = self.layout(group)?;
         let stats = &self.index.groups[group];
         let buffers = decode::Buffers { codec: layout.codec, limit_bytes: stats.payload_bytes, zstd: &self.zstd };
@@ -364,17 +364,26 @@ impl IpcFileReader {
         if array.len() != stats.rows {
             return Err(self.damaged(group, "column with another number of rows than the index says"));
         }
-        // Once, before anybody keeps it.
-        let checked = match column.checked_sub(self.schema().columns().len()) {
-            None => Ok(()),
-            Some(0) => sequences(&array).map(|_| ()),
-            Some(_) => check_operations(&array),
-        };
-        checked.map_err(|message| self.damaged(group, message))?;
+        self.check(group, column, &array)?;
         Ok(array)
     }
 
-    fn layout(&self, group: usize) -> Result<&BatchLayout> {
+    /// Checks what only we know of a column: once, before anybody keeps it.
+    pub(super) fn check(&self, group: usize, column: usize, array: &ArrayRef) -> Result<()> {
+        let checked = match column.checked_sub(self.schema().columns().len()) {
+            None => Ok(()),
+            Some(0) => sequences(array).map(|_| ()),
+            Some(_) => check_operations(array),
+        };
+        checked.map_err(|message| self.damaged(group, message))
+    }
+
+    /// The decoder of compressed buffers.
+    pub(super) fn zstd(&self) -> &super::super::block_file::Decoder {
+        &self.zstd
+    }
+
+    pub(super) fn layout(&self, group: usize) -> Result<&BatchLayout> {
         let batch = &self.batches[group];
         if let Some(layout) = batch.layout.get() {
             return Ok(layout);
@@ -398,7 +407,7 @@ impl IpcFileReader {
         &self.index.schema
     }
 
-    fn damaged(&self, group: usize, message: &str) -> Error {
+    pub(super) fn damaged(&self, group: usize, message: &str) -> Error {
         Error::corruption(self.path(), self.batches[group].offset, message)
     }
 

@@ -1,6 +1,7 @@
 //! Walks the rows of an Arrow IPC file, batch by batch.
 //!
-//! Made by the reader. Promises: chunks are slices of decoded columns, not copies, unless a snapshot hides some of their rows.
+//! Made by the reader. Promises: chunks are slices of decoded columns, not copies, unless a snapshot hides some of their rows. A batch
+//! that would take more memory than the scan may hold is decoded piece by piece.
 
 use super::super::Io;
 use super::super::row_file::{Projection, RowFileScan, StoredRows};
@@ -66,14 +67,28 @@ impl IpcScan {
                 }
                 self.current = None;
             }
-            let Some((group, pages)) = self.groups.pop() else { return Ok(None) };
+            let Some((group, mut pages)) = self.groups.pop() else { return Ok(None) };
             let scan = &self.scan;
             let stats = &self.reader.index().groups[group];
             let wanted = Wanted::new(&self.projection, scan.access, Io::Allowed)
                 .with(scan.needs_keys(stats), scan.needs_sequences());
-            let Some(rows) = self.reader.group(group, &wanted)? else { return Ok(None) };
+            let held = scan.held_rows(self.reader.schema(), &self.projection, stats);
+            let rows = if stats.rows <= held {
+                let Some(rows) = self.reader.group(group, &wanted)? else { return Ok(None) };
+                if rows.keys().is_none() {
+                    pages = 0..rows.len();
+                }
+                rows
+            } else {
+                let piece = pages.start..pages.end.min(piece_end(pages.start, held));
+                if piece.end < pages.end {
+                    self.groups.push((group, piece.end..pages.end));
+                }
+                pages = 0..piece.len();
+                self.reader.piece(group, piece, &wanted)?
+            };
             let left = match rows.keys() {
-                None => 0..rows.len(),
+                None => pages,
                 Some(keys) => {
                     let bound = |key: &Option<Vec<u8>>, otherwise| {
                         key.as_ref().map_or(otherwise, |key| keys.lower_bound(key).clamp(pages.start, pages.end))
@@ -85,6 +100,13 @@ impl IpcScan {
             self.current = Some(Current { rows, left, at_most });
         }
     }
+}
+
+/// Where a piece of `held` rows from `start` on ends: with a whole byte of validity, so that the next one begins with one.
+fn piece_end(start: usize, held: usize) -> usize {
+    let end = start.saturating_add(held);
+    let of_bytes = end - end % 8;
+    if of_bytes > start { of_bytes } else { end }
 }
 
 impl RowSource for IpcScan {

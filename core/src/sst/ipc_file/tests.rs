@@ -224,7 +224,9 @@ fn scans_give_what_was_asked_for() {
             let range = KeyRange { lower: lower.map(|id| key(&schema, id)), upper: upper.map(|id| key(&schema, id)) };
             let at_most = [None, Some(20), Some(150), Some(1000), Some(3)][index];
             let access = if index % 2 == 0 { Access::Cached } else { Access::Scan };
-            let scan = RowFileScan { range, sequences_at_most: at_most, access, ..RowFileScan::of(vec![3, 1]) };
+            let held_bytes = [usize::MAX, 1 << 20, 64 << 10][index % 3];
+            let scan =
+                RowFileScan { range, sequences_at_most: at_most, access, held_bytes, ..RowFileScan::of(vec![3, 1]) };
             let wanted = all.iter().copied().filter(|row| {
                 lower.is_none_or(|lower| row.0 >= lower)
                     && upper.is_none_or(|upper| row.0 < upper)

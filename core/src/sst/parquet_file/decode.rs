@@ -1,8 +1,10 @@
 //! Decodes rows of one row group: tells which bytes the Parquet decoder needs, reads and verifies them, and hands them over.
 //!
-//! Called by scans and lookups. The decoder does no I/O of its own; every byte that it sees was checked.
+//! Called by scans and lookups. The decoder does no I/O of its own; every byte that it sees was checked, and so are the headers of
+//! pages. Promises: what a forger put under right checksums is an error, also where the Parquet crate panics over it.
 
 use super::super::row_file::VerifiedFile;
+use super::pages::check_pages;
 use crate::error::{Error, Result};
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
@@ -13,6 +15,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowGroupSelection, RowSe
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 use parquet::errors::ParquetError;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Ranges that lie closer than this are read at once: the strides between them would be read anyway.
@@ -24,11 +27,15 @@ const READ_BYTES: u64 = 8 << 20;
 /// The rows of one row group, decoded batch by batch.
 pub struct GroupDecoder {
     file: Arc<VerifiedFile>,
-    decoder: ParquetPushDecoder,
+    /// None after it panicked.
+    decoder: Option<ParquetPushDecoder>,
+    /// What the columns of the group take in memory.
+    payload_bytes: u64,
 }
 
 impl GroupDecoder {
-    /// A decoder of `rows` of row group `group`, columns `roots` (indexes of root columns), in batches of `batch_rows`.
+    /// A decoder of `rows` of row group `group`, columns `roots` (indexes of root columns), in batches of `batch_rows`. The index says
+    /// that the columns of the group take `payload_bytes`.
     pub fn new(
         file: &Arc<VerifiedFile>,
         metadata: &ArrowReaderMetadata,
@@ -36,6 +43,7 @@ impl GroupDecoder {
         rows: Range<usize>,
         roots: &[usize],
         batch_rows: usize,
+        payload_bytes: u64,
     ) -> Result<Self> {
         let group_rows = metadata.metadata().row_group(group).num_rows() as usize;
         let selection = (rows != (0..group_rows))
@@ -48,22 +56,45 @@ impl GroupDecoder {
             .with_batch_size(batch_rows.clamp(1, rows.len().max(1)))
             .build()
             .map_err(|why| undecodable(file, &why))?;
-        Ok(Self { file: file.clone(), decoder })
+        Ok(Self { file: file.clone(), decoder: Some(decoder), payload_bytes })
     }
 
     /// The next rows; `None` after the last.
     pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            match self.decoder.try_decode().map_err(|why| undecodable(&self.file, &why))? {
+            match self.guarded(ParquetPushDecoder::try_decode)? {
                 DecodeResult::Data(batch) if batch.num_rows() == 0 => {}
                 DecodeResult::Data(batch) => return Ok(Some(batch)),
                 DecodeResult::Finished => return Ok(None),
                 DecodeResult::NeedsData(ranges) => {
                     let bytes = read_ranges(&self.file, &ranges)?;
-                    self.decoder.push_ranges(ranges, bytes).map_err(|why| undecodable(&self.file, &why))?;
+                    for (pages, place) in bytes.iter().zip(&ranges) {
+                        check_pages(pages, self.payload_bytes)
+                            .map_err(|why| Error::corruption(self.file.path(), place.start, why))?;
+                    }
+                    self.guarded(|decoder| decoder.push_ranges(ranges, bytes))?;
                 }
             }
         }
+    }
+}
+
+impl GroupDecoder {
+    /// What the decoder answers. It is taken apart by a panic: values that no checksum and no header tells from right ones make the
+    /// crate look behind the end of a buffer.
+    fn guarded<T>(
+        &mut self,
+        decode: impl FnOnce(&mut ParquetPushDecoder) -> std::result::Result<T, ParquetError>,
+    ) -> Result<T> {
+        let panicked = || Error::corruption(self.file.path(), 0, "Parquet cannot be decoded: its decoder gave up");
+        let Some(mut decoder) = self.decoder.take() else { return Err(panicked()) };
+        let decoded = catch_unwind(AssertUnwindSafe(|| {
+            let result = decode(&mut decoder);
+            (decoder, result)
+        }));
+        let (decoder, result) = decoded.map_err(|_| panicked())?;
+        self.decoder = Some(decoder);
+        result.map_err(|why| undecodable(&self.file, &why))
     }
 }
 

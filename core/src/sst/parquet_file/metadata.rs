@@ -3,16 +3,50 @@
 //! Called by the reader with bytes that were verified. What the Parquet crate takes for granted about them is checked here.
 
 use super::super::row_file::GroupStats;
+use super::pages::{offset_index_pages, schema_elements};
+use super::properties::parquet_schema;
+use crate::schema::TableSchema;
 use bytes::Bytes;
 use parquet::DecodeResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, RowGroupMetaData};
 use parquet::file::page_index::offset_index::PageLocation;
+use parquet::schema::types::Type;
 use std::ops::Range;
 
-/// Parses Parquet's footer and offset indexes from the bytes of the file from `offset` to its end.
-pub fn parse_metadata(bytes: Bytes, offset: u64, size: u64) -> Result<ParquetMetaData, ParquetError> {
-    let mut decoder = ParquetMetaDataPushDecoder::try_new(size)?
+/// Parses Parquet's footer and offset indexes from the bytes of the file from `offset` to its end, which must be of a table with this
+/// schema.
+pub fn parse_metadata(
+    bytes: Bytes,
+    offset: u64,
+    size: u64,
+    schema: &TableSchema,
+) -> Result<ParquetMetaData, ParquetError> {
+    let refused = |message: &str| ParquetError::General(message.to_owned());
+    let wanted = parquet_schema(schema).map_err(|why| refused(why.message()))?;
+    // The parser goes down a schema as deep as it is, and takes the memory that an offset index claims.
+    let elements = footer_of(&bytes).and_then(schema_elements);
+    if elements != Some(elements_of(wanted.root_schema())) {
+        return Err(refused("their schema is not that of the table"));
+    }
+    let mut decoder = ParquetMetaDataPushDecoder::try_new(size)?.with_page_index_policy(PageIndexPolicy::Skip);
+    decoder.push_range(offset..size, bytes.clone())?;
+    let DecodeResult::Data(metadata) = decoder.try_decode()? else {
+        return Err(refused("they are not all behind the index"));
+    };
+    for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
+        let place = column.offset_index_offset().zip(column.offset_index_length());
+        let place = place.and_then(|(start, len)| Some((u64::try_from(start).ok()?, u64::try_from(len).ok()?)));
+        let index = place.and_then(|(start, len)| {
+            let start = usize::try_from(start.checked_sub(offset)?).ok()?;
+            bytes.get(start..start.checked_add(usize::try_from(len).ok()?)?)
+        });
+        // A page takes a byte of it at the least.
+        if index.is_none_or(|index| offset_index_pages(index).is_none_or(|pages| pages > index.len() as u64)) {
+            return Err(refused("an offset index is missing or malformed"));
+        }
+    }
+    let mut decoder = ParquetMetaDataPushDecoder::try_new_with_metadata(size, metadata)?
         .with_offset_index_policy(PageIndexPolicy::Required)
         // Our own index has the bounds of groups and the first keys of pages.
         .with_column_index_policy(PageIndexPolicy::Skip);
@@ -21,6 +55,21 @@ pub fn parse_metadata(bytes: Bytes, offset: u64, size: u64) -> Result<ParquetMet
         DecodeResult::Data(metadata) => Ok(metadata),
         _ => Err(ParquetError::General("they are not all behind the index".to_owned())),
     }
+}
+
+/// The footer at the end of a file's bytes.
+fn footer_of(bytes: &[u8]) -> Option<&[u8]> {
+    let (rest, end) = bytes.split_last_chunk::<8>()?;
+    let len = u32::from_le_bytes([end[0], end[1], end[2], end[3]]) as usize;
+    rest.get(rest.len().checked_sub(len)?..)
+}
+
+/// A type and all types in it.
+fn elements_of(parquet_type: &Type) -> u64 {
+    if !parquet_type.is_group() {
+        return 1;
+    }
+    1 + parquet_type.get_fields().iter().map(|field| elements_of(field)).sum::<u64>()
 }
 
 /// Checks that Parquet's row groups are those of the index, and that each page lies within its chunk, each chunk before `end`.

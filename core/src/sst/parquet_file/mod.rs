@@ -7,6 +7,7 @@
 mod columns;
 mod decode;
 mod metadata;
+mod pages;
 mod properties;
 mod reader;
 mod scan;

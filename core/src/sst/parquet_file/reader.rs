@@ -71,7 +71,7 @@ impl ParquetReader {
         }
         let strides = std::mem::take(&mut index.strides);
         let behind_index = Bytes::from(tail).slice(blob_len..);
-        let metadata = parse_metadata(behind_index, index_offset + blob_len as u64, size_bytes)
+        let metadata = parse_metadata(behind_index, index_offset + blob_len as u64, size_bytes, &index.schema)
             .map_err(|why| bad(format!("Parquet metadata cannot be decoded: {why}")))?;
         check_groups(&metadata, &index.groups, index_offset).map_err(|message| bad(message.to_owned()))?;
         // Types are those of the schema, whatever else the Parquet schema could be read as.
@@ -225,7 +225,15 @@ impl ParquetReader {
         roots: &[usize],
         batch_rows: usize,
     ) -> Result<GroupDecoder> {
-        GroupDecoder::new(&self.file, &self.metadata, group, rows, roots, batch_rows)
+        let payload_bytes = self.index.groups[group].payload_bytes;
+        GroupDecoder::new(&self.file, &self.metadata, group, rows, roots, batch_rows, payload_bytes)
+    }
+
+    /// Where the pages of a column of a group lie.
+    #[cfg(test)]
+    pub(super) fn pages_at(&self, group: usize, column: usize) -> Range<u64> {
+        let (start, len) = self.metadata.metadata().row_group(group).column(column).byte_range();
+        start..start + len
     }
 
     /// The number under which the cache keeps a piece of a page.

@@ -1,16 +1,18 @@
 //! Walks rows of a Parquet row file in order, group by group.
 //!
 //! Called by merges and scans through [`RowSource`]. Reads past the cache in long stretches, or page by page through it; either way
-//! only pages that the key index could not rule out.
+//! only pages that the key index could not rule out. Rows that would take more memory than the scan may hold are decoded piece by
+//! piece, each by a decoder of its own that goes with its piece.
 
-use super::super::row_file::{Projection, RowFileScan, StoredRows};
+use super::super::row_file::{Projection, RowFileScan, StoredRows, unpinned};
 use super::super::{Access, Io};
 use super::columns::Columns;
 use super::decode::GroupDecoder;
 use super::reader::ParquetReader;
 use crate::error::Result;
-use crate::iter::{RowChunk, RowSource};
+use crate::iter::{RowChunk, RowSource, copied};
 use crate::key::{KeyRange, MAX_SEQUENCE, Sequence};
+use arrow_array::ArrayRef;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,8 +38,20 @@ struct Rest {
     at_most: Option<Sequence>,
 }
 
+/// Rows that were decoded, before any is left out.
+struct Decoded {
+    group: usize,
+    rows: StoredRows,
+    /// The only ones that are meant, where the others lie in a cached page and must not be held with them.
+    only: Option<Range<usize>>,
+}
+
 struct Stretch {
     group: usize,
+    /// Rows that are still to come.
+    left: usize,
+    /// Whether its rows may hold on to nothing else.
+    is_piece: bool,
     columns: Columns,
     /// Whether the keys are needed.
     keys: bool,
@@ -67,44 +81,61 @@ impl ParquetScan {
         }
     }
 
-    /// Decodes some rows of a group, before anything is left out; `None` at the end.
-    fn decode(&mut self) -> Result<Option<(usize, StoredRows)>> {
+    /// Decodes some rows of a group; `None` at the end.
+    fn decode(&mut self) -> Result<Option<Decoded>> {
         loop {
             if let Some(stretch) = &mut self.current {
-                match stretch.next(&self.reader, &self.projection)? {
-                    Some(rows) => return Ok(Some((stretch.group, rows))),
-                    None => self.current = None,
+                let (group, next) = (stretch.group, stretch.next(&self.reader, &self.projection)?);
+                if next.is_none() || stretch.left == 0 {
+                    self.current = None;
+                }
+                if let Some(rows) = next {
+                    return Ok(Some(Decoded { group, rows, only: None }));
                 }
             }
             let Some((group, rows)) = self.stretches.front_mut() else { return Ok(None) };
             let group = *group;
+            let stats = &self.reader.groups()[group];
+            let held = self.scan.held_rows(self.reader.schema(), &self.projection, stats);
+            let page_rows = self.reader.index().page_rows;
             if self.scan.access == Access::Scan {
-                let stats = &self.reader.groups()[group];
                 let mut columns = Columns::new(self.reader.schema(), stats, &self.projection);
                 if !self.scan.needs_sequences() {
                     columns = columns.without_sequences();
                 }
                 let keys = self.reader.schema().is_keyed() && self.scan.needs_keys(stats);
                 let roots = if keys { columns.with_key(self.reader.schema()) } else { columns.values() };
-                let count = rows.len();
-                let rows = rows.clone();
-                self.stretches.pop_front();
                 if roots.is_empty() {
                     // Nothing to decode: the index knows how many rows there are.
+                    let count = rows.len();
+                    self.stretches.pop_front();
                     let rows = columns.rows(stats, &self.projection, None, |_| None, count);
-                    return rows.map(|rows| Some((group, rows))).map_err(|message| self.reader.bad(message));
+                    let rows = rows.map_err(|message| self.reader.bad(message))?;
+                    return Ok(Some(Decoded { group, rows, only: None }));
                 }
-                let decoder = self.reader.decoder(group, rows, &roots, self.scan.batch_rows)?;
-                self.current = Some(Stretch { group, columns, keys, roots, decoder });
+                let is_piece = rows.len() > held;
+                let piece = rows.start..if is_piece { piece_end(rows, held, page_rows) } else { rows.end };
+                rows.start = piece.end;
+                if rows.start >= rows.end {
+                    self.stretches.pop_front();
+                }
+                let (left, batch_rows) = (piece.len(), if is_piece { piece.len() } else { self.scan.batch_rows });
+                let decoder = self.reader.decoder(group, piece, &roots, batch_rows)?;
+                self.current = Some(Stretch { group, left, is_piece, columns, keys, roots, decoder });
                 continue;
             }
             let page = self.reader.pages_of(rows).start;
-            rows.start = (page + 1) * self.reader.index().page_rows;
+            let page_start = page * page_rows;
+            let piece = rows.start..rows.end.min(page_start + page_rows);
+            let end = if piece.len() > held { piece.start + held.min(self.scan.batch_rows) } else { piece.end };
+            let is_part = piece.start > page_start || end < piece.end;
+            let only = is_part.then(|| piece.start - page_start..end - page_start);
+            rows.start = end;
             if rows.start >= rows.end {
                 self.stretches.pop_front();
             }
             if let Some(rows) = self.reader.page(group, page, &self.projection, Io::Allowed)? {
-                return Ok(Some((group, rows)));
+                return Ok(Some(Decoded { group, rows, only }));
             }
         }
     }
@@ -121,11 +152,21 @@ impl ParquetScan {
                 }
             }
             self.rest = None;
-            let Some((group, rows)) = self.decode()? else { return Ok(None) };
+            let Some(Decoded { group, rows, only }) = self.decode()? else { return Ok(None) };
             let largest = self.reader.groups()[group].largest_sequence;
+            let at_most = self.scan.sequences_at_most.filter(|&at_most| at_most < largest);
             let left = in_range(&rows, &self.scan.range);
-            self.rest =
-                Some(Rest { rows, left, at_most: self.scan.sequences_at_most.filter(|&at_most| at_most < largest) });
+            let Some(only) = only else {
+                self.rest = Some(Rest { rows, left, at_most });
+                continue;
+            };
+            let now = left.start.max(only.start)..left.end.min(only.end);
+            if now.is_empty() {
+                continue;
+            }
+            if let Some(chunk) = rows.chunk(now, at_most, self.reader.path())? {
+                return copied(&chunk).map(Some);
+            }
         }
     }
 }
@@ -134,7 +175,10 @@ impl Stretch {
     /// The next rows of the stretch; `None` after the last.
     fn next(&mut self, reader: &ParquetReader, projection: &Projection) -> Result<Option<StoredRows>> {
         let Some(batch) = self.decoder.next_batch()? else { return Ok(None) };
-        let column = |root: usize| self.roots.binary_search(&root).ok().map(|place| batch.column(place));
+        self.left = self.left.saturating_sub(batch.num_rows());
+        let own = |array: &ArrayRef| if self.is_piece { unpinned(array.clone()) } else { array.clone() };
+        let batch_columns: Vec<ArrayRef> = batch.columns().iter().map(own).collect();
+        let column = |root: usize| self.roots.binary_search(&root).ok().map(|place| &batch_columns[place]);
         let keys = match reader.schema().key() {
             key if key.is_empty() || !self.keys => None,
             key => Some(reader.encode_keys(key.iter().filter_map(|&root| column(root).cloned()).collect())?),
@@ -154,6 +198,14 @@ impl RowSource for ParquetScan {
             self.rest = None;
         })
     }
+}
+
+/// Where a piece of `held` of these rows ends: with a page if it can have a whole one, else within its first.
+fn piece_end(rows: &Range<usize>, held: usize, page_rows: usize) -> usize {
+    let end = rows.start.saturating_add(held);
+    let of_pages = end - end % page_rows;
+    let end = if of_pages > rows.start { of_pages } else { end };
+    end.min(rows.end)
 }
 
 /// Which of the rows lie in `range`; all of them in an append-only table.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 mod damage;
 mod foreign;
+mod hostile;
 mod round_trip;
 mod values;
 mod versions;

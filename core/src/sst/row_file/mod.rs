@@ -40,6 +40,8 @@ pub(super) use verified::VerifiedFile;
 use super::{Access, Expected};
 use crate::iter::RowChunk;
 use crate::key::{KeyRange, Sequence};
+use crate::schema::TableSchema;
+use arrow_schema::DataType;
 
 /// What was written.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +98,9 @@ pub struct RowFileScan {
     pub access: Access,
     /// The most rows of a chunk; taken as at least 1.
     pub batch_rows: usize,
+    /// Bytes of decoded rows that the scan may hold between two chunks, about. Where a group takes more it is decoded piece by
+    /// piece: with whole pages if these fit, else again and again for a part of its rows, which costs time.
+    pub held_bytes: usize,
     /// Whether chunks must tell the keys and sequences of their rows. Without, for a caller that merges them with nothing, a
     /// chunk may lack its keys, and its sequences mean nothing: neither is read but where `range` begins or ends. Taken as set
     /// if `sequences_at_most` is.
@@ -112,8 +117,28 @@ impl RowFileScan {
             sequences_at_most: None,
             access: Access::Cached,
             batch_rows: 8192,
+            held_bytes: usize::MAX,
             keys: true,
         }
+    }
+
+    /// How many rows of a group may be held at once; at least one.
+    pub(super) fn held_rows(&self, schema: &TableSchema, projection: &Projection, group: &GroupStats) -> usize {
+        let user_columns = schema.columns().len();
+        let (mut fixed, mut all_fixed, mut has_others) = (0, 0, false);
+        for (index, field) in schema.stored().fields().iter().enumerate() {
+            let width = fixed_bytes(field.data_type());
+            let is_key = schema.key().contains(&index);
+            // Keys are held twice: as columns, where they are asked for, and encoded.
+            let times = usize::from(projection.columns.contains(&index) || index >= user_columns) + usize::from(is_key);
+            all_fixed += width.unwrap_or(0);
+            fixed += times * width.unwrap_or(0);
+            has_others |= width.is_none() && times > 0;
+        }
+        let others = (group.payload_bytes as usize / group.rows.max(1)).saturating_sub(all_fixed);
+        let keyed = if schema.is_keyed() { group.first_key.len().max(group.last_key.len()) } else { 0 };
+        let row_bytes = (fixed + if has_others { others } else { 0 } + keyed).max(1);
+        (self.held_bytes / row_bytes).max(1)
     }
 
     /// Whether the chunks' sequences mean anything.
@@ -126,6 +151,16 @@ impl RowFileScan {
         let starts_inside = self.range.lower.as_ref().is_none_or(|lower| *lower <= group.first_key);
         let ends_inside = self.range.upper.as_ref().is_none_or(|upper| group.last_key < *upper);
         self.needs_sequences() || !starts_inside || !ends_inside
+    }
+}
+
+/// Bytes of a value in memory, for types whose values all have as many.
+fn fixed_bytes(data_type: &DataType) -> Option<usize> {
+    match data_type {
+        DataType::Null => Some(0),
+        DataType::Boolean => Some(1),
+        DataType::FixedSizeBinary(bytes) => usize::try_from(*bytes).ok(),
+        other => other.primitive_width(),
     }
 }
 

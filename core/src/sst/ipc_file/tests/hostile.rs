@@ -250,3 +250,29 @@ fn a_write_that_fails_leaves_no_file() {
         assert!(place.disk.list(Path::new("/t")).unwrap().is_empty(), "{call:?} of {part}");
     }
 }
+
+#[test]
+fn a_file_with_another_schema_however_deep_or_wide_is_refused() {
+    let (place, _) = sample(Compression::None);
+    let original = bytes_of(&place, &place.path());
+    // The encoder needs more stack for such a schema than a test has.
+    let encoded = || {
+        let leaf = || Arc::new(Field::new("leaf", DataType::Int64, true));
+        let nest = |inner, _| Arc::new(Field::new("g", DataType::Struct(vec![inner].into()), true));
+        let wide =
+            (0..50_000).map(|column| Field::new(format!("c{column}"), DataType::Int64, true)).collect::<Vec<_>>();
+        let schemas = [Schema::new(vec![(0..1_000).fold(leaf(), nest)]), Schema::new(wide), Schema::new(vec![leaf()])];
+        schemas.map(|schema| {
+            let mut data = Vec::new();
+            arrow_ipc::writer::FileWriter::try_new(&mut data, &schema).unwrap().finish().unwrap();
+            data
+        })
+    };
+    for data in std::thread::Builder::new().stack_size(64 << 20).spawn(encoded).unwrap().join().unwrap() {
+        forge_data(&place, &data);
+        let error = read_anything(&place).unwrap_err();
+        assert_eq!((error.kind(), error.path()), (ErrorKind::Corruption, Some(&*place.path())), "{error}");
+    }
+    forge_data(&place, &original);
+    read_anything(&place).unwrap();
+}

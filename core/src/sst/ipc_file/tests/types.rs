@@ -122,6 +122,19 @@ fn every_type_comes_back_from_every_codec() {
             for (found, wanted) in chunk.batch.columns().iter().zip(whole.batch.columns()) {
                 assert_eq!(found, &wanted.slice(0, 947), "{}", wanted.data_type());
             }
+            // Piece by piece: some rows at a time, and so few that pieces begin within a byte of validity.
+            for held_bytes in [100_000, 10_000, 3_000] {
+                let scan = RowFileScan { access, held_bytes, ..RowFileScan::of(ids.clone()) };
+                let mut source = reader.scan(scan).unwrap();
+                let (mut start, mut pieces) = (0, 0);
+                while let Some(piece) = source.next_chunk().unwrap() {
+                    for (found, wanted) in piece.batch.columns().iter().zip(whole.batch.columns()) {
+                        assert_eq!(found, &wanted.slice(start, piece.len()), "{} {held_bytes}", wanted.data_type());
+                    }
+                    (start, pieces) = (start + piece.len(), pieces + 1);
+                }
+                assert!(start == 947 && pieces > 1, "{start} rows in {pieces} pieces of {held_bytes}");
+            }
         }
         let RowLookup::Found(row) = reader.get(&key(&schema, 341), 9, &ids, Io::Allowed).unwrap() else {
             panic!("row 341")

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use arrow_array::BooleanArray;
 
 /// A little file with several groups and pages, versions, a delete and a nested column.
-fn small() -> (Arc<TableSchema>, Vec<RowChunk>) {
+pub fn small() -> (Arc<TableSchema>, Vec<RowChunk>) {
     let list = DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));
     let schema = table(vec![Field::new("id", DataType::Int64, false), Field::new("tags", list, true)], &["id"]);
     let tags = super::values::array(&schema.columns()[1].field, 40, &mut super::values::Numbers(4));
@@ -19,7 +19,7 @@ fn small() -> (Arc<TableSchema>, Vec<RowChunk>) {
     (schema, vec![rows])
 }
 
-fn tiny_pages() -> RowFileOptions {
+pub fn tiny_pages() -> RowFileOptions {
     RowFileOptions { row_group_rows: 20, page_rows: 10, ..RowFileOptions::new(RowFormat::Parquet) }
 }
 
@@ -37,7 +37,7 @@ fn read_all(place: &Place, schema: &Arc<TableSchema>, wanted: &[ArrayRef], expec
     reader.verify()
 }
 
-fn assert_names(error: &Error, place: &Place) {
+pub fn assert_names(error: &Error, place: &Place) {
     assert!(matches!(error.kind(), ErrorKind::Corruption | ErrorKind::NotSupported), "{error}");
     assert_eq!(error.path(), Some(place.path().as_path()), "{error}");
     assert!(error.offset().is_some());
@@ -147,7 +147,7 @@ fn a_forged_footer_gives_errors_or_data_but_never_a_panic() {
 }
 
 /// Puts zeros where the checksum stands, if it still stands there.
-fn unsealed(tail: &mut [u8]) -> bool {
+pub fn unsealed(tail: &mut [u8]) -> bool {
     let mark = b"sstore.tail\x18\x18";
     let Some(entry) = tail.windows(mark.len()).rposition(|window| window == mark) else { return false };
     tail[entry + mark.len() + 16..entry + mark.len() + 24].fill(b'0');

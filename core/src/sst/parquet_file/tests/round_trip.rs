@@ -42,8 +42,10 @@ fn every_type_comes_back_as_it_was_by_every_way_of_reading() {
         reader.verify().unwrap();
         let wanted = joined(&chunks);
         for access in [Access::Scan, Access::Cached, Access::Cached] {
-            for batch_rows in [70, 100, 5000] {
-                let request = RowFileScan { access, batch_rows, ..RowFileScan::of(ids(&schema)) };
+            for (batch_rows, held_bytes) in
+                [(70, usize::MAX), (100, usize::MAX), (5000, usize::MAX), (5000, 100_000), (70, 20_000), (5000, 3_000)]
+            {
+                let request = RowFileScan { access, batch_rows, held_bytes, ..RowFileScan::of(ids(&schema)) };
                 let found = scan(&reader, request).unwrap();
                 assert!(found.iter().all(|chunk| chunk.len() <= batch_rows));
                 for ((found, wanted), column) in joined(&found).iter().zip(&wanted).zip(schema.columns()) {

@@ -96,6 +96,7 @@ fn scans_and_lookups_find_what_a_model_finds() {
             sequences_at_most: (round % 3 != 0).then_some(snapshot),
             access: if round % 2 == 0 { Access::Scan } else { Access::Cached },
             batch_rows: 1 + numbers.below(400) as usize,
+            held_bytes: [usize::MAX, 30_000, 4_000, 100][round % 4],
             ..RowFileScan::of(vec![3, 2, 1])
         };
         let wanted: Vec<_> = model
