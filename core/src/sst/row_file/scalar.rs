@@ -87,20 +87,18 @@ where
     A::Item: AsRef<[u8]>,
 {
     let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
-    let mut found: Option<((usize, A::Item), (usize, A::Item))> = None;
-    for row in 0..array.len() {
-        if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-            continue;
-        }
+    let mut valid = (0..array.len()).filter(|&row| !nulls.is_some_and(|nulls| nulls.is_null(row)));
+    let first = valid.next()?;
+    let (mut least, mut greatest) = ((first, array.value(first)), (first, array.value(first)));
+    for row in valid {
         let value = array.value(row);
-        match &mut found {
-            None => found = Some(((row, array.value(row)), (row, value))),
-            Some((least, _)) if value.as_ref() < least.1.as_ref() => *least = (row, value),
-            Some((_, greatest)) if value.as_ref() > greatest.1.as_ref() => *greatest = (row, value),
-            Some(_) => {}
+        if value.as_ref() < least.1.as_ref() {
+            least = (row, value);
+        } else if value.as_ref() > greatest.1.as_ref() {
+            greatest = (row, value);
         }
     }
-    found.map(|(least, greatest)| (least.0, greatest.0))
+    Some((least.0, greatest.0))
 }
 
 /// The value at `row` as bytes: little-endian numbers, 0 or 1, or the bytes themselves, whole. `None` if the type has no order.
