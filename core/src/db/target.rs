@@ -30,6 +30,10 @@ const LZ4_JOB_BYTES_MIN: usize = 16 << 20;
 #[cfg(feature = "arrow")]
 const LZ4_GROUP_BYTES: usize = 128 << 10;
 
+/// What an open file holds, about, beside ten bits a key for its filter: index and metadata.
+#[cfg(feature = "arrow")]
+const OPEN_FILE_BYTES: u64 = 12 << 10;
+
 /// The caches of a database, which together stay within its budget, and what it leaves to others.
 #[derive(Clone)]
 pub(crate) struct Caches {
@@ -69,19 +73,21 @@ impl Caches {
         self.budget / 4
     }
 
-    /// Divides the bytes that memtables leave as these files are, an eighth or more for each kind; what one job of a table may hold
-    /// is set apart once there are tables. In all the caches have at least an eighth of the budget.
+    /// Divides the bytes that memtables leave as these files are, an eighth or more for each kind; set apart are what open files hold
+    /// and, once there are tables, what one job of a table may. In all the caches have at least an eighth of the budget.
     #[cfg(feature = "arrow")]
     pub fn divide<'a>(&self, files: impl Iterator<Item = &'a Arc<FileMeta>>) {
         let (mut of_blocks, mut of_rows) = (0u64, 0u64);
+        let mut open_bytes = 0;
         for file in files {
+            open_bytes += OPEN_FILE_BYTES + file.entries * 5 / 4;
             match file.format {
                 FileFormat::Blocks => of_blocks += file.size_bytes,
                 FileFormat::Parquet | FileFormat::Ipc => of_rows += file.size_bytes,
             }
         }
-        let set_apart = if of_rows > 0 { self.job_bytes() } else { 0 };
-        let all = self.left.saturating_sub(set_apart).max(self.budget / 8);
+        let job_bytes = if of_rows > 0 { self.job_bytes() } else { 0 };
+        let all = self.left.saturating_sub(job_bytes).saturating_sub(open_bytes as usize).max(self.budget / 8);
         let share = match of_blocks + of_rows {
             0 => all / 2,
             files => (all as u128 * u128::from(of_blocks) / u128::from(files)) as usize,
