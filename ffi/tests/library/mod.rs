@@ -14,8 +14,9 @@ pub fn built() -> &'static PathBuf {
             "debug" => "dev",
             other => other,
         };
+        // The whole workspace, as scripts/test builds it: by itself the library's dependencies have other features.
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--package", "sstore-ffi", "--lib", "--profile", profile, "--target-dir"])
+            .args(["build", "--quiet", "--workspace", "--profile", profile, "--target-dir"])
             .arg(profile_dir.parent().unwrap())
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status()
