@@ -1,6 +1,6 @@
 """Compiles and runs the programs of README.md as they stand there, each in an empty directory. Run by `make test`.
 
-Requires the library and the wheel: `cargo build --profile ci -p sstore-ffi`, `scripts/wheel ci`; runs in build/venv.
+Requires the library and the wheel: `cargo build --profile ci --workspace`, `scripts/wheel ci`; runs in build/venv.
 """
 
 import os
@@ -42,7 +42,7 @@ def python(source: Path, directory: Path) -> str:
 
 
 def rust(source: Path, directory: Path) -> str:
-    run("cargo", "build", "--quiet", "--profile", "ci", "-p", "sstore")
+    run("cargo", "build", "--quiet", "--profile", "ci", "--workspace")
     library = ["--extern", f"sstore={BUILT / 'libsstore.rlib'}", "-L", f"dependency={BUILT / 'deps'}"]
     run("rustc", "--edition", "2024", *library, source, "-o", directory / "program")
     return run(directory / "program", directory=directory)
