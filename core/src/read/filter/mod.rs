@@ -282,7 +282,18 @@ impl BoundFilter {
             let mut pinned = None;
             for part in &parts {
                 // The ranges may be too wide, never too narrow: the filter itself is applied to what is read.
-                let Node::Compare { column, comparison, literal } = &part.root else { continue };
+                let (column, comparison, literal) = match &part.root {
+                    Node::Compare { column, comparison, literal } => (column, comparison, literal),
+                    Node::StartsWith { column, prefix } if column.id == id => {
+                        let data_type = schema.columns()[index].field.data_type();
+                        if let Some(beginning) = literal::beginning(data_type, prefix) {
+                            let columns: Vec<ArrayRef> = equal.iter().cloned().chain([beginning]).collect();
+                            range = range.intersect(KeyRange::prefix(&codec.encode_starting_with(&columns)?));
+                        }
+                        continue;
+                    }
+                    _ => continue,
+                };
                 if column.id != id {
                     continue;
                 }

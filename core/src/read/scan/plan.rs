@@ -115,11 +115,7 @@ fn decide_file(
     filter: Option<&BoundFilter>,
     whole_filter: bool,
 ) -> Verdict {
-    let outside = |smallest: &[u8], largest: &[u8]| {
-        schema.is_keyed()
-            && (range.lower.as_deref().is_some_and(|lower| largest < lower)
-                || range.upper.as_deref().is_some_and(|upper| smallest >= upper))
-    };
+    let outside = |smallest: &[u8], largest: &[u8]| schema.is_keyed() && !range.touches(smallest, largest);
     if file.smallest_sequence > snapshot {
         return Verdict::Skipped(TOO_NEW);
     }

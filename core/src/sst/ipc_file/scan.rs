@@ -4,7 +4,7 @@
 //! that would take more memory than the scan may hold is decoded piece by piece.
 
 use super::super::Io;
-use super::super::row_file::{Projection, RowFileScan, StoredRows};
+use super::super::row_file::{Projection, RowFileScan, StoredRows, common};
 use super::reader::{IpcFileReader, Wanted};
 use crate::error::{Error, Result};
 use crate::iter::{RowChunk, RowSource};
@@ -44,6 +44,9 @@ impl IpcScan {
         }
         let at_most = scan.sequences_at_most;
         groups.retain(|(group, _)| at_most.is_none_or(|at_most| index.groups[*group].smallest_sequence <= at_most));
+        if let Some(kept) = &scan.rows {
+            groups.iter_mut().for_each(|(_, rows)| *rows = common(rows, kept));
+        }
         groups.reverse();
         Ok(Self {
             reader,
@@ -75,9 +78,6 @@ impl IpcScan {
             let held = scan.held_rows(self.reader.schema(), &self.projection, stats);
             let rows = if stats.rows <= held {
                 let Some(rows) = self.reader.group(group, &wanted)? else { return Ok(None) };
-                if rows.keys().is_none() {
-                    pages = 0..rows.len();
-                }
                 rows
             } else {
                 let piece = pages.start..pages.end.min(piece_end(pages.start, held));

@@ -4,7 +4,7 @@
 //! only pages that the key index could not rule out. Rows that would take more memory than the scan may hold are decoded piece by
 //! piece, each by a decoder of its own that goes with its piece.
 
-use super::super::row_file::{Projection, RowFileScan, StoredRows, unpinned};
+use super::super::row_file::{Projection, RowFileScan, StoredRows, common, unpinned};
 use super::super::{Access, Io};
 use super::columns::Columns;
 use super::decode::GroupDecoder;
@@ -71,6 +71,10 @@ impl ParquetScan {
             reader.groups()[*group].smallest_sequence <= snapshot
                 && scan.groups.as_ref().is_none_or(|groups| groups.contains(group))
         });
+        if let Some(kept) = &scan.rows {
+            stretches.iter_mut().for_each(|(_, rows)| *rows = common(rows, kept));
+            stretches.retain(|(_, rows)| !rows.is_empty());
+        }
         Self {
             reader,
             projection,

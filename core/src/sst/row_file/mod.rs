@@ -42,6 +42,7 @@ use crate::iter::RowChunk;
 use crate::key::{KeyRange, Sequence};
 use crate::schema::TableSchema;
 use arrow_schema::DataType;
+use std::ops::Range;
 
 /// What was written.
 #[derive(Debug, Clone, Default)]
@@ -92,6 +93,8 @@ pub struct RowFileScan {
     pub range: KeyRange,
     /// The groups to read, rising; `None`: all that the range touches.
     pub groups: Option<Vec<usize>>,
+    /// Of each group only these rows, for an append-only table; whole pages of the file, but for its last one. `None`: all.
+    pub rows: Option<Range<usize>>,
     /// Rows with a greater sequence are left out.
     pub sequences_at_most: Option<Sequence>,
     /// Whether through the cache.
@@ -114,6 +117,7 @@ impl RowFileScan {
             columns,
             range: KeyRange::all(),
             groups: None,
+            rows: None,
             sequences_at_most: None,
             access: Access::Cached,
             batch_rows: 8192,
@@ -152,6 +156,12 @@ impl RowFileScan {
         let ends_inside = self.range.upper.as_ref().is_none_or(|upper| group.last_key < *upper);
         self.needs_sequences() || !starts_inside || !ends_inside
     }
+}
+
+/// The rows of both ranges.
+pub(super) fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    let start = a.start.max(b.start);
+    start..a.end.min(b.end).max(start)
 }
 
 /// Bytes of a value in memory, for types whose values all have as many.
