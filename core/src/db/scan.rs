@@ -126,14 +126,16 @@ impl Db {
     /// # let directory = tempfile::tempdir().unwrap();
     /// use arrow_array::{Int64Array, RecordBatch};
     /// use arrow_schema::{DataType, Field, Schema};
-    /// use sstore::{Db, KeyOptions, Options, ReadOptions, ScanOptions, WriteOptions};
+    /// use sstore::{Db, KeyOptions, Options, ReadOptions, ScanOptions, WriteBatch, WriteOptions};
     /// use std::sync::Arc;
     ///
     /// let db = Db::open(directory.path(), &Options::new())?;
     /// let columns = Schema::new(vec![Field::new("time", DataType::Int64, false)]);
     /// let table = db.create_table("events", &columns, &["time"], &KeyOptions::default(), &Options::new())?;
     /// let rows = RecordBatch::try_new(Arc::new(columns), vec![Arc::new(Int64Array::from_iter_values(0..100))]).unwrap();
-    /// db.put_rows(&table, &rows, &WriteOptions::default())?;
+    /// let mut batch = WriteBatch::new();
+    /// table.put_rows(&mut batch, &rows)?;
+    /// db.write(&batch, &WriteOptions::default())?;
     ///
     /// // The newest two.
     /// let newest = ScanOptions { reverse: true, limit: Some(2), ..ScanOptions::default() };
