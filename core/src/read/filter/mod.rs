@@ -247,6 +247,11 @@ impl BoundFilter {
         self.columns().iter().all(|id| schema.key().iter().any(|&index| schema.columns()[index].id == *id))
     }
 
+    /// What it says of the key alone: rows that this refuses it refuses, whatever their other columns. `None`: nothing.
+    pub fn about_key(&self, schema: &TableSchema) -> Option<Self> {
+        Self::all_of(self.conjuncts().into_iter().filter(|part| part.is_about_key(schema)).collect())
+    }
+
     /// The parts that must all hold: `a AND b AND (c OR d)` has three.
     pub fn conjuncts(&self) -> Vec<Self> {
         fn collect(node: &Node, parts: &mut Vec<BoundFilter>) {

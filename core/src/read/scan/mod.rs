@@ -18,7 +18,7 @@ use super::filter::{BoundFilter, Filter};
 use crate::error::{Error, Result};
 use crate::key::{FileNumber, KeyRange, Sequence};
 use crate::schema::TableSchema;
-use crate::sst::Access;
+use crate::sst::{Access, ConditionRecord};
 use crate::view::CollectionView;
 use arrow_schema::{Schema, SchemaRef};
 use std::sync::Arc;
@@ -78,6 +78,8 @@ pub struct ScanPlan {
     batch_rows: usize,
     access: Access,
     memory_bytes: usize,
+    /// What became of the filter in files.
+    screened: Arc<ConditionRecord>,
 }
 
 impl ScanPlan {
@@ -135,6 +137,7 @@ impl ScanPlan {
             batch_rows: request.batch_rows.max(1),
             access: request.access,
             memory_bytes: request.memory_bytes,
+            screened: Arc::default(),
             schema,
         })
     }
@@ -160,3 +163,6 @@ impl ScanPlan {
         self.snapshot
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,11 @@
 use super::ScanPlan;
 use super::plan::{self, Verdict};
 use crate::error::Result;
-use crate::iter::{RowChunk, RowSource};
+use crate::iter::{RowChunk, RowSource, Sequences};
 use crate::key::KeyRange;
 use crate::merge::{Adapt, RowMerge, RowMergeMode, source_bytes};
-use crate::sst::{RowFileReader, RowFileScan};
+use crate::read::filter::BoundFilter;
+use crate::sst::{RowCondition, RowFileReader, RowFileScan};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -109,6 +110,7 @@ pub(super) fn files(plan: &ScanPlan, range: &KeyRange) -> Vec<PlannedFile> {
                 access: plan.access,
                 batch_rows: plan.batch_rows,
                 held_bytes: usize::MAX,
+                condition: decided.filter(plan.filter.as_ref(), &plan.schema).map(|filter| condition(plan, reader, filter)),
                 keys: true,
             },
             adapt,
@@ -118,6 +120,22 @@ pub(super) fn files(plan: &ScanPlan, range: &KeyRange) -> Vec<PlannedFile> {
         });
     }
     files
+}
+
+/// A filter as it is asked of the rows of a file, which may have an older schema than the scan.
+fn condition(plan: &ScanPlan, reader: &RowFileReader, filter: BoundFilter) -> RowCondition {
+    let columns = filter.columns();
+    let adapt = Adapt::new(reader.schema(), &plan.schema, &columns);
+    RowCondition {
+        columns: adapt.inner_columns().to_vec(),
+        record: plan.screened.clone(),
+        select: Arc::new(move |batch| {
+            let rows = batch.num_rows();
+            let chunk = RowChunk { batch, keys: None, sequences: Sequences::Same(0), deletes: None };
+            let batch = adapt.chunk(chunk)?.batch;
+            filter.evaluate(rows, &|id| columns.iter().position(|&column| column == id).map(|at| batch.column(at)))
+        }),
+    }
 }
 
 /// Puts files whose keys follow each other into one chain, so that a merge has as many sources as files overlap, not as many as

@@ -6,6 +6,7 @@
 #![doc = include_str!("FORMAT.md")]
 
 mod bounds;
+mod condition;
 mod groups;
 mod index_blob;
 mod index_builder;
@@ -21,6 +22,8 @@ mod verified;
 mod tests;
 
 pub use bounds::ColumnBounds;
+pub(super) use condition::Screen;
+pub use condition::{ConditionRecord, RowCondition};
 pub use groups::GroupStats;
 pub use options::{ColumnOverride, RowFileOptions, RowFormat, StatsHook, StatsHookFactory};
 pub use rows::{RowBlock, RowCache};
@@ -104,6 +107,8 @@ pub struct RowFileScan {
     /// Bytes of decoded rows that the scan may hold between two chunks, about. Where a group takes more it is decoded piece by
     /// piece: with whole pages if these fit, else again and again for a part of its rows, which costs time.
     pub held_bytes: usize,
+    /// What rows are wanted, before all of their columns are decoded. Others may be handed out as well.
+    pub condition: Option<RowCondition>,
     /// Whether chunks must tell the keys and sequences of their rows. Without, for a caller that merges them with nothing, a
     /// chunk may lack its keys, and its sequences mean nothing: neither is read but where `range` begins or ends. Taken as set
     /// if `sequences_at_most` is.
@@ -122,6 +127,7 @@ impl RowFileScan {
             access: Access::Cached,
             batch_rows: 8192,
             held_bytes: usize::MAX,
+            condition: None,
             keys: true,
         }
     }
