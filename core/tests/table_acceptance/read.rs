@@ -177,7 +177,8 @@ fn in_reverse_the_last_rows_are_found_without_reading_those_before() {
         world.db.delete_from(table, &keys(&[199_999, 199_996]), &WriteOptions::default()).unwrap();
         let (ids, _) = ids_and_bytes(&opened, &ScanOptions { limit: Some(3), ..last });
         assert_eq!(ids, [199_998, 199_997, 199_995], "{format}: no deleted row");
-        let plan = world.db.explain(table, &ScanOptions { reverse: true, ..filter("id >= 5") }, &ReadOptions::default());
+        let plan =
+            world.db.explain(table, &ScanOptions { reverse: true, ..filter("id >= 5") }, &ReadOptions::default());
         assert!(plan.unwrap().to_string().starts_with("scan in reverse at sequence"), "{format}");
     }
 }
@@ -198,7 +199,10 @@ fn of_pages_without_a_wanted_row_only_the_columns_of_the_condition_are_read() {
             // A condition that most pages meet is not asked for long: in vain nothing is read twice.
             let (ids, bytes) = ids_and_bytes(&opened, &ScanOptions { reverse, ..filter("flag > 1") });
             assert_eq!(ids.len(), 100_000, "{format} {key:?}");
-            assert!(bytes <= of_all * 3 / 2, "{format} {key:?}: {bytes} bytes read for half of the rows, {of_all} for all");
+            assert!(
+                bytes <= of_all * 3 / 2,
+                "{format} {key:?}: {bytes} bytes read for half of the rows, {of_all} for all"
+            );
         }
     }
 }

@@ -80,11 +80,7 @@ pub(super) fn large_parts(memtable: &RowMemtable, range: &KeyRange) -> (Range<us
 }
 
 /// A source of pieces one after another.
-pub(super) fn run(
-    memtable: &Arc<RowMemtable>,
-    projection: Arc<Projection>,
-    pieces: Vec<Piece>,
-) -> Box<dyn RowSource> {
+pub(super) fn run(memtable: &Arc<RowMemtable>, projection: Arc<Projection>, pieces: Vec<Piece>) -> Box<dyn RowSource> {
     Box::new(RunSource { memtable: memtable.clone(), projection, pieces: pieces.into_iter(), rest: None })
 }
 

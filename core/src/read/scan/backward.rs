@@ -62,7 +62,8 @@ impl Backward {
                     kept.into_iter().map(|group| (group, 0..groups[group].rows)).collect()
                 };
                 let files = sources::files(plan, &plan.range).into_iter();
-                let mut files: Vec<_> = files.map(|file| (rows_of(&file), file)).map(|(rows, file)| (file, rows)).collect();
+                let mut files: Vec<_> =
+                    files.map(|file| (rows_of(&file), file)).map(|(rows, file)| (file, rows)).collect();
                 // What is next is at the end.
                 memtables.reverse();
                 files.reverse();
@@ -122,7 +123,9 @@ fn key_back(plan: &ScanPlan, range: &KeyRange, rows: usize) -> Result<Option<Vec
         found = found.max(memtable.key_back(range, rows)?);
     }
     for (run, decided) in plan.view.runs.iter().zip(&plan.files) {
-        let (Some(reader), plan::Verdict::Read { groups, .. }) = (run.reader.rows(), &decided.verdict) else { continue };
+        let (Some(reader), plan::Verdict::Read { groups, .. }) = (run.reader.rows(), &decided.verdict) else {
+            continue;
+        };
         if range.touches(&run.meta.smallest, &run.meta.largest) {
             found = found.max(reader.key_back(range, groups, rows).map(<[u8]>::to_vec));
         }
@@ -139,9 +142,7 @@ fn arrived(
 ) -> Result<Option<Box<dyn RowSource>>> {
     while let Some((memtable, end)) = memtables.last_mut() {
         let adapt = Adapt::new(memtable.schema(), &plan.schema, &plan.columns);
-        if let Some((source, start)) =
-            memtable.arrived_before(adapt.inner_columns(), plan.snapshot, *end, rows)?
-        {
+        if let Some((source, start)) = memtable.arrived_before(adapt.inner_columns(), plan.snapshot, *end, rows)? {
             *end = start;
             // Nothing to merge, but small batches to be put together.
             let mode = RowMergeMode::Visible { snapshot: plan.snapshot };

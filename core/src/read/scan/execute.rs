@@ -1,8 +1,8 @@
 //! A scan that runs: the merged rows, filtered, projected, limited, as Arrow batches.
 
+use super::ScanPlan;
 use super::backward::{Backward, reversed};
 use super::sources::{self, Part};
-use super::ScanPlan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::iter::{RowChunk, RowSource};
 use arrow_array::{BooleanArray, RecordBatch, RecordBatchOptions};

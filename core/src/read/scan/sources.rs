@@ -67,13 +67,8 @@ impl PlannedFile {
 
     /// These rows of one group, of an append-only table.
     pub fn open_rows(&self, group: usize, rows: Range<usize>, held_bytes: usize) -> Result<Box<dyn RowSource>> {
-        let scan = RowFileScan {
-            groups: Some(vec![group]),
-            rows: Some(rows),
-            keys: false,
-            held_bytes,
-            ..self.scan.clone()
-        };
+        let scan =
+            RowFileScan { groups: Some(vec![group]), rows: Some(rows), keys: false, held_bytes, ..self.scan.clone() };
         Ok(self.adapt.around(self.reader.scan(scan)?))
     }
 
@@ -110,7 +105,9 @@ pub(super) fn files(plan: &ScanPlan, range: &KeyRange) -> Vec<PlannedFile> {
                 access: plan.access,
                 batch_rows: plan.batch_rows,
                 held_bytes: usize::MAX,
-                condition: decided.filter(plan.filter.as_ref(), &plan.schema).map(|filter| condition(plan, reader, filter)),
+                condition: decided
+                    .filter(plan.filter.as_ref(), &plan.schema)
+                    .map(|filter| condition(plan, reader, filter)),
                 keys: true,
             },
             adapt,

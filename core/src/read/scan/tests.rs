@@ -16,8 +16,7 @@ const ROWS: i64 = 5_000;
 
 /// A table with its rows in memory, in batches of these sizes again and again; every row is written, with a key once more.
 fn view(keyed: bool, batches: &[i64]) -> (Arc<CollectionView>, Arc<TableSchema>) {
-    let columns =
-        Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("text", DataType::Utf8, true)]);
+    let columns = Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("text", DataType::Utf8, true)]);
     let key: &[&str] = if keyed { &["id"] } else { &[] };
     let schema = Arc::new(TableSchema::new(&columns, key, &KeyOptions::default()).unwrap());
     let options = MemtableOptions { hash_seed: 0, pool: ArenaPool::new(0) };

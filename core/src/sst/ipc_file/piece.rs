@@ -5,7 +5,7 @@
 //! nothing but its own rows; at most one whole column is in memory meanwhile.
 
 use super::super::Access;
-use super::super::row_file::{Screen, Projection, StoredRows, checked_sequences};
+use super::super::row_file::{Projection, Screen, StoredRows, checked_sequences};
 use super::decode;
 use super::layout::{BodyCodec, ColumnLayout, Node};
 use super::reader::{IpcFileReader, Wanted};
