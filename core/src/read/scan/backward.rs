@@ -30,6 +30,9 @@ pub(super) struct Backward {
     rows: usize,
 }
 
+/// Groups of a file, and rows of each.
+type Groups = Vec<(usize, Range<usize>)>;
+
 /// What is still to be read.
 enum Left {
     Keys {
@@ -41,7 +44,7 @@ enum Left {
         /// Newest first, each up to a place.
         memtables: Vec<(Arc<RowMemtable>, ArrivalPlace)>,
         /// Newest first, the groups and rows of each that are left, rising.
-        files: Vec<(PlannedFile, Vec<(usize, Range<usize>)>)>,
+        files: Vec<(PlannedFile, Groups)>,
     },
     Nothing,
 }
@@ -137,7 +140,7 @@ fn key_back(plan: &ScanPlan, range: &KeyRange, rows: usize) -> Result<Option<Vec
 fn arrived(
     plan: &ScanPlan,
     memtables: &mut Vec<(Arc<RowMemtable>, ArrivalPlace)>,
-    files: &mut Vec<(PlannedFile, Vec<(usize, Range<usize>)>)>,
+    files: &mut Vec<(PlannedFile, Groups)>,
     rows: usize,
 ) -> Result<Option<Box<dyn RowSource>>> {
     while let Some((memtable, end)) = memtables.last_mut() {
