@@ -206,3 +206,33 @@ fn of_pages_without_a_wanted_row_only_the_columns_of_the_condition_are_read() {
         }
     }
 }
+
+#[test]
+fn a_prefix_of_the_key_leaves_what_lies_outside_of_it_unread() {
+    for (format, key) in FORMATS.into_iter().flat_map(|format| [(format, &["name"][..]), (format, &["name", "id"])]) {
+        let world = open(MemFileSystem::new(), &Options::new());
+        let columns =
+            Schema::new(vec![Field::new("name", DataType::Utf8, false), Field::new("id", DataType::Int64, false)]);
+        let set = options(&[("table_format", format), ("row_group_rows", "16"), ("page_rows", "8")]);
+        let table = world.db.create_table("t", &columns, key, &KeyOptions::default(), &set).unwrap();
+        for place in ["attic", "barn", "cellar"] {
+            let names = StringArray::from_iter_values((0..100).map(|number| format!("{place}/{number:02}")));
+            let ids = Int64Array::from_iter_values(0..100);
+            let rows = RecordBatch::try_new(Arc::new(columns.clone()), vec![Arc::new(names), Arc::new(ids)]).unwrap();
+            world.db.append(&table, &rows, &WriteOptions::default()).unwrap();
+            world.flush();
+        }
+        let scan = filter("name LIKE 'barn/3%'");
+        let plan = world.db.explain(&table, &scan, &ReadOptions::default()).unwrap();
+        let outside = |file: &&sstore::FileExplanation| file.skipped == Some("outside of the key range");
+        assert_eq!(plan.files.iter().filter(outside).count(), 2, "{format} {key:?}: by the range of keys: {plan}");
+        if format == "parquet" {
+            let [.., file, _] = &plan.files[..] else { panic!("{plan}") };
+            assert!(file.groups_read <= 2 && file.groups_outside_range >= 4, "{format} {key:?}: {plan}");
+        }
+        let batches = world.db.scan(&table, &scan, &ReadOptions::default()).unwrap();
+        let ids: Vec<i64> =
+            batches.flat_map(|batch| batch.unwrap().column(1).as_primitive::<Int64Type>().values().to_vec()).collect();
+        assert_eq!(ids, (30..40).collect::<Vec<_>>(), "{format} {key:?}");
+    }
+}
