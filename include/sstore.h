@@ -2364,6 +2364,15 @@ enum sstore_code sstore_scan_set_filter(struct sstore_scan *scan,
 enum sstore_code sstore_scan_set_limit(struct sstore_scan *scan, uint64_t limit, struct sstore_error **error);
 
 /**
+ * Not 0: from the end, by descending key, or in a table without a key what arrived last first; with a limit the last rows, without
+ * reading those before them. Bounds mean the same. 0 is the default. A table with `order_by` has no order to be reversed: then executing,
+ * explaining and cutting into splits give INVALID_ARGUMENT. Otherwise like sstore_scan_set_columns.
+ */
+enum sstore_code sstore_scan_set_reverse(struct sstore_scan *scan,
+                                         uint32_t reverse,
+                                         struct sstore_error **error);
+
+/**
  * At most so many rows in one array of the stream; 0: 8192. Otherwise like sstore_scan_set_columns.
  */
 enum sstore_code sstore_scan_set_batch_rows(struct sstore_scan *scan, size_t rows, struct sstore_error **error);
@@ -2386,8 +2395,8 @@ enum sstore_code sstore_scan_set_snapshot(struct sstore_scan *scan,
 
 /**
  * Executes the scan into a stream of the caller's: `*stream`, which is not looked at, becomes one that he releases. Its arrays are
- * struct arrays, in key order, or in order of arrival of a table without a key. It shows the table as it is at this call (or at the
- * snapshot), whatever happens later, also a drop. It needs no handle any more, and does not keep sstore_close from closing: its
+ * struct arrays, in key order, or in order of arrival of a table without a key; or from the end (see sstore_scan_set_reverse). It
+ * shows the table as it is at this call (or at the snapshot), whatever happens later, also a drop. It needs no handle any more, and does not keep sstore_close from closing: its
  * get_next gives ECANCELED from then on, with a text. After an error every further get_next gives the same one. One thread at a
  * time may use the stream, any may release it, and its arrays. May block: reads files. One thread at a time.
  * Errors: INVALID_ARGUMENT (a column or literal that does not fit is named), DROPPED, BUSY, CLOSED, CORRUPTION, IO, NO_MEMORY,

@@ -49,6 +49,8 @@ struct Counts {
     filtered_beyond_key: u64,
     ranges: u64,
     limits: u64,
+    in_reverse: u64,
+    limits_in_reverse: u64,
     in_snapshots: u64,
     rows_found: u64,
     rows_refused: u64,
@@ -414,6 +416,19 @@ impl Moment<'_> {
             self.counts.limits += 1;
             scan.limit = Some(random.below(20));
         }
+        if random.below(3) == 0 {
+            scan.reverse = true;
+            if model.is_ordered {
+                let refused = self.db.scan(model.table(), &scan, &self.read_options()).err().unwrap();
+                assert!(refused.to_string().contains("no order to be read in reverse"), "{refused}");
+                scan.reverse = false;
+            }
+        }
+        if scan.reverse {
+            self.counts.in_reverse += 1;
+            self.counts.limits_in_reverse += u64::from(scan.limit.is_some());
+            rows.reverse();
+        }
         scan.batch_rows = [0, 1, 7, 64][random.below(4) as usize];
         self.counts.rows_found += rows.len() as u64;
         let rows: Vec<Arc<Row>> = rows.into_iter().cloned().collect();
@@ -445,7 +460,7 @@ impl Moment<'_> {
         let wrong = |what: &str| -> ! {
             panic!(
                 "{what}: {} of {} rows found, {} expected: columns {:?}, filter {:?}, start {:?}, stop {:?}, prefix {:?}, limit {:?}, \
-                 batches of {}; {plan}; key {:?}; types {:?}",
+                 in reverse: {}, batches of {}; {plan}; key {:?}; types {:?}",
                 batches.iter().map(RecordBatch::num_rows).sum::<usize>(),
                 all.len(),
                 rows.len(),
@@ -455,6 +470,7 @@ impl Moment<'_> {
                 scan.stop,
                 scan.prefix,
                 scan.limit,
+                scan.reverse,
                 scan.batch_rows,
                 model.key.iter().map(|number| &model.column(*number).name).collect::<Vec<_>>(),
                 model.columns.iter().map(|column| (&column.name, &column.data_type)).collect::<Vec<_>>(),
@@ -568,6 +584,8 @@ fn scans_and_lookups_find_what_reading_everything_finds() {
     let share = |part: u64, percent: u64| assert!(part * 100 >= counts.cases * percent, "{part} of {counts:?}");
     share(counts.overlap_and_deletes, 30);
     share(counts.filtered_beyond_key, 50);
+    share(counts.in_reverse, 15);
+    share(counts.limits_in_reverse, 3);
     let pruned = [counts.files_too_new, counts.files_outside, counts.files_ruled_out, counts.groups_ruled_out];
     assert!(pruned.iter().all(|count| *count > counts.cases / 500), "{counts:?}");
     assert!(counts.files_by_the_whole_filter > counts.cases / 1000, "{counts:?}");

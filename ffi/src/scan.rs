@@ -147,6 +147,21 @@ pub unsafe extern "C" fn sstore_scan_set_limit(
     })
 }
 
+/// Not 0: from the end, by descending key, or in a table without a key what arrived last first; with a limit the last rows, without
+/// reading those before them. Bounds mean the same. 0 is the default. A table with `order_by` has no order to be reversed: then executing,
+/// explaining and cutting into splits give INVALID_ARGUMENT. Otherwise like sstore_scan_set_columns.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_scan_set_reverse(
+    scan: *mut sstore_scan,
+    reverse: u32,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    with_scan!(error, scan, |_, scan| {
+        scan.options.reverse = reverse != 0;
+        Ok(())
+    })
+}
+
 /// At most so many rows in one array of the stream; 0: 8192. Otherwise like sstore_scan_set_columns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_scan_set_batch_rows(
@@ -192,8 +207,8 @@ pub unsafe extern "C" fn sstore_scan_set_snapshot(
 }
 
 /// Executes the scan into a stream of the caller's: `*stream`, which is not looked at, becomes one that he releases. Its arrays are
-/// struct arrays, in key order, or in order of arrival of a table without a key. It shows the table as it is at this call (or at the
-/// snapshot), whatever happens later, also a drop. It needs no handle any more, and does not keep sstore_close from closing: its
+/// struct arrays, in key order, or in order of arrival of a table without a key; or from the end (see sstore_scan_set_reverse). It
+/// shows the table as it is at this call (or at the snapshot), whatever happens later, also a drop. It needs no handle any more, and does not keep sstore_close from closing: its
 /// get_next gives ECANCELED from then on, with a text. After an error every further get_next gives the same one. One thread at a
 /// time may use the stream, any may release it, and its arrays. May block: reads files. One thread at a time.
 /// Errors: INVALID_ARGUMENT (a column or literal that does not fit is named), DROPPED, BUSY, CLOSED, CORRUPTION, IO, NO_MEMORY,

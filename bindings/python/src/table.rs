@@ -74,6 +74,7 @@ impl Table {
         condition: Option<&Bound<'py, PyAny>>,
         [start, stop, prefix]: [Option<&Bound<'py, PyAny>>; 3],
         batch_rows: Option<usize>,
+        reverse: bool,
     ) -> PyResult<ScanOptions> {
         let schema = self.table.table_schema();
         if batch_rows == Some(0) {
@@ -93,6 +94,7 @@ impl Table {
             stop: bound(py, &schema, stop)?,
             prefix: bound(py, &schema, prefix)?,
             batch_rows: batch_rows.unwrap_or(0),
+            reverse,
             ..ScanOptions::default()
         })
     }
@@ -213,8 +215,11 @@ impl Table {
     /// what cannot be translated raises TypeError. ``start`` is the first key, ``stop`` the first one left out, ``prefix`` what keys
     /// begin with: each a value, or a tuple or dict of the key's first columns. ``as_of`` is a snapshot, or the sequence of one that
     /// is open (else GapError). ``cached`` keeps what is read in memory: for small scans that come again.
+    ///
+    /// ``reverse`` begins at the end: by descending key, or without a key what arrived last first. With ``limit`` these are the last rows,
+    /// and those before them are not read: ``table.scan(limit=10, reverse=True)``. A table with ``order_by`` has no order to reverse.
     #[pyo3(signature = (columns=None, r#where=None, start=None, stop=None, prefix=None, limit=None, as_of=None,
-        batch_rows=None, cached=false))]
+        batch_rows=None, cached=false, reverse=false))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
     fn scan<'py>(
         &self,
@@ -228,9 +233,10 @@ impl Table {
         as_of: Option<Moment<'py>>,
         batch_rows: Option<usize>,
         cached: bool,
+        reverse: bool,
     ) -> PyResult<Scan> {
         let span = [start, stop, prefix];
-        let options = self.scan_options(py, columns, r#where, span, batch_rows)?;
+        let options = self.scan_options(py, columns, r#where, span, batch_rows, reverse)?;
         self.open_scan(py, &ScanOptions { limit, cached, ..options }, as_of.as_ref())
     }
 
@@ -240,7 +246,7 @@ impl Table {
     /// A ``Split`` can be pickled: send it to a ``multiprocessing`` pool, and read it there with ``scan``. The files stay as long as the
     /// result, or one of its splits, is alive in this process.
     #[pyo3(signature = (columns=None, r#where=None, start=None, stop=None, prefix=None, *, target_bytes=67108864,
-        as_of=None, batch_rows=None))]
+        as_of=None, batch_rows=None, reverse=false))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
     fn splits<'py>(
         &self,
@@ -253,8 +259,9 @@ impl Table {
         target_bytes: u64,
         as_of: Option<Moment<'py>>,
         batch_rows: Option<usize>,
+        reverse: bool,
     ) -> PyResult<Splits> {
-        let options = self.scan_options(py, columns, r#where, [start, stop, prefix], batch_rows)?;
+        let options = self.scan_options(py, columns, r#where, [start, stop, prefix], batch_rows, reverse)?;
         let snapshot = self.snapshot(py, as_of.as_ref())?;
         let splits = detached(py, || {
             let read = ReadOptions { snapshot: snapshot.as_deref() };
@@ -271,7 +278,7 @@ impl Table {
         let column = schema.key().first().copied().unwrap_or(0);
         let columns = PyList::new(py, [schema.columns()[column].field.name()])?;
         let scan =
-            self.scan(py, Some(columns.as_any()), r#where, None, None, None, None, as_of, Some(65_536), false)?;
+            self.scan(py, Some(columns.as_any()), r#where, None, None, None, None, as_of, Some(65_536), false, false)?;
         scan.count(py)
     }
 

@@ -49,6 +49,13 @@ def test_processes_read_a_scan_in_splits(table: sstore.Table, start: str) -> Non
     assert table.scan().to_pylist() == []
 
 
+def test_splits_in_reverse(table: sstore.Table) -> None:
+    expected = table.scan("id", reverse=True).to_pylist()
+    assert expected[0]["id"] > expected[-1]["id"]
+    with table.splits("id", reverse=True, target_bytes=1) as splits:
+        assert [row for split in splits for row in split.scan().to_pylist()] == expected
+
+
 def test_a_program_reads_a_split_from_bytes(table: sstore.Table, path: Path, tmp_path: Path) -> None:
     splits = table.splits(target_bytes=1 << 40)
     (split,) = splits

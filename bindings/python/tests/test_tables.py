@@ -114,6 +114,13 @@ def test_append_only(db: sstore.DB) -> None:
     table.append([{"at": 2, "text": "x"}, {"at": 1, "text": "y"}])
     table.append([{"at": 2, "text": "x"}])
     assert len(table) == 3 and table.key == ()
+    with pytest.raises(sstore.InvalidArgumentError, match="no order to be read in reverse"):
+        table.scan(reverse=True)
+    plain = db.table("plain", {"at": "int64"})
+    plain.append([{"at": 2}, {"at": 1}])
+    plain.flush()
+    plain.append([{"at": 3}])
+    assert [row["at"] for row in plain.scan(reverse=True).to_pylist()] == [3, 1, 2]
     for call in (lambda: table.get(1), lambda: table.delete([1]), lambda: table.scan(start=1)):
         with pytest.raises(sstore.InvalidArgumentError, match="append-only"):
             call()
@@ -127,6 +134,9 @@ def test_ranges_columns_limits_and_snapshots(db: sstore.DB) -> None:
     assert len(table.scan(start={"a": "y", "b": 2}).to_pylist()) == 6
     assert table.scan("v", start=("z", 3)).to_pylist() == [{"v": 30}]
     assert table.scan(["b", "a"], limit=1).to_pylist() == [{"b": 0, "a": "x"}]
+    assert table.scan(["b", "a"], limit=2, reverse=True).to_pylist() == [{"b": 3, "a": "z"}, {"b": 2, "a": "z"}]
+    assert [row["v"] for row in table.scan(prefix="y", where="b < 3", reverse=True).to_pylist()] == [20, 10, 0]
+    assert str(table.scan(reverse=True).explain()).startswith("scan in reverse")
     assert [len(batch) for batch in table.scan(batch_rows=5)] == [5, 5, 2]
     assert table.get(("y", 2)) == {"a": "y", "b": 2, "v": 20}
     with db.snapshot() as before:

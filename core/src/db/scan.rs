@@ -26,15 +26,19 @@ pub struct ScanOptions {
     pub stop: Option<Vec<ArrayRef>>,
     /// Only keys that begin with these values of the key's leading columns.
     pub prefix: Option<Vec<ArrayRef>>,
-    /// The most rows.
+    /// The most rows: the first of the scan.
     pub limit: Option<u64>,
+    /// From the end: by descending key, or in an append-only table what arrived last first. The rows are those of the same scan
+    /// without it, in the opposite order; what lies before the last `limit` of them is not read, but for some rows beside them. Bounds
+    /// and prefix mean the same. Refused in an append-only table with `order_by`, which has no order of its rows.
+    pub reverse: bool,
     /// The most rows of one batch; 0: 8,192.
     pub batch_rows: usize,
     /// Keep what is read in the cache: for small scans that come again.
     pub cached: bool,
 }
 
-/// The batches of a scan, in key order, or in order of arrival in an append-only table. One thread at a time, any thread; it may outlive
+/// The batches of a scan, in key order, or in order of arrival in an append-only table; or from the end. One thread at a time, any thread; it may outlive
 /// every other handle, keeps the database open and its snapshot alive.
 pub struct TableScan {
     rows: RowScan,
@@ -108,6 +112,7 @@ impl Db {
             range,
             filter: scan.filter.clone(),
             limit: scan.limit,
+            reverse: scan.reverse,
             batch_rows: if scan.batch_rows == 0 { ScanRequest::default().batch_rows } else { scan.batch_rows },
             access: if scan.cached { Access::Cached } else { Access::Scan },
             memory_bytes: self.handle.core.caches.job_bytes(),
@@ -115,6 +120,29 @@ impl Db {
     }
 
     /// Scans a table as of now, or of a snapshot. InvalidArgument names the column or literal that does not fit.
+    ///
+    /// ```
+    /// # fn main() -> sstore::Result<()> {
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// use arrow_array::{Int64Array, RecordBatch};
+    /// use arrow_schema::{DataType, Field, Schema};
+    /// use sstore::{Db, KeyOptions, Options, ReadOptions, ScanOptions, WriteBatch, WriteOptions};
+    /// use std::sync::Arc;
+    ///
+    /// let db = Db::open(directory.path(), &Options::new())?;
+    /// let columns = Schema::new(vec![Field::new("time", DataType::Int64, false)]);
+    /// let table = db.create_table("events", &columns, &["time"], &KeyOptions::default(), &Options::new())?;
+    /// let rows = RecordBatch::try_new(Arc::new(columns), vec![Arc::new(Int64Array::from_iter_values(0..100))]).unwrap();
+    /// let mut batch = WriteBatch::new();
+    /// table.put_rows(&mut batch, &rows)?;
+    /// db.write(&batch, &WriteOptions::default())?;
+    ///
+    /// // The newest two.
+    /// let newest = ScanOptions { reverse: true, limit: Some(2), ..ScanOptions::default() };
+    /// let batch = db.scan(&table, &newest, &ReadOptions::default())?.next().unwrap()?;
+    /// assert_eq!(**batch.column(0), Int64Array::from(vec![99, 98]));
+    /// # Ok(()) }
+    /// ```
     pub fn scan(&self, table: &Table, scan: &ScanOptions, options: &ReadOptions<'_>) -> Result<TableScan> {
         let rows = self.plan_scan(table, scan, options)?.run()?;
         Ok(TableScan { rows, handle: self.handle.clone() })

@@ -8,7 +8,7 @@ use crate::read::split::{Split, plan_splits};
 
 /// The splits of one scan. As long as it is held no file of theirs is deleted; the database may be closed meanwhile.
 pub struct Splits {
-    /// The splits, in key order, or in the order of arrival in an append-only table. None if the table has no rows in the range.
+    /// The splits, in the order of the scan. None if the table has no rows in the range.
     pub splits: Vec<Split>,
     /// The table's files, kept.
     pub files: LiveFiles,
@@ -56,6 +56,7 @@ impl Db {
             range: request.range.clone(),
             columns: request.columns.clone(),
             filter: request.filter.clone(),
+            reverse: request.reverse,
             batch_rows: request.batch_rows,
             files: Vec::new(),
             estimated_rows: 0,

@@ -69,6 +69,7 @@ impl Rule {
 struct Rules {
     rules: Vec<Rule>,
     counts: [u64; Call::COUNT],
+    read_bytes: u64,
     hits: u64,
     /// What was called, in order, since somebody asked for it.
     recorded: Option<Vec<(Call, PathBuf)>>,
@@ -151,6 +152,11 @@ impl FaultFileSystem {
     /// How many calls of a kind there were, failed ones among them.
     pub fn count(&self, call: Call) -> u64 {
         self.shared.0.lock().counts[call as usize]
+    }
+
+    /// How many bytes were read at places of files.
+    pub fn read_bytes(&self) -> u64 {
+        self.shared.0.lock().read_bytes
     }
 
     /// How many calls of any kind there were.
@@ -243,7 +249,9 @@ impl File for FaultFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        self.shared.run(Call::Read, self.path(), || self.inner.read_at(buffer, offset))
+        let bytes = self.shared.run(Call::Read, self.path(), || self.inner.read_at(buffer, offset))?;
+        self.shared.0.lock().read_bytes += bytes as u64;
+        Ok(bytes)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {

@@ -19,8 +19,8 @@ pub use any::AnySstReader;
 pub use block_file::{Block, Properties, SstCursor, SstReader, SstWriter};
 #[cfg(feature = "arrow")]
 pub use row_file::{
-    ColumnBounds, ColumnOverride, GroupStats, PeekedIndex, RowBlock, RowCache, RowFileExpected, RowFileOptions,
-    RowFileScan, RowFileSummary, RowFormat, RowLookup, StatsHook, StatsHookFactory,
+    ColumnBounds, ColumnOverride, ConditionRecord, GroupStats, PeekedIndex, RowBlock, RowCache, RowCondition,
+    RowFileExpected, RowFileOptions, RowFileScan, RowFileSummary, RowFormat, RowLookup, StatsHook, StatsHookFactory,
 };
 #[cfg(feature = "arrow")]
 pub use row_formats::{RowFileReader, RowFileWriter, check_row_format};

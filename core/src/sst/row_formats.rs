@@ -18,7 +18,7 @@ use crate::env::Env;
 use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::iter::{RowChunk, RowSource};
-use crate::key::Sequence;
+use crate::key::{KeyRange, Sequence};
 use crate::schema::{SchemaId, TableSchema};
 use std::path::Path;
 use std::sync::Arc;
@@ -237,6 +237,18 @@ impl RowFileReader {
     /// Its row groups or batches in order, for planning.
     pub fn groups(&self) -> &[GroupStats] {
         &self.index().groups
+    }
+
+    /// A key from which on, up to the end of `range`, about `rows` rows of these `groups` (rising) lie; `None` if they have not so many
+    /// there. For walks from the end: what is read together is not cut.
+    pub fn key_back(&self, range: &KeyRange, groups: &[usize], rows: usize) -> Option<&[u8]> {
+        self.index().key_back(range, groups, rows)
+    }
+
+    /// The first of about `rows` rows before `end` of a group that are read together, within `bytes` of memory if that can be. For
+    /// walks from the end of an append-only table. Requires: `end` is not 0. Panics if there is no such group.
+    pub fn row_back(&self, group: usize, end: usize, rows: usize, bytes: usize) -> usize {
+        self.index().row_back(group, end, rows, bytes)
     }
 
     /// Whether each key has one version, and it is a put.

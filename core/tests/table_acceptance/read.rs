@@ -113,3 +113,126 @@ fn a_second_scan_reads_no_footer_and_cached_rows_stay_within_the_budget() {
         assert!(stats.cache_bytes > 0 && stats.cache_bytes <= 512 << 20, "{format}: {}", stats.cache_bytes);
     }
 }
+
+/// A table `t` of 200,000 rows with some bytes each, of which one alone has the flag 1, in a file; opened again, so that nothing is cached.
+fn flagged(format: &str, key: &[&str]) -> (World, Table) {
+    let columns = Schema::new(vec![
+        Field::new("id", DataType::Int64, false),
+        Field::new("flag", DataType::Int64, false),
+        Field::new("text", DataType::Utf8, false),
+    ]);
+    let world = open(MemFileSystem::new(), &Options::new());
+    let set = options(&[("table_format", format), ("page_rows", "1024")]);
+    let table = world.db.create_table("t", &columns, key, &KeyOptions::default(), &set).unwrap();
+    let (mut state, mut text) = (1u64, String::new());
+    let texts = StringArray::from_iter_values((0..200_000).map(|_| {
+        text.clear();
+        while text.len() < 40 {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            text.push_str(&(state >> 33).to_string());
+        }
+        text.clone()
+    }));
+    let flag = |id: i64| if id == 70_000 { 1 } else { id % 2 * 2 };
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::from_iter_values(0..200_000)),
+        Arc::new(Int64Array::from_iter_values((0..200_000).map(flag))),
+        Arc::new(texts),
+    ];
+    let rows = RecordBatch::try_new(Arc::new(columns), arrays).unwrap();
+    world.db.append(&table, &rows, &WriteOptions::default()).unwrap();
+    world.flush();
+    world.killed()
+}
+
+/// The ids that a scan finds, and the bytes that it reads.
+fn ids_and_bytes((world, table): &(World, Table), scan: &ScanOptions) -> (Vec<i64>, u64) {
+    let before = world.calls.read_bytes();
+    let mut ids = Vec::new();
+    for batch in world.db.scan(table, scan, &ReadOptions::default()).unwrap() {
+        ids.extend(batch.unwrap().column_by_name("id").unwrap().as_primitive::<Int64Type>().values());
+    }
+    (ids, world.calls.read_bytes() - before)
+}
+
+#[test]
+fn in_reverse_the_last_rows_are_found_without_reading_those_before() {
+    for (format, key) in [("parquet", &["id"][..]), ("parquet", &[]), ("arrow", &["id"]), ("arrow", &[])] {
+        let opened = flagged(format, key);
+        let last = ScanOptions { reverse: true, limit: Some(5), ..ScanOptions::default() };
+        let (ids, bytes) = ids_and_bytes(&opened, &last);
+        assert_eq!(ids, [199_999, 199_998, 199_997, 199_996, 199_995], "{format} {key:?}: the last one first");
+        let (mut all, of_all) = ids_and_bytes(&opened, &ScanOptions { reverse: true, ..ScanOptions::default() });
+        println!("{format} {key:?}: {bytes} of {of_all} bytes for the last five");
+        assert!(bytes * 8 <= of_all, "{format} {key:?}: {bytes} bytes read for five rows, {of_all} for all");
+        let (forward, of_forward) = ids_and_bytes(&opened, &ScanOptions::default());
+        all.reverse();
+        assert!(all == forward, "{format} {key:?}: the same rows in the opposite order");
+        assert!(of_all <= of_forward * 3 / 2, "{format} {key:?}: {of_all} bytes in reverse, {of_forward} forward");
+        // Of rows that were written anew, and of deleted ones, the newest word counts.
+        let (world, table) = &opened;
+        if key.is_empty() {
+            continue;
+        }
+        world.db.delete_from(table, &keys(&[199_999, 199_996]), &WriteOptions::default()).unwrap();
+        let (ids, _) = ids_and_bytes(&opened, &ScanOptions { limit: Some(3), ..last });
+        assert_eq!(ids, [199_998, 199_997, 199_995], "{format}: no deleted row");
+        let plan =
+            world.db.explain(table, &ScanOptions { reverse: true, ..filter("id >= 5") }, &ReadOptions::default());
+        assert!(plan.unwrap().to_string().starts_with("scan in reverse at sequence"), "{format}");
+    }
+}
+
+#[test]
+fn of_pages_without_a_wanted_row_only_the_columns_of_the_condition_are_read() {
+    for (format, key) in [("parquet", &["id"][..]), ("parquet", &[]), ("arrow", &["id"]), ("arrow", &[])] {
+        let opened = flagged(format, key);
+        let (all, of_all) = ids_and_bytes(&opened, &ScanOptions::default());
+        for reverse in [false, true] {
+            let one = ScanOptions { reverse, ..filter("flag = 1") };
+            let plan = opened.0.db.explain(&opened.1, &one, &ReadOptions::default()).unwrap();
+            assert_eq!(plan.files[0].groups_ruled_out, 0, "{format}: zone maps do not tell: {plan}");
+            let (ids, bytes) = ids_and_bytes(&opened, &one);
+            assert_eq!((all.len(), ids), (200_000, vec![70_000]), "{format} {key:?}");
+            println!("{format} {key:?} {reverse}: {bytes} of {of_all} bytes for one row");
+            assert!(bytes * 2 <= of_all, "{format} {key:?}: {bytes} bytes read for one row, {of_all} for all");
+            // A condition that most pages meet is not asked for long: in vain nothing is read twice.
+            let (ids, bytes) = ids_and_bytes(&opened, &ScanOptions { reverse, ..filter("flag > 1") });
+            assert_eq!(ids.len(), 100_000, "{format} {key:?}");
+            assert!(
+                bytes <= of_all * 3 / 2,
+                "{format} {key:?}: {bytes} bytes read for half of the rows, {of_all} for all"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_prefix_of_the_key_leaves_what_lies_outside_of_it_unread() {
+    for (format, key) in FORMATS.into_iter().flat_map(|format| [(format, &["name"][..]), (format, &["name", "id"])]) {
+        let world = open(MemFileSystem::new(), &Options::new());
+        let columns =
+            Schema::new(vec![Field::new("name", DataType::Utf8, false), Field::new("id", DataType::Int64, false)]);
+        let set = options(&[("table_format", format), ("row_group_rows", "16"), ("page_rows", "8")]);
+        let table = world.db.create_table("t", &columns, key, &KeyOptions::default(), &set).unwrap();
+        for place in ["attic", "barn", "cellar"] {
+            let names = StringArray::from_iter_values((0..100).map(|number| format!("{place}/{number:02}")));
+            let ids = Int64Array::from_iter_values(0..100);
+            let rows = RecordBatch::try_new(Arc::new(columns.clone()), vec![Arc::new(names), Arc::new(ids)]).unwrap();
+            world.db.append(&table, &rows, &WriteOptions::default()).unwrap();
+            world.flush();
+        }
+        let scan = filter("name LIKE 'barn/3%'");
+        let plan = world.db.explain(&table, &scan, &ReadOptions::default()).unwrap();
+        let outside = |file: &&sstore::FileExplanation| file.skipped == Some("outside of the key range");
+        assert_eq!(plan.files.iter().filter(outside).count(), 2, "{format} {key:?}: by the range of keys: {plan}");
+        if format == "parquet" {
+            let [.., file, _] = &plan.files[..] else { panic!("{plan}") };
+            assert!(file.groups_read <= 2 && file.groups_outside_range >= 4, "{format} {key:?}: {plan}");
+        }
+        let batches = world.db.scan(&table, &scan, &ReadOptions::default()).unwrap();
+        let ids: Vec<i64> =
+            batches.flat_map(|batch| batch.unwrap().column(1).as_primitive::<Int64Type>().values().to_vec()).collect();
+        assert_eq!(ids, (30..40).collect::<Vec<_>>(), "{format} {key:?}");
+    }
+}

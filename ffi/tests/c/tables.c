@@ -327,6 +327,16 @@ static void scanned(sstore_db *db, sstore_table *table)
     CHECK(stream.get_next(&stream, &rows) == 0 && rows.length == 2 && integer_at(rows.children[0], 1) == 2);
     rows.release(&rows);
     CHECK(drain(&stream) == 1);
+    GIVES(SSTORE_OK, sstore_scan_set_reverse(scan, 1, &error));
+    GIVES(SSTORE_OK, sstore_scan_execute(scan, &stream, &error));
+    CHECK(stream.get_next(&stream, &rows) == 0 && rows.length == 2);
+    CHECK(integer_at(rows.children[0], 0) > integer_at(rows.children[0], 1) && integer_at(rows.children[0], 1) > 2);
+    rows.release(&rows);
+    CHECK(drain(&stream) == 1);
+    GIVES(SSTORE_OK, sstore_scan_explain(scan, &text, &error));
+    CHECK(strstr(text, "scan in reverse") != NULL);
+    sstore_free(text);
+    GIVES(SSTORE_OK, sstore_scan_set_reverse(scan, 0, &error));
     GIVES(SSTORE_OK, sstore_filter_parse("value > 1000", &filter, &error));
     GIVES(SSTORE_OK, sstore_scan_set_filter(scan, filter, &error));
     sstore_filter_free(filter);

@@ -533,6 +533,7 @@ class Table:
         as_of: Snapshot | int | None = None,
         batch_rows: int | None = None,
         cached: bool = False,
+        reverse: bool = False,
     ) -> Scan: ...
     def splits(
         self,
@@ -545,6 +546,7 @@ class Table:
         target_bytes: int = 67108864,
         as_of: Snapshot | int | None = None,
         batch_rows: int | None = None,
+        reverse: bool = False,
     ) -> Splits: ...
     def count(self, where: _Condition | None = None, *, as_of: Snapshot | int | None = None) -> int: ...
     def alter(

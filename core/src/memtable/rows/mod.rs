@@ -9,10 +9,12 @@
 //! Promises: readers never wait for the writer nor the writer for them; a reader that learned of a sequence finds everything
 //! inserted up to it; memory is counted to the byte, allocations that batches share once in each.
 
+mod backward;
 mod parts;
 mod source;
 mod writer;
 
+pub use backward::ArrivalPlace;
 pub use writer::RowMemtableWriter;
 
 use super::{Memtable, MemtableOptions};
@@ -277,6 +279,25 @@ impl RowMemtable {
     ) -> Result<Vec<Box<dyn RowSource>>> {
         let projection = Arc::new(Projection::new(&self.schema, columns)?);
         Ok(source::sources(self, &projection, range, snapshot))
+    }
+
+    /// A key of `range` from which on, up to the end of the range, about `rows` rows of some source lie, and of no source more;
+    /// `None` if no source has so many. For walks from the end, which read what lies behind it and go on before it.
+    pub fn key_back(&self, range: &KeyRange, rows: usize) -> Result<Option<Vec<u8>>> {
+        backward::key_back(self, range, rows.max(1))
+    }
+
+    /// Of an append-only table: the last `rows` rows before `end` that the snapshot sees, in order of arrival, and where they
+    /// begin; `None` if there are none. Errors: INVALID_ARGUMENT for an unknown column.
+    pub fn arrived_before(
+        self: &Arc<Self>,
+        columns: &[u32],
+        snapshot: Sequence,
+        end: ArrivalPlace,
+        rows: usize,
+    ) -> Result<Option<(Box<dyn RowSource>, ArrivalPlace)>> {
+        let projection = Arc::new(Projection::new(&self.schema, columns)?);
+        Ok(backward::arrived_before(self, projection, snapshot, end, rows.max(1)))
     }
 }
 

@@ -12,6 +12,7 @@ use arrow_buffer::BooleanBuffer;
 use arrow_schema::{Field, Schema, SchemaRef};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows of a chunk made of indexed rows, or of deletes, whose missing columns are made up.
@@ -69,6 +70,20 @@ impl Projection {
     }
 }
 
+/// The large parts that can have keys of a range: those whose keys ascend, from part to part, and the others.
+pub(super) fn large_parts(memtable: &RowMemtable, range: &KeyRange) -> (Range<usize>, Range<usize>) {
+    let ascending = memtable.ascending.load(Ordering::Acquire);
+    let part_of = |bound: &Option<Vec<u8>>| memtable.ascending_part(ascending, bound.as_deref()?);
+    let first = part_of(&range.lower).unwrap_or(0);
+    let end = if range.upper.is_some() { part_of(&range.upper).map_or(0, |last| last + 1) } else { ascending };
+    (first..end, ascending..memtable.large.len())
+}
+
+/// A source of pieces one after another.
+pub(super) fn run(memtable: &Arc<RowMemtable>, projection: Arc<Projection>, pieces: Vec<Piece>) -> Box<dyn RowSource> {
+    Box::new(RunSource { memtable: memtable.clone(), projection, pieces: pieces.into_iter(), rest: None })
+}
+
 /// See [`RowMemtable::source`].
 pub(super) fn sources(
     memtable: &Arc<RowMemtable>,
@@ -76,24 +91,14 @@ pub(super) fn sources(
     range: &KeyRange,
     snapshot: Sequence,
 ) -> Vec<Box<dyn RowSource>> {
-    let ascending = memtable.ascending.load(Ordering::Acquire);
-    let part_of = |bound: &Option<Vec<u8>>| memtable.ascending_part(ascending, bound.as_deref()?);
-    let first = part_of(&range.lower).unwrap_or(0);
-    let end = if range.upper.is_some() { part_of(&range.upper).map_or(0, |last| last + 1) } else { ascending };
-    let mut pieces: Vec<Piece> = (first..end)
-        .chain(ascending..memtable.large.len())
+    let (in_order, others) = large_parts(memtable, range);
+    let mut pieces: Vec<Piece> = in_order
+        .chain(others)
         .filter_map(|at| memtable.large_part(at))
         .take_while(|(_, part)| part.sequence <= snapshot)
         .filter_map(|(number, part)| Piece::of(number, part, range))
         .collect();
-    let run = |pieces: Vec<Piece>| -> Box<dyn RowSource> {
-        Box::new(RunSource {
-            memtable: memtable.clone(),
-            projection: projection.clone(),
-            pieces: pieces.into_iter(),
-            rest: None,
-        })
-    };
+    let run = |pieces: Vec<Piece>| run(memtable, projection.clone(), pieces);
     let Some(index) = &memtable.index else {
         return if pieces.is_empty() { Vec::new() } else { vec![run(pieces)] };
     };
@@ -146,14 +151,14 @@ fn runs(memtable: &RowMemtable, pieces: Vec<Piece>) -> Vec<Vec<Piece>> {
 }
 
 /// Some rows of a large part.
-struct Piece {
-    part: usize,
-    start: usize,
-    end: usize,
+pub(super) struct Piece {
+    pub part: usize,
+    pub start: usize,
+    pub end: usize,
 }
 
 impl Piece {
-    fn of(number: usize, part: &Part, range: &KeyRange) -> Option<Self> {
+    pub fn of(number: usize, part: &Part, range: &KeyRange) -> Option<Self> {
         let rows = part.rows.rows();
         let (start, end) = match part.rows.keys() {
             None => (0, rows),
@@ -165,7 +170,7 @@ impl Piece {
         (start < end).then_some(Self { part: number, start, end })
     }
 
-    fn keys<'m>(&self, memtable: &'m RowMemtable) -> Option<&'m KeyRows> {
+    pub fn keys<'m>(&self, memtable: &'m RowMemtable) -> Option<&'m KeyRows> {
         memtable.parts.get(self.part)?.rows.keys()
     }
 }

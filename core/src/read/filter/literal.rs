@@ -88,7 +88,26 @@ pub(super) fn is_text_or_binary(data_type: &DataType) -> bool {
     }
 }
 
-fn text_or_binary(literal: &ArrayRef) -> Option<&[u8]> {
+/// A value of the type, of strings or binaries of any length, that values with this prefix begin with; `None` for other types. Of
+/// text it has whole characters alone.
+pub(super) fn beginning(data_type: &DataType, prefix: &[u8]) -> Option<ArrayRef> {
+    let text = match std::str::from_utf8(prefix) {
+        Ok(text) => text,
+        Err(why) => std::str::from_utf8(&prefix[..why.valid_up_to()]).unwrap_or_default(),
+    };
+    Some(match data_type {
+        DataType::Utf8 => Arc::new(StringArray::from(vec![text])),
+        DataType::LargeUtf8 => Arc::new(LargeStringArray::from(vec![text])),
+        DataType::Utf8View => Arc::new(StringViewArray::from(vec![text])),
+        DataType::Binary => Arc::new(BinaryArray::from(vec![prefix])),
+        DataType::LargeBinary => Arc::new(LargeBinaryArray::from(vec![prefix])),
+        DataType::BinaryView => Arc::new(BinaryViewArray::from(vec![prefix])),
+        _ => return None,
+    })
+}
+
+/// The bytes of a text or binary of one row; `None` of other types. Requires: it is not null.
+pub(super) fn text_or_binary(literal: &ArrayRef) -> Option<&[u8]> {
     Some(match literal.data_type() {
         DataType::Utf8 => literal.as_string::<i32>().value(0).as_bytes(),
         DataType::LargeUtf8 => literal.as_string::<i64>().value(0).as_bytes(),

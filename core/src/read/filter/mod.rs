@@ -247,6 +247,11 @@ impl BoundFilter {
         self.columns().iter().all(|id| schema.key().iter().any(|&index| schema.columns()[index].id == *id))
     }
 
+    /// What it says of the key alone: rows that this refuses it refuses, whatever their other columns. `None`: nothing.
+    pub fn about_key(&self, schema: &TableSchema) -> Option<Self> {
+        Self::all_of(self.conjuncts().into_iter().filter(|part| part.is_about_key(schema)).collect())
+    }
+
     /// The parts that must all hold: `a AND b AND (c OR d)` has three.
     pub fn conjuncts(&self) -> Vec<Self> {
         fn collect(node: &Node, parts: &mut Vec<BoundFilter>) {
@@ -282,7 +287,18 @@ impl BoundFilter {
             let mut pinned = None;
             for part in &parts {
                 // The ranges may be too wide, never too narrow: the filter itself is applied to what is read.
-                let Node::Compare { column, comparison, literal } = &part.root else { continue };
+                let (column, comparison, literal) = match &part.root {
+                    Node::Compare { column, comparison, literal } => (column, comparison, literal),
+                    Node::StartsWith { column, prefix } if column.id == id => {
+                        let data_type = schema.columns()[index].field.data_type();
+                        if let Some(beginning) = literal::beginning(data_type, prefix) {
+                            let columns: Vec<ArrayRef> = equal.iter().cloned().chain([beginning]).collect();
+                            range = range.intersect(KeyRange::prefix(&codec.encode_starting_with(&columns)?));
+                        }
+                        continue;
+                    }
+                    _ => continue,
+                };
                 if column.id != id {
                     continue;
                 }

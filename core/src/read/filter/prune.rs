@@ -1,6 +1,7 @@
 //! A filter asked about many rows at once, from their least and greatest values: may it select any of them, or all?
 
 use super::evaluate::compare;
+use super::literal::text_or_binary;
 use super::{BoundFilter, Comparison, Node};
 use arrow_array::{Array, ArrayRef};
 
@@ -96,11 +97,25 @@ fn possible(node: &Node, zones: &dyn ZoneMaps) -> Possible {
             let Possible { yes, no, .. } = compared(&zone, *comparison, literal);
             Possible { yes: yes && other, no: no && other, unknown: null }
         }
-        Node::StartsWith { column, .. } => {
+        Node::StartsWith { column, prefix } => {
             let (null, other) = nulls(column.id);
-            Possible { yes: other, no: other, unknown: null }
+            let Possible { yes, no, .. } = begun(&zones.zone(column.id).unwrap_or_default(), prefix);
+            Possible { yes: yes && other, no: no && other, unknown: null }
         }
     }
+}
+
+/// Whether values within the zone may begin so, or not. Between two values that begin alike all do.
+fn begun(zone: &Zone, prefix: &[u8]) -> Possible {
+    let bytes = |bound: &Option<ArrayRef>| -> Option<Vec<u8>> {
+        let bound = bound.as_ref().filter(|bound| bound.len() == 1 && bound.is_valid(0))?;
+        text_or_binary(bound).map(<[u8]>::to_vec)
+    };
+    let (min, max) = (bytes(&zone.min), bytes(&zone.max));
+    let begins = |bound: &Option<Vec<u8>>| bound.as_ref().is_some_and(|bound| bound.starts_with(prefix));
+    let too_low = max.as_deref().is_some_and(|max| max < prefix);
+    let too_high = min.as_deref().is_some_and(|min| min > prefix && !min.starts_with(prefix));
+    Possible { yes: !too_low && !too_high, no: !(begins(&min) && begins(&max)), unknown: false }
 }
 
 /// What `value op literal` may be for values within the zone.

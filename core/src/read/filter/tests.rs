@@ -285,8 +285,12 @@ fn the_key_range_holds_every_selected_key() {
                 Comparison::Greater,
                 Comparison::GreaterOrEqual,
             ][random.below(6) as usize];
-            parts.push(match random.below(2) {
+            parts.push(match random.below(3) {
                 0 => Filter::compare("day", comparison, int(random.below(4) as i64)),
+                1 => {
+                    let prefix = [&b""[..], b"a", b"ab", b"b", b"b\xc3"][random.below(5) as usize].to_vec();
+                    Filter::StartsWith { column: "name".into(), prefix }
+                }
                 _ => {
                     let word = ["", "a", "ab", "b"][random.below(4) as usize];
                     Filter::compare("name", comparison, Arc::new(StringArray::from(vec![word])))
@@ -309,6 +313,18 @@ fn the_key_range_holds_every_selected_key() {
         }
     }
     assert!(narrow > 4000, "the ranges leave out {narrow}");
+    // What begins with the middle of a character begins with those before it.
+    let starts_with = |prefix: &[u8]| Filter::StartsWith { column: "name".into(), prefix: prefix.to_vec() };
+    let range_of = |name: DataType, prefix: &[u8]| {
+        let schema = self::schema(vec![Field::new("name", name, false)], &["name"]);
+        starts_with(prefix).bind(&schema).unwrap().key_range(&schema).unwrap()
+    };
+    for name in [DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View] {
+        assert_eq!(range_of(name, b"ab\xc3"), KeyRange::prefix(b"ab"));
+    }
+    for name in [DataType::Binary, DataType::LargeBinary, DataType::BinaryView] {
+        assert_eq!(range_of(name, b"ab\xff"), KeyRange::prefix(b"ab\xff"));
+    }
     let about_key = text("day = 1 AND name > 'a'").bind(&schema).unwrap();
     assert!(about_key.is_about_key(&schema));
     assert!(!text("day = 1 AND value > 2").bind(&schema).unwrap().is_about_key(&schema));

@@ -9,6 +9,8 @@ use crate::key::{FileNumber, Sequence};
 pub struct Explanation {
     /// The snapshot that it shows.
     pub snapshot: Sequence,
+    /// Whether it begins at the end: keys descending, or what arrived last first.
+    pub reverse: bool,
     /// The memtables that it reads.
     pub memtables: usize,
     /// The files of the table, newest first.
@@ -58,13 +60,19 @@ impl ScanPlan {
                 },
             }
         });
-        Explanation { snapshot: self.snapshot, memtables: self.memtables, files: files.collect() }
+        Explanation {
+            snapshot: self.snapshot,
+            reverse: self.reverse,
+            memtables: self.memtables,
+            files: files.collect(),
+        }
     }
 }
 
 impl std::fmt::Display for Explanation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "scan at sequence {}: {} memtables, {} files", self.snapshot, self.memtables, self.files.len())?;
+        let scan = if self.reverse { "scan in reverse" } else { "scan" };
+        writeln!(f, "{scan} at sequence {}: {} memtables, {} files", self.snapshot, self.memtables, self.files.len())?;
         for file in &self.files {
             write!(f, "  file {:06}: ", file.number.0)?;
             match file.skipped {

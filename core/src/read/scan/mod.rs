@@ -4,6 +4,7 @@
 //! are opened, merged, filtered and projected ([`RowScan`]). Promises: the rows are those of the snapshot, each once, as if
 //! nothing had been left out; a filter is applied below the merge only where it cannot bring a hidden row back.
 
+mod backward;
 mod execute;
 mod explain;
 mod plan;
@@ -17,7 +18,7 @@ use super::filter::{BoundFilter, Filter};
 use crate::error::{Error, Result};
 use crate::key::{FileNumber, KeyRange, Sequence};
 use crate::schema::TableSchema;
-use crate::sst::Access;
+use crate::sst::{Access, ConditionRecord};
 use crate::view::CollectionView;
 use arrow_schema::{Schema, SchemaRef};
 use std::sync::Arc;
@@ -31,8 +32,10 @@ pub struct ScanRequest {
     pub range: KeyRange,
     /// Which rows; `None`: all of them.
     pub filter: Option<Filter>,
-    /// The most rows to hand out; `None`: no limit. With a key these are the first in its order.
+    /// The most rows to hand out; `None`: no limit. These are the first in the order of the scan.
     pub limit: Option<u64>,
+    /// From the end: keys descending, or what arrived last first.
+    pub reverse: bool,
     /// The most rows of one batch, at least 1.
     pub batch_rows: usize,
     /// How files are read.
@@ -48,6 +51,7 @@ impl Default for ScanRequest {
             range: KeyRange::all(),
             filter: None,
             limit: None,
+            reverse: false,
             batch_rows: 8192,
             access: Access::Scan,
             memory_bytes: 64 << 20,
@@ -70,20 +74,28 @@ pub struct ScanPlan {
     files: Vec<plan::FilePlan>,
     memtables: usize,
     limit: Option<u64>,
+    reverse: bool,
     batch_rows: usize,
     access: Access,
     memory_bytes: usize,
+    /// What became of the filter in files.
+    screened: Arc<ConditionRecord>,
 }
 
 impl ScanPlan {
     /// Plans a scan of `view` under `schema`, the schema in force, at `snapshot`. InvalidArgument names a column that the table
-    /// does not have, or a literal that does not fit.
+    /// does not have, or a literal that does not fit; or says that the rows have no order to be reversed.
     pub fn new(
         view: Arc<CollectionView>,
         schema: Arc<TableSchema>,
         snapshot: Sequence,
         request: ScanRequest,
     ) -> Result<Self> {
+        if request.reverse && !schema.order_by().is_empty() {
+            return Err(Error::invalid(
+                "the files of the table are each sorted by themselves, so that its rows have no order to be read in reverse",
+            ));
+        }
         let find = |name: &String| {
             schema.index_of(name).ok_or_else(|| Error::invalid(format!("the table has no column \"{name}\"")))
         };
@@ -121,9 +133,11 @@ impl ScanPlan {
             files,
             memtables,
             limit: request.limit,
+            reverse: request.reverse,
             batch_rows: request.batch_rows.max(1),
             access: request.access,
             memory_bytes: request.memory_bytes,
+            screened: Arc::default(),
             schema,
         })
     }
@@ -149,3 +163,6 @@ impl ScanPlan {
         self.snapshot
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! it: the hidden one might meet it while the newer one does not. Therefore such a condition rules out groups only of an append-only
 //! table, and of a file that holds one version of each key, all of them visible, with nothing older beside it: what it leaves
 //! out there is either refused or hidden anyway. Conditions on the key are the same for all versions and rule out anywhere.
+//! The same rule says what of a filter the reader of a file may ask of its rows, to skip pages in which none is selected.
 
 use crate::key::{FileNumber, KeyRange, Sequence};
 use crate::memtable::AnyMemtable;
@@ -29,6 +30,16 @@ pub(super) enum Verdict {
     Skipped(&'static str),
     /// These groups are read.
     Read { groups: Vec<usize>, outside_range: usize, ruled_out: usize, whole_filter: bool },
+}
+
+impl FilePlan {
+    /// What of the scan's filter may leave out rows of the file before they are merged with others.
+    pub fn filter(&self, filter: Option<&BoundFilter>, schema: &TableSchema) -> Option<BoundFilter> {
+        match &self.verdict {
+            Verdict::Read { whole_filter: true, .. } => filter.cloned(),
+            _ => filter?.about_key(schema),
+        }
+    }
 }
 
 pub(super) const TOO_NEW: &str = "newer than the snapshot";
@@ -90,9 +101,7 @@ pub(super) fn decide(
     range: &KeyRange,
     filter: Option<&BoundFilter>,
 ) -> Vec<FilePlan> {
-    let about_key = filter.and_then(|filter| {
-        BoundFilter::all_of(filter.conjuncts().into_iter().filter(|part| part.is_about_key(schema)).collect())
-    });
+    let about_key = filter.and_then(|filter| filter.about_key(schema));
     let plan = |(at, file): (usize, &FileFacts<'_>)| {
         let whole_filter = !schema.is_keyed() || {
             let overlaps = |older: &FileFacts<'_>| {
@@ -115,11 +124,7 @@ fn decide_file(
     filter: Option<&BoundFilter>,
     whole_filter: bool,
 ) -> Verdict {
-    let outside = |smallest: &[u8], largest: &[u8]| {
-        schema.is_keyed()
-            && (range.lower.as_deref().is_some_and(|lower| largest < lower)
-                || range.upper.as_deref().is_some_and(|upper| smallest >= upper))
-    };
+    let outside = |smallest: &[u8], largest: &[u8]| schema.is_keyed() && !range.touches(smallest, largest);
     if file.smallest_sequence > snapshot {
         return Verdict::Skipped(TOO_NEW);
     }

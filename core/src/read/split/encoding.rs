@@ -24,6 +24,7 @@ mod tag {
     pub const BATCH_ROWS: u64 = 8;
     pub const FILE: u64 = 9;
     pub const ESTIMATES: u64 = 10;
+    pub const REVERSE: u64 = 11;
 }
 
 impl Split {
@@ -78,6 +79,9 @@ impl Split {
             field(tag::FILE, &encoded);
         }
         field(tag::ESTIMATES, &numbers(&[self.estimated_rows, self.estimated_bytes]));
+        if self.reverse {
+            field(tag::REVERSE, &[]);
+        }
         let checksum = crc32fast::hash(&out);
         put_u32(&mut out, checksum);
         Ok(out)
@@ -101,7 +105,7 @@ impl Split {
         while !reader.is_empty() {
             let field = reader.varint().zip(reader.bytes());
             let (tag, content) = field.ok_or_else(|| bad("a field is cut off"))?;
-            if !(tag::DATABASE..=tag::ESTIMATES).contains(&tag) {
+            if !(tag::DATABASE..=tag::REVERSE).contains(&tag) {
                 return Err(Error::new(ErrorKind::NotSupported, "a split with a field of a later version"));
             }
             fields.push((tag, content));
@@ -157,6 +161,7 @@ fn decode_fields<'a>(
         range: KeyRange { lower: one(tag::LOWER).map(<[u8]>::to_vec), upper: one(tag::UPPER).map(<[u8]>::to_vec) },
         columns,
         filter,
+        reverse: one(tag::REVERSE).is_some(),
         batch_rows: usize::try_from(batch_rows).ok()?,
         files,
         estimated_rows,

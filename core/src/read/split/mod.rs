@@ -47,6 +47,8 @@ pub struct Split {
     pub columns: Option<Vec<String>>,
     /// Which rows.
     pub filter: Option<Filter>,
+    /// From the end, as the scan that it is a part of.
+    pub reverse: bool,
     /// The most rows of one batch.
     pub batch_rows: usize,
     /// The files to read, newest first.
@@ -85,6 +87,7 @@ impl Split {
             range: self.range.clone(),
             filter: self.filter.clone(),
             limit: None,
+            reverse: self.reverse,
             batch_rows: self.batch_rows,
             access: Access::Scan,
             ..ScanRequest::default()

@@ -18,6 +18,7 @@ fn example() -> Split {
         range: KeyRange { lower: Some(vec![0x80, 0, 0, 0, 0, 0, 0, 3]), upper: None },
         columns: None,
         filter: Some(Filter::IsNull("n".to_owned())),
+        reverse: false,
         batch_rows: 8192,
         files: Vec::new(),
         estimated_rows: 0,

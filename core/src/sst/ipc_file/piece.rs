@@ -5,7 +5,7 @@
 //! nothing but its own rows; at most one whole column is in memory meanwhile.
 
 use super::super::Access;
-use super::super::row_file::{Projection, StoredRows, checked_sequences};
+use super::super::row_file::{Projection, Screen, StoredRows, checked_sequences};
 use super::decode;
 use super::layout::{BodyCodec, ColumnLayout, Node};
 use super::reader::{IpcFileReader, Wanted};
@@ -21,8 +21,14 @@ use std::sync::Arc;
 const ALIGNMENT_BYTES: usize = 64;
 
 impl IpcFileReader {
-    /// These rows of a batch. Requires: the batch has them.
-    pub fn piece(&self, group: usize, rows: Range<usize>, wanted: &Wanted<'_>) -> Result<StoredRows> {
+    /// These rows of a batch; `None` if the condition admits none of them. Requires: the batch has them.
+    pub fn piece(
+        &self,
+        group: usize,
+        rows: Range<usize>,
+        wanted: &Wanted<'_>,
+        screen: Option<&Screen>,
+    ) -> Result<Option<StoredRows>> {
         let stats = &self.index().groups[group];
         let user_columns = self.schema().columns().len();
         let mut decoded: Vec<(usize, ArrayRef)> = Vec::new();
@@ -34,6 +40,12 @@ impl IpcFileReader {
             decoded.push((column, array.clone()));
             Ok(array)
         };
+        if let Some(screen) = screen {
+            let columns = screen.projection().columns.iter().map(|&at| column(at)).collect::<Result<_>>()?;
+            if !screen.admits(columns, rows.len())? {
+                return Ok(None);
+            }
+        }
         let keys = match self.schema().is_keyed() && wanted.keys {
             false => None,
             true => {
@@ -50,8 +62,8 @@ impl IpcFileReader {
         let operations = (stats.tombstones > 0).then(|| column(user_columns + 1)).transpose()?;
         let columns = wanted.projection.columns.iter().map(|&asked| column(asked)).collect::<Result<Vec<_>>>()?;
         let schema = wanted.projection.schema.clone();
-        StoredRows::from_checked(schema, columns, keys, sequences, operations, rows.len())
-            .map_err(|message| self.damaged(group, message))
+        let rows = StoredRows::from_checked(schema, columns, keys, sequences, operations, rows.len());
+        rows.map(Some).map_err(|message| self.damaged(group, message))
     }
 
     fn piece_of_column(&self, group: usize, column: usize, rows: &Range<usize>, access: Access) -> Result<ArrayRef> {

@@ -323,7 +323,7 @@ impl IpcFileReader {
         needed.extend((stats.tombstones > 0).then_some(user_columns + 1));
         needed.sort_unstable();
         needed.dedup();
-        needed.retain(|&column| self.cached(group, column).is_none());
+        needed.retain(|&column| wanted.find(group, column).is_none() && self.cached(group, column).is_none());
         let columns = &self.layout(group)?.columns;
         let mut from = 0;
         while from < needed.len() {

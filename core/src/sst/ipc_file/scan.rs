@@ -4,7 +4,7 @@
 //! that would take more memory than the scan may hold is decoded piece by piece.
 
 use super::super::Io;
-use super::super::row_file::{Projection, RowFileScan, StoredRows};
+use super::super::row_file::{Projection, RowFileScan, Screen, StoredRows, common};
 use super::reader::{IpcFileReader, Wanted};
 use crate::error::{Error, Result};
 use crate::iter::{RowChunk, RowSource};
@@ -19,6 +19,7 @@ pub struct IpcScan {
     scan: RowFileScan,
     /// The groups still to come and the rows that the key index leaves of them, last first.
     groups: Vec<(usize, Range<usize>)>,
+    screen: Option<Screen>,
     current: Option<Current>,
 }
 
@@ -35,6 +36,7 @@ impl IpcScan {
     pub fn new(reader: Arc<IpcFileReader>, scan: RowFileScan) -> Result<Self> {
         let index = reader.index();
         let projection = Projection::new(&index.schema, &scan.columns)?;
+        let screen = Screen::new(&index.schema, &scan, &projection)?;
         let mut groups = index.rows_in(&scan.range);
         if let Some(kept) = &scan.groups {
             if !kept.is_sorted_by(|a, b| a < b) || kept.last().is_some_and(|last| *last >= index.groups.len()) {
@@ -44,12 +46,16 @@ impl IpcScan {
         }
         let at_most = scan.sequences_at_most;
         groups.retain(|(group, _)| at_most.is_none_or(|at_most| index.groups[*group].smallest_sequence <= at_most));
+        if let Some(kept) = &scan.rows {
+            groups.iter_mut().for_each(|(_, rows)| *rows = common(rows, kept));
+        }
         groups.reverse();
         Ok(Self {
             reader,
             projection,
             scan: RowFileScan { batch_rows: scan.batch_rows.max(1), ..scan },
             groups,
+            screen,
             current: None,
         })
     }
@@ -73,11 +79,18 @@ impl IpcScan {
             let wanted = Wanted::new(&self.projection, scan.access, Io::Allowed)
                 .with(scan.needs_keys(stats), scan.needs_sequences());
             let held = scan.held_rows(self.reader.schema(), &self.projection, stats);
+            let screen = self.screen.as_ref().filter(|screen| screen.pays());
             let rows = if stats.rows <= held {
-                let Some(rows) = self.reader.group(group, &wanted)? else { return Ok(None) };
-                if rows.keys().is_none() {
-                    pages = 0..rows.len();
+                if let Some(screen) = screen {
+                    // What is decoded for it is not decoded again.
+                    let column = |&column: &usize| self.reader.column(group, column, &wanted);
+                    let columns = screen.projection().columns.iter().filter_map(|at| column(at).transpose());
+                    let columns = columns.map(|column| Ok(column?.slice(pages.start, pages.len())));
+                    if !screen.admits(columns.collect::<Result<_>>()?, pages.len())? {
+                        continue;
+                    }
                 }
+                let Some(rows) = self.reader.group(group, &wanted)? else { return Ok(None) };
                 rows
             } else {
                 let piece = pages.start..pages.end.min(piece_end(pages.start, held));
@@ -85,7 +98,10 @@ impl IpcScan {
                     self.groups.push((group, piece.end..pages.end));
                 }
                 pages = 0..piece.len();
-                self.reader.piece(group, piece, &wanted)?
+                match self.reader.piece(group, piece, &wanted, screen)? {
+                    Some(rows) => rows,
+                    None => continue,
+                }
             };
             let left = match rows.keys() {
                 None => pages,

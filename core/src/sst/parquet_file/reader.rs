@@ -122,7 +122,7 @@ impl ParquetReader {
     /// The rows of `scan`, in the order of the file.
     pub fn scan(self: &Arc<Self>, scan: RowFileScan) -> Result<Box<dyn RowSource>> {
         let projection = Projection::new(&self.index.schema, &scan.columns)?;
-        Ok(Box::new(ParquetScan::new(self.clone(), projection, scan)))
+        Ok(Box::new(ParquetScan::new(self.clone(), projection, scan)?))
     }
 
     /// The pages that `rows` of a group touch.

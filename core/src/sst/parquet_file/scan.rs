@@ -4,7 +4,7 @@
 //! only pages that the key index could not rule out. Rows that would take more memory than the scan may hold are decoded piece by
 //! piece, each by a decoder of its own that goes with its piece.
 
-use super::super::row_file::{Projection, RowFileScan, StoredRows, unpinned};
+use super::super::row_file::{Projection, RowFileScan, Screen, StoredRows, common, unpinned};
 use super::super::{Access, Io};
 use super::columns::Columns;
 use super::decode::GroupDecoder;
@@ -17,6 +17,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Rows of a group that a condition is asked about at once, about.
+const SCREENED_ROWS: usize = 64 << 10;
+
 /// One walk over a file.
 pub struct ParquetScan {
     reader: Arc<ParquetReader>,
@@ -24,6 +27,9 @@ pub struct ParquetScan {
     scan: RowFileScan,
     /// Rows of groups that are still to be read; whole pages.
     stretches: VecDeque<(usize, Range<usize>)>,
+    /// Those of them that come next and are wanted, as far as a condition tells; whole pages.
+    wanted: VecDeque<(usize, Range<usize>)>,
+    screen: Option<Screen>,
     /// The stretch that is being decoded, past the cache.
     current: Option<Stretch>,
     /// Rows that were decoded at once and are handed out in pieces.
@@ -61,7 +67,8 @@ struct Stretch {
 
 impl ParquetScan {
     /// A walk over the rows of `scan`, whose columns are those of `projection`.
-    pub fn new(reader: Arc<ParquetReader>, projection: Projection, scan: RowFileScan) -> Self {
+    pub fn new(reader: Arc<ParquetReader>, projection: Projection, scan: RowFileScan) -> Result<Self> {
+        let screen = Screen::new(reader.schema(), &scan, &projection)?;
         let snapshot = scan.sequences_at_most.unwrap_or(MAX_SEQUENCE);
         let mut stretches = VecDeque::from(match reader.schema().is_keyed() && scan.range.is_empty() {
             true => Vec::new(),
@@ -71,14 +78,73 @@ impl ParquetScan {
             reader.groups()[*group].smallest_sequence <= snapshot
                 && scan.groups.as_ref().is_none_or(|groups| groups.contains(group))
         });
-        Self {
+        if let Some(kept) = &scan.rows {
+            stretches.iter_mut().for_each(|(_, rows)| *rows = common(rows, kept));
+            stretches.retain(|(_, rows)| !rows.is_empty());
+        }
+        Ok(Self {
             reader,
             projection,
             scan: RowFileScan { batch_rows: scan.batch_rows.max(1), ..scan },
             stretches,
+            wanted: VecDeque::new(),
+            screen,
             current: None,
             rest: None,
+        })
+    }
+
+    /// Finds out which of the next rows are wanted; false at the end.
+    fn advance(&mut self) -> Result<bool> {
+        let Some((group, rows)) = self.stretches.front_mut() else { return Ok(false) };
+        let (group, page_rows) = (*group, self.reader.index().page_rows);
+        let Some(screen) = self.screen.as_ref().filter(|screen| screen.pays()) else {
+            self.wanted.extend(self.stretches.pop_front());
+            return Ok(true);
+        };
+        // Not all of a large group before anything of it is handed out, nor more than may be held.
+        let held = self.scan.held_rows(self.reader.schema(), screen.projection(), &self.reader.groups()[group]);
+        let most = SCREENED_ROWS.min(held).next_multiple_of(page_rows);
+        let end = (rows.start - rows.start % page_rows + most).min(rows.end);
+        let asked = rows.start..end;
+        rows.start = end;
+        if rows.start >= rows.end {
+            self.stretches.pop_front();
         }
+        let wanted = &mut self.wanted;
+        let mut ask = |part: Range<usize>, columns: Vec<ArrayRef>| -> Result<()> {
+            if screen.admits(columns, part.len())? {
+                match wanted.back_mut() {
+                    Some((last, before)) if *last == group && before.end == part.start => before.end = part.end,
+                    _ => wanted.push_back((group, part)),
+                }
+            }
+            Ok(())
+        };
+        let columns = &screen.projection().columns;
+        if self.scan.access == Access::Scan {
+            let mut roots = columns.clone();
+            roots.sort_unstable();
+            let mut decoder = self.reader.decoder(group, asked.clone(), &roots, page_rows.min(held))?;
+            let mut start = asked.start;
+            while let Some(batch) = decoder.next_batch()? {
+                let end = start + batch.num_rows();
+                let place = |column: &usize| roots.binary_search(column).ok();
+                let own = columns.iter().filter_map(place).map(|place| batch.column(place).clone()).collect();
+                ask(start..end, own)?;
+                start = end;
+            }
+            if start != asked.end {
+                return Err(self.reader.bad("pages of a table with fewer rows than their group says"));
+            }
+        } else {
+            for page in self.reader.pages_of(&asked) {
+                let part = common(&(page * page_rows..(page + 1) * page_rows), &asked);
+                let rows = self.reader.page(group, page, screen.projection(), Io::Allowed)?;
+                ask(part, rows.map(|rows| rows.columns().to_vec()).unwrap_or_default())?;
+            }
+        }
+        Ok(true)
     }
 
     /// Decodes some rows of a group; `None` at the end.
@@ -93,7 +159,12 @@ impl ParquetScan {
                     return Ok(Some(Decoded { group, rows, only: None }));
                 }
             }
-            let Some((group, rows)) = self.stretches.front_mut() else { return Ok(None) };
+            let Some((group, rows)) = self.wanted.front_mut() else {
+                if self.advance()? {
+                    continue;
+                }
+                return Ok(None);
+            };
             let group = *group;
             let stats = &self.reader.groups()[group];
             let held = self.scan.held_rows(self.reader.schema(), &self.projection, stats);
@@ -108,7 +179,7 @@ impl ParquetScan {
                 if roots.is_empty() {
                     // Nothing to decode: the index knows how many rows there are.
                     let count = rows.len();
-                    self.stretches.pop_front();
+                    self.wanted.pop_front();
                     let rows = columns.rows(stats, &self.projection, None, |_| None, count);
                     let rows = rows.map_err(|message| self.reader.bad(message))?;
                     return Ok(Some(Decoded { group, rows, only: None }));
@@ -117,7 +188,7 @@ impl ParquetScan {
                 let piece = rows.start..if is_piece { piece_end(rows, held, page_rows) } else { rows.end };
                 rows.start = piece.end;
                 if rows.start >= rows.end {
-                    self.stretches.pop_front();
+                    self.wanted.pop_front();
                 }
                 let (left, batch_rows) = (piece.len(), if is_piece { piece.len() } else { self.scan.batch_rows });
                 let decoder = self.reader.decoder(group, piece, &roots, batch_rows)?;
@@ -132,7 +203,7 @@ impl ParquetScan {
             let only = is_part.then(|| piece.start - page_start..end - page_start);
             rows.start = end;
             if rows.start >= rows.end {
-                self.stretches.pop_front();
+                self.wanted.pop_front();
             }
             if let Some(rows) = self.reader.page(group, page, &self.projection, Io::Allowed)? {
                 return Ok(Some(Decoded { group, rows, only }));
@@ -194,6 +265,7 @@ impl RowSource for ParquetScan {
     fn next_chunk(&mut self) -> Result<Option<RowChunk>> {
         self.next().inspect_err(|_| {
             self.stretches.clear();
+            self.wanted.clear();
             self.current = None;
             self.rest = None;
         })

@@ -321,6 +321,36 @@ impl RowIndex {
         found
     }
 
+    /// A key from which on, up to the end of `range`, about `rows` rows of these `groups` (rising) lie; `None` if they have not so
+    /// many there. No part that can only be read as a whole is cut by it.
+    pub fn key_back(&self, range: &KeyRange, groups: &[usize], rows: usize) -> Option<&[u8]> {
+        let mut left = rows;
+        for page in self.keys.pages(range).rev() {
+            let (group, place) = self.page(page);
+            if groups.binary_search(&group).is_err() {
+                continue;
+            }
+            left = left.saturating_sub(place.len());
+            if left == 0 && (self.format == RowFormat::Parquet || place.start == 0) {
+                return Some(self.keys.separator(page));
+            }
+        }
+        None
+    }
+
+    /// The first of about `rows` rows before `end` of a group that are read together, within `bytes` of memory if that can be.
+    /// Requires: `end` is not 0.
+    pub fn row_back(&self, group: usize, end: usize, rows: usize, bytes: usize) -> usize {
+        let stats = &self.groups[group];
+        let row_bytes = (stats.payload_bytes as usize / stats.rows.max(1)).max(1);
+        let most = bytes / row_bytes;
+        if self.format == RowFormat::Ipc && stats.rows <= most {
+            return 0;
+        }
+        let start = end.saturating_sub(rows.min(most).max(1));
+        start - start % self.page_rows
+    }
+
     /// Whether the filter admits all these keys.
     pub fn admits(&self, keys: Option<&KeyRows>) -> bool {
         let Some(keys) = keys else { return true };

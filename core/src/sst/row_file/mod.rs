@@ -6,6 +6,7 @@
 #![doc = include_str!("FORMAT.md")]
 
 mod bounds;
+mod condition;
 mod groups;
 mod index_blob;
 mod index_builder;
@@ -21,6 +22,8 @@ mod verified;
 mod tests;
 
 pub use bounds::ColumnBounds;
+pub(super) use condition::Screen;
+pub use condition::{ConditionRecord, RowCondition};
 pub use groups::GroupStats;
 pub use options::{ColumnOverride, RowFileOptions, RowFormat, StatsHook, StatsHookFactory};
 pub use rows::{RowBlock, RowCache};
@@ -42,6 +45,7 @@ use crate::iter::RowChunk;
 use crate::key::{KeyRange, Sequence};
 use crate::schema::TableSchema;
 use arrow_schema::DataType;
+use std::ops::Range;
 
 /// What was written.
 #[derive(Debug, Clone, Default)]
@@ -92,6 +96,8 @@ pub struct RowFileScan {
     pub range: KeyRange,
     /// The groups to read, rising; `None`: all that the range touches.
     pub groups: Option<Vec<usize>>,
+    /// Of each group only these rows, for an append-only table; whole pages of the file, but for its last one. `None`: all.
+    pub rows: Option<Range<usize>>,
     /// Rows with a greater sequence are left out.
     pub sequences_at_most: Option<Sequence>,
     /// Whether through the cache.
@@ -101,6 +107,8 @@ pub struct RowFileScan {
     /// Bytes of decoded rows that the scan may hold between two chunks, about. Where a group takes more it is decoded piece by
     /// piece: with whole pages if these fit, else again and again for a part of its rows, which costs time.
     pub held_bytes: usize,
+    /// What rows are wanted, before all of their columns are decoded. Others may be handed out as well.
+    pub condition: Option<RowCondition>,
     /// Whether chunks must tell the keys and sequences of their rows. Without, for a caller that merges them with nothing, a
     /// chunk may lack its keys, and its sequences mean nothing: neither is read but where `range` begins or ends. Taken as set
     /// if `sequences_at_most` is.
@@ -114,10 +122,12 @@ impl RowFileScan {
             columns,
             range: KeyRange::all(),
             groups: None,
+            rows: None,
             sequences_at_most: None,
             access: Access::Cached,
             batch_rows: 8192,
             held_bytes: usize::MAX,
+            condition: None,
             keys: true,
         }
     }
@@ -152,6 +162,12 @@ impl RowFileScan {
         let ends_inside = self.range.upper.as_ref().is_none_or(|upper| group.last_key < *upper);
         self.needs_sequences() || !starts_inside || !ends_inside
     }
+}
+
+/// The rows of both ranges.
+pub(super) fn common(a: &Range<usize>, b: &Range<usize>) -> Range<usize> {
+    let start = a.start.max(b.start);
+    start..a.end.min(b.end).max(start)
 }
 
 /// Bytes of a value in memory, for types whose values all have as many.

@@ -121,6 +121,12 @@ impl StoredRows {
         Ok(Self { schema, columns, keys, sequences, operations, rows })
     }
 
+    /// The columns of the schema.
+    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "Arrow IPC has columns without rows around them"))]
+    pub fn columns(&self) -> &[ArrayRef] {
+        &self.columns
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.rows
