@@ -25,6 +25,13 @@ impl KeyRange {
         self.lower.as_deref().is_none_or(|lower| key >= lower) && self.upper.as_deref().is_none_or(|upper| key < upper)
     }
 
+    /// Whether a key between these two, both included, may lie in the range.
+    #[inline]
+    pub fn touches(&self, first: &[u8], last: &[u8]) -> bool {
+        self.lower.as_deref().is_none_or(|lower| last >= lower)
+            && self.upper.as_deref().is_none_or(|upper| first < upper)
+    }
+
     /// Whether no key can lie in the range.
     pub fn is_empty(&self) -> bool {
         matches!((&self.lower, &self.upper), (Some(lower), Some(upper)) if lower >= upper)

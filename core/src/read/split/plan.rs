@@ -34,16 +34,11 @@ fn file_bytes(run: &Run, rows: u64) -> u64 {
     u64::try_from(share).unwrap_or(u64::MAX)
 }
 
-/// Whether a key between these two, both included, may lie in the range.
-fn touches(range: &KeyRange, first: &[u8], last: &[u8]) -> bool {
-    range.lower.as_deref().is_none_or(|lower| last >= lower) && range.upper.as_deref().is_none_or(|upper| first < upper)
-}
-
 fn by_key(whole: &Split, runs: &[(&Run, &Arc<RowFileReader>)], range: &KeyRange, target_bytes: u64) -> Vec<Split> {
     // Each group in the range: its first key, its rows and their bytes.
     let mut groups: Vec<(&[u8], u64, u64)> = Vec::new();
     for (run, reader) in runs {
-        for group in reader.groups().iter().filter(|group| touches(range, &group.first_key, &group.last_key)) {
+        for group in reader.groups().iter().filter(|group| range.touches(&group.first_key, &group.last_key)) {
             groups.push((&group.first_key, group.rows as u64, file_bytes(run, group.rows as u64)));
         }
     }
@@ -53,7 +48,7 @@ fn by_key(whole: &Split, runs: &[(&Run, &Arc<RowFileReader>)], range: &KeyRange,
     let mut end = |lower: &mut Option<Vec<u8>>, upper: Option<Vec<u8>>, rows: u64, bytes: u64| {
         let range = KeyRange { lower: lower.take(), upper: upper.clone() };
         *lower = upper;
-        let in_range = runs.iter().filter(|(run, _)| touches(&range, &run.meta.smallest, &run.meta.largest));
+        let in_range = runs.iter().filter(|(run, _)| range.touches(&run.meta.smallest, &run.meta.largest));
         let files = in_range.map(|(run, _)| SplitFile { meta: (*run.meta).clone(), groups: None }).collect();
         splits.push(Split { range, files, estimated_rows: rows, estimated_bytes: bytes, ..whole.clone() });
     };
