@@ -4,7 +4,8 @@
 //! What is promised for the log depends on how it ended. After a clean close the manifest says how long it is: whatever it lost is
 //! an error. After a kill, a record that a later record or a mark knows to be durable is never missed; behind that, damage cannot be
 //! told from the torn end of a write, and the commits before it are there. What is undamaged still reads: the other
-//! family, and the other blocks of a damaged table. Nothing panics, hangs, or deletes a table or a foreign file.
+//! family, and the other blocks of a damaged table; where a table does not open at all, both families go on being written, flushed
+//! and closed. Nothing panics, hangs, or deletes a table or a foreign file.
 
 use sstore::env::executor::SeededRuntime;
 use sstore::env::mem::MemFileSystem;
@@ -316,6 +317,8 @@ enum Outcome {
     OpenNamed,
     /// Opening failed and named another file, which the damaged one contradicts.
     OpenNamedOther,
+    /// The file did not open; the health and the reads that need it name it, and everything else goes on.
+    FileNamed,
     /// A read failed and named the file; everything else was right.
     ReadNamed,
     /// All reads were right; `verify` named the file.
@@ -407,6 +410,17 @@ fn check(fixture: &Fixture, case: &Case) -> Outcome {
     if is_table(&case.path) {
         let error = verified.expect_err("verify finds damage of a live table");
         assert!(named(&error), "verify: {error}");
+        if let Some(error) = db.background_error() {
+            assert!(error.kind() == ErrorKind::Corruption && error.offset().is_some(), "{error:?}");
+            assert!(named(&error), "the health names another file: {error}");
+            // For the many that are cut, some stand for all.
+            if !matches!(case.damage, Damage::Truncate(to) if to % 16 != 0) && !matches!(case.damage, Damage::Set(..)) {
+                goes_on(db, &files, fixture.backend, &named);
+                let gone: Vec<_> = culprits.iter().filter(|path| !names(&files).contains(**path)).collect();
+                assert!(gone.is_empty(), "deleted {gone:?}");
+            }
+            return Outcome::FileNamed;
+        }
         return if failed { Outcome::ReadNamed } else { Outcome::VerifyNamed };
     }
     verified.unwrap();
@@ -427,6 +441,28 @@ fn check(fixture: &Fixture, case: &Case) -> Outcome {
     };
     assert!(found >= least, "the log proves commit {least}, but only {found} are there");
     Outcome::Prefix
+}
+
+/// With a table that does not open: both families are written, flushed and closed, and the damage is there again afterwards.
+fn goes_on(db: Db, files: &Arc<MemFileSystem>, backend: &str, named: &dyn Fn(&Error) -> bool) {
+    let key = b"key000: new";
+    for name in FAMILIES {
+        let family = db.column_family(name).unwrap();
+        db.put(&family, key, b"value", &WriteOptions::default()).unwrap();
+    }
+    db.flush(&[]).unwrap().wait(None).unwrap();
+    for name in FAMILIES {
+        let merged = db.compact(&db.column_family(name).unwrap());
+        assert!(merged.is_ok() || merged.as_ref().is_err_and(named), "merge of {name}: {merged:?}");
+    }
+    db.close(&CloseOptions::default()).unwrap();
+    let (db, _runtime) = open(files, backend);
+    let db = db.unwrap();
+    for name in FAMILIES {
+        let value = db.get(&db.column_family(name).unwrap(), key, &ReadOptions::default()).unwrap();
+        assert_eq!(value.as_deref(), Some(&b"value"[..]), "written to {name} beside the damage");
+    }
+    assert!(db.background_error().as_ref().is_some_and(named), "the health after a reopening");
 }
 
 fn run(name: &str, ending: Ending, tables: bool, backend: &'static str) {
@@ -494,6 +530,16 @@ fn run(name: &str, ending: Ending, tables: bool, backend: &'static str) {
             assert!(!outcomes_of("byte 00 or ff").contains(&Outcome::Prefix));
             assert!(outcomes_of("truncated").contains(&Outcome::Prefix));
         }
+    }
+    // A table of any other length does not open; only one that is not there refuses the whole database.
+    let table_outcomes = |damage: &str| -> BTreeSet<Outcome> {
+        table.get(&("table", damage)).map(|counts| counts.keys().copied().collect()).unwrap_or_default()
+    };
+    if tables {
+        assert_eq!(table_outcomes("truncated"), BTreeSet::from([Outcome::FileNamed]));
+        assert_eq!(table_outcomes("swapped"), BTreeSet::from([Outcome::FileNamed]));
+        assert_eq!(table_outcomes("missing"), BTreeSet::from([Outcome::OpenNamed]));
+        assert_eq!(table_outcomes("bit flipped"), BTreeSet::from([Outcome::FileNamed, Outcome::ReadNamed]));
     }
     let count = |file: &str| {
         table.iter().filter(|((kind, _), _)| *kind == file).map(|(_, counts)| counts.values().sum::<u64>()).sum::<u64>()

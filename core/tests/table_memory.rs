@@ -172,6 +172,29 @@ fn the_peak_of_a_scan_and_of_a_merge_is_under_the_budget_whatever_the_file_count
 }
 
 #[test]
+fn a_merge_of_many_short_rows_keeps_bits_and_not_hashes_of_their_keys() {
+    let _alone = MEASURING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    const SHORT_ROWS: i64 = 1 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let options = options("arrow", "none").with("write_buffer_bytes", "64MiB").unwrap();
+    let db = Db::open(dir.path(), &options).unwrap();
+    let schema = Schema::new(vec![Field::new("id", DataType::Int64, false)]);
+    let table = db.create_table("t", &schema, &["id"], &KeyOptions::default(), &options).unwrap();
+    let schema = Arc::new(schema);
+    for part in 0..2 {
+        let ids = (0..SHORT_ROWS / 2).map(|row| Some(2 * row + part)).collect::<Int64Array>();
+        let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(ids)]).unwrap();
+        db.append(&table, &batch, &WriteOptions::default()).unwrap();
+        drop(batch);
+        flush(&db);
+    }
+    let (merge, ()) = peak_of(|| db.compact_table(&table).unwrap());
+    let bytes_per_key = merge as f64 / SHORT_ROWS as f64;
+    println!("a merge of short rows: {} KiB, {bytes_per_key:.1} bytes a key", merge >> 10);
+    assert!(bytes_per_key < 4.0, "{merge} bytes at once for {SHORT_ROWS} keys");
+}
+
+#[test]
 fn a_flush_that_sorts_rows_without_keys_holds_few_encoded_keys_at_a_time() {
     let _alone = MEASURING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     const SMALL_ROWS: i64 = 512 << 10;

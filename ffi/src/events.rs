@@ -76,11 +76,20 @@ pub enum sstore_event_kind {
     SSTORE_EVENT_COLUMN_FAMILY_DROPPED = 15,
     /// A new manifest became current.
     SSTORE_EVENT_MANIFEST_CREATED = 16,
+    /// A table was created.
+    SSTORE_EVENT_TABLE_CREATED = 17,
+    /// A table was dropped.
+    SSTORE_EVENT_TABLE_DROPPED = 18,
+    /// A table's columns changed.
+    SSTORE_EVENT_TABLE_ALTERED = 19,
+    /// Opening found a live file that is too damaged to open. `number` is the file, `detail` the error, which reads that need the
+    /// file get.
+    SSTORE_EVENT_FILE_BROKEN = 20,
 }
 
 const _: () = assert!(
     sstore_event_kind::SSTORE_EVENT_MEMTABLE_SEALED as u32 == EventKind::MemtableSealed as u32
-        && sstore_event_kind::SSTORE_EVENT_MANIFEST_CREATED as u32 == EventKind::ManifestCreated as u32
+        && sstore_event_kind::SSTORE_EVENT_FILE_BROKEN as u32 == EventKind::FileBroken as u32
 );
 
 struct Callback {

@@ -35,11 +35,10 @@ pub struct CompactionInput<'a> {
 
 /// Writes the file. On any error none is left. The inputs are read past the cache.
 pub fn run(input: CompactionInput<'_>) -> Result<RunOutput> {
-    let expected_in = input.runs.iter().map(|run| run.entries()).sum();
+    let expected_in = input.runs.iter().map(AnySstReader::entries).sum::<Result<u64>>()?;
     match input.target {
         JobTarget::Blocks(target) => {
-            let runs = input.runs.iter().filter_map(AnySstReader::bytes);
-            let cursors = runs.map(|run| run.cursor(Access::Scan)).collect();
+            let cursors = input.runs.iter().map(|run| Ok(run.bytes()?.cursor(Access::Scan))).collect::<Result<_>>()?;
             let survivors = Survivors::new(Merge::new(cursors), input.snapshots, input.bottom);
             write_run(target, survivors, expected_in, Some(input.cancel))
         }
@@ -49,7 +48,8 @@ pub fn run(input: CompactionInput<'_>) -> Result<RunOutput> {
             let merges = target.schema.is_keyed() || target.schema.order_codec().is_some();
             let held_bytes = source_bytes(target.memory_bytes, if merges { input.runs.len() } else { 1 });
             let mut sources = Vec::new();
-            for run in input.runs.iter().filter_map(AnySstReader::rows) {
+            for run in &input.runs {
+                let run = run.try_rows()?;
                 let adapt = Adapt::all_columns(run.schema(), &target.schema);
                 let columns = adapt.inner_columns().to_vec();
                 let scan = RowFileScan { access: Access::Scan, held_bytes, ..RowFileScan::of(columns) };

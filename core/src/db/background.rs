@@ -163,6 +163,13 @@ impl Core {
         let manual = wanted.map(|(id, _)| *id).find(|id| !jobs.compacting.contains(id));
         if let Some(id) = manual {
             let runs = view.find(id).map(|part| part.runs.clone()).unwrap_or_default();
+            // All of them are asked for.
+            if let Some(error) = runs.iter().find_map(|run| run.reader.broken()) {
+                jobs.manual.insert(id, ManualCompaction::Ended(Err(error.clone())));
+                drop(jobs);
+                self.progress.ring();
+                return None;
+            }
             let expire = collections.get(&id).is_some_and(|collection| collection.rows_expire());
             if runs.len() < 2 && !(expire && runs.len() == 1) && runs.iter().all(|run| run.reader.is_plain()) {
                 jobs.manual.insert(id, ManualCompaction::Ended(Ok(())));
@@ -181,12 +188,15 @@ impl Core {
             if !collection.options.auto_compaction() {
                 continue;
             }
-            let infos: Vec<RunInfo> = part.runs.iter().map(|run| run_info(&run.meta)).collect();
             let trigger = collection.options.compaction_trigger_runs();
             let options = PickOptions { min_merge_runs: trigger, ..PickOptions::default() };
-            if let Some(pick) = compaction::pick(&infos, &options) {
-                jobs.compacting.insert(id);
-                return Some((id, part.runs[pick.runs].to_vec(), pick.level_out));
+            // A file that does not open is never merged, and nothing across it.
+            for runs in part.runs.split(|run| run.reader.broken().is_some()) {
+                let infos: Vec<RunInfo> = runs.iter().map(|run| run_info(&run.meta)).collect();
+                if let Some(pick) = compaction::pick(&infos, &options) {
+                    jobs.compacting.insert(id);
+                    return Some((id, runs[pick.runs].to_vec(), pick.level_out));
+                }
             }
         }
         None

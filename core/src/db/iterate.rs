@@ -130,11 +130,11 @@ fn cursor(handle: &Arc<Handle>, family: &ColumnFamily, options: &IterOptions) ->
     let (view, visible) = handle.core.pin(family.id())?;
     let sequence = options.snapshot.as_ref().map_or(visible, Snapshot::sequence);
     let access = if options.scan { Access::Scan } else { Access::Cached };
-    Ok(VisibleCursor::new(&view, sequence, options.range.clone(), access))
+    VisibleCursor::new(&view, sequence, options.range.clone(), access)
 }
 
 impl Db {
-    /// An iterator over `family`.
+    /// An iterator over `family`. Corruption if a file does not open that may hold keys of the range.
     pub fn iterator(&self, family: &ColumnFamily, options: IterOptions) -> Result<DbIterator> {
         self.handle.core.check()?;
         self.check_family(family)?;

@@ -7,7 +7,7 @@ use super::get::ReadOptions;
 use super::obsolete_files::FilePin;
 use super::{ColumnFamily, Db};
 use crate::error::Result;
-use crate::key::{CollectionId, FileNumber, Sequence};
+use crate::key::{CollectionId, FileNumber, KeyRange, Sequence};
 #[cfg(feature = "arrow")]
 use crate::schema::TableSchema;
 use crate::version::FileFormat;
@@ -95,6 +95,7 @@ fn complete_through(view: &CollectionView, visible: Sequence) -> Sequence {
 
 impl Db {
     /// The live files of a family, as of now or of a snapshot: then without those that are all newer than it.
+    /// Corruption if one of them does not open.
     pub fn live_files(&self, family: &ColumnFamily, options: &ReadOptions<'_>) -> Result<LiveFiles> {
         self.check_family(family)?;
         self.live_files_of(family.id(), options)
@@ -116,6 +117,7 @@ impl Db {
         let pin = FilePin::new(core);
         let (view, visible) = core.pin(id)?;
         let sequence = snapshot.unwrap_or(visible);
+        let view = view.readable(&KeyRange::all(), sequence)?;
         let in_sight = view.runs.iter().rev().filter(|run| run.meta.oldest_sequence() <= sequence);
         Ok(LiveFiles {
             files: in_sight.map(describe).collect(),

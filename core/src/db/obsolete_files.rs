@@ -206,25 +206,36 @@ pub(super) fn list_files(files: &dyn FileSystem, path: &Path) -> Result<Vec<(Pat
     Ok(found)
 }
 
+/// What opening the live files has told.
+pub(super) struct Known {
+    /// The files that live ones say they were made of.
+    pub merged: BTreeSet<FileNumber>,
+    /// The folders of collections with a live file that does not open.
+    pub broken: Vec<PathBuf>,
+}
+
 /// Deletes what a crash left behind: files and manifests that the state does not name. Best effort. A whole IPC directory that no
-/// edit names is left alone, as somebody may have put it there, to be adopted; unless it is one of `merged`, the files that live ones
-/// say they were made of.
+/// edit names is left alone, as somebody may have put it there, to be adopted; unless a live file says it was made of it.
+/// Nothing goes where a live file does not open: what it was made of may still be there, for a repair.
 pub(super) fn delete_orphans(
     env: &Env,
     path: &Path,
     state: &VersionState,
-    merged: &BTreeSet<FileNumber>,
+    known: &Known,
     manifest: FileNumber,
 ) {
     let files = &*env.files;
     for (found, what) in list_files(files, path).unwrap_or_default() {
+        if known.broken.iter().any(|directory| found.starts_with(directory)) {
+            continue;
+        }
         let orphan = match what {
             Found::File(FileKind::Manifest(number)) => number != manifest,
             Found::File(FileKind::Sst(number) | FileKind::Parquet(number)) => state.owner_of(number).is_none(),
             Found::File(FileKind::CurrentTemporary) => true,
             Found::File(FileKind::Lock | FileKind::Current) => false,
             Found::IpcDir => {
-                if was_merged(env, &found, state, merged) {
+                if was_merged(env, &found, state, &known.merged) {
                     let _ = remove_ipc_dir(files, &found);
                 }
                 false

@@ -6,7 +6,7 @@ use super::column_family::DEFAULT_FAMILY;
 use super::core::{CATALOG_PLACE, Catalog, Core, INSTALL_PLACE, Installer, JOBS_PLACE, OPEN, log_event};
 use super::health::Health;
 use super::jobs::Jobs;
-use super::obsolete_files::{FilePins, Found, delete_orphans, list_files};
+use super::obsolete_files::{FilePins, Found, Known, delete_orphans, list_files};
 use super::options::Options;
 use super::recovery::{self, Recovered};
 use super::snapshot::SnapshotList;
@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, FileNumber};
 use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::ArenaPool;
-use crate::observe::{Counters, EventQueue, Histogram};
+use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram};
 use crate::version::file_name::{self, FileKind};
 use crate::version::{Change, Manifest, VersionEdit, VersionState};
 use crate::view::{Run, View};
@@ -38,7 +38,8 @@ impl Db {
     /// Opens the database in `path`, or creates it.
     ///
     /// Errors: NotFound (no database, and not to be created), InvalidArgument (it exists, and must not), Locked (open elsewhere),
-    /// Corruption (damage, naming file and offset), NotSupported (written by a newer version).
+    /// Corruption (damage, naming file and offset; but a damaged file of a family or table
+    /// is told by an event and [`background_error`](Db::background_error), and only by reads that need it), NotSupported (written by a newer version).
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
         Self::open_in(posix(), path.as_ref(), options)
     }
@@ -136,6 +137,8 @@ impl Opening {
         let collections = self.collections(&state)?;
         let view = self.open_files(&state, &collections, &parts)?;
         let merged = view.iter().flat_map(|(_, runs)| runs).flat_map(|run| run.reader.inputs().to_vec()).collect();
+        let is_broken = |(_, runs): &&(CollectionId, Vec<Run>)| runs.iter().any(|run| run.reader.broken().is_some());
+        let broken = view.iter().filter(is_broken).map(|(id, _)| collections.collections[id].directory.clone()).collect();
         let recovered = recovery::recover(&self, state, collections, view, &parts)?;
         let manifest_number = FileNumber(parts.next_file.fetch_add(1, Ordering::Relaxed));
         let mut recovered = recovered;
@@ -153,7 +156,7 @@ impl Opening {
         recovered.state.next_file_number = FileNumber(manifest_number.0 + 1);
         let manifest = Manifest::create(&self.env, &self.path, manifest_number, &recovered.state)?;
         // Everything that is needed is durable and named by now.
-        delete_orphans(&self.env, &self.path, &recovered.state, &merged, manifest_number);
+        delete_orphans(&self.env, &self.path, &recovered.state, &Known { merged, broken }, manifest_number);
         for old in &recovered.old_segments {
             let _ = files.remove(&self.wal_path.join(crate::wal::segment_name(*old)));
         }
@@ -251,7 +254,7 @@ impl Opening {
         Ok(catalog)
     }
 
-    /// Opens every live file: its runs, newest first, by collection.
+    /// Opens every live file: its runs, newest first, by collection. Of those that are damaged an event tells.
     fn open_files(
         &self,
         state: &VersionState,
@@ -265,6 +268,14 @@ impl Opening {
             for meta in &stored.runs {
                 let reader = open_file(&self.env, state.database_id, collection, meta, &parts.caches)?;
                 parts.stamps.raise(meta.stamp_nanos);
+                if let Some(error) = reader.broken() {
+                    let mut event = Event::new(EventKind::FileBroken);
+                    event.collection.clone_from(&collection.name);
+                    event.number = meta.number.0;
+                    event.bytes = meta.size_bytes;
+                    event.detail = error.to_string();
+                    parts.events.push(event);
+                }
                 runs.push(Run { meta: meta.clone(), reader });
             }
             view.push((*id, runs));

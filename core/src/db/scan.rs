@@ -90,7 +90,8 @@ impl Db {
         let (view, visible) = core.pin(table.id())?;
         let schema = schema_of(table, &view);
         let request = self.scan_request(&schema, scan)?;
-        ScanPlan::new(view, schema, snapshot.unwrap_or(visible), request)
+        let snapshot = snapshot.unwrap_or(visible);
+        ScanPlan::new(view.readable(&request.range, snapshot)?, schema, snapshot, request)
     }
 
     /// What a scan asks for, its bounds encoded.
@@ -119,7 +120,8 @@ impl Db {
         })
     }
 
-    /// Scans a table as of now, or of a snapshot. InvalidArgument names the column or literal that does not fit.
+    /// Scans a table as of now, or of a snapshot. InvalidArgument names the column or literal that does not fit,
+    /// Corruption a file that does not open and may hold rows of the range.
     ///
     /// ```
     /// # fn main() -> sstore::Result<()> {

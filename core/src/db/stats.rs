@@ -145,9 +145,12 @@ impl Db {
         stats
     }
 
-    /// Why the database is not healthy: a background job that keeps failing, or the failure that turned it read-only.
+    /// Why the database is not healthy: a background job that keeps failing, the failure that turned it read-only, or else the damage
+    /// of a live file that did not open.
     pub fn background_error(&self) -> Option<Error> {
-        self.handle.core.health.error()
+        let core = &self.handle.core;
+        let of_a_file = || core.current_view().collections().iter().find_map(|part| part.broken().next().cloned());
+        core.health.error().or_else(of_a_file)
     }
 
     /// Tries failed background jobs again at once: after space was freed, say. A database that turned read-only stays so.

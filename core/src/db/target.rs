@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::error::{ErrorKind, Result};
 use crate::flush::{JobTarget, RunTarget};
 use crate::key::FileNumber;
-use crate::sst::{AnySstReader, BlockCache, Expected, SstIdentity, SstReader};
+use crate::sst::{AnySstReader, BlockCache, BrokenFile, Expected, SstIdentity, SstReader};
 use crate::version::{FileFormat, FileMeta, file_name};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -229,7 +229,7 @@ impl FileMaker<'_> {
     }
 }
 
-/// Opens a live file.
+/// Opens a live file. A damaged one is no error here but a reader that has one for everybody who needs it; a missing one is an error.
 pub(super) fn open_file(
     env: &Env,
     database_id: u64,
@@ -257,9 +257,10 @@ pub(super) fn open_file(
             Err(Error::new(ErrorKind::NotSupported, "this library was built without Arrow").in_file(&path))
         }
     };
-    opened.map_err(|error| match error.kind() {
-        // The manifest names it, so its absence is damage.
-        ErrorKind::NotFound => error.with_kind(ErrorKind::Corruption).context("a live file is missing"),
-        _ => error,
+    opened.or_else(|error| match error.kind() {
+        ErrorKind::Corruption => Ok(AnySstReader::Broken(Arc::new(BrokenFile { path, error }))),
+        // It is more likely elsewhere than gone: a folder not copied, an old manifest. To go on would make two histories of one.
+        ErrorKind::NotFound => Err(error.with_kind(ErrorKind::Corruption).context("a live file is missing")),
+        _ => Err(error),
     })
 }

@@ -4,6 +4,10 @@
 //! Called by `sst` when a file is built and before every lookup. Promises: a key that was added is always found again; the
 //! bits of a filter, and the hash, mean the same for ever (both are on disk, see the FORMAT of `sst`).
 
+mod builder;
+
+pub use builder::FilterBuilder;
+
 use crate::error::{Error, ErrorKind, Result};
 
 /// The hash of a key that is stored in files: XXH3, 64 bits, seed 0. Fixed for ever, and therefore not for tables that an
@@ -33,6 +37,12 @@ pub struct Filter {
     blocks: Vec<FilterBlock>,
 }
 
+/// How many blocks a filter of `keys` keys has.
+fn blocks_for(keys: u64, bits_per_key: u32) -> usize {
+    let bits = keys.saturating_mul(u64::from(bits_per_key.min(MAX_BITS_PER_KEY)));
+    bits.div_ceil(FILTER_BLOCK_BYTES as u64 * 8).min(u64::from(u32::MAX)) as usize
+}
+
 #[inline]
 fn masks(hash: u64) -> [u32; 8] {
     let low = hash as u32;
@@ -46,16 +56,29 @@ impl Filter {
         if bits_per_key == 0 || hashes.is_empty() {
             return Ok(Self::default());
         }
-        let bits = hashes.len() as u64 * u64::from(bits_per_key.min(MAX_BITS_PER_KEY));
-        let count = bits.div_ceil(FILTER_BLOCK_BYTES as u64 * 8).min(u64::from(u32::MAX)) as usize;
-        let mut filter = Self::with_blocks(count)?;
-        for &hash in hashes {
-            let index = filter.index(hash);
-            for (word, mask) in filter.blocks[index].0.iter_mut().zip(masks(hash)) {
-                *word |= mask;
-            }
-        }
+        let mut filter = Self::with_blocks(blocks_for(hashes.len() as u64, bits_per_key))?;
+        hashes.iter().for_each(|&hash| filter.insert(hash));
         Ok(filter)
+    }
+
+    /// Requires: there are blocks.
+    #[inline]
+    fn insert(&mut self, hash: u64) {
+        let index = self.index(hash);
+        for (word, mask) in self.blocks[index].0.iter_mut().zip(masks(hash)) {
+            *word |= mask;
+        }
+    }
+
+    /// Makes it half as large, if its number of blocks is even. The block of a hash is the whole part of a fraction of that
+    /// number, so two neighbours become one: the result is what half the number of blocks would have given from the start.
+    fn fold(&mut self) {
+        let half = self.blocks.len() / 2;
+        for index in 0..half {
+            let (even, odd) = (self.blocks[2 * index].0, self.blocks[2 * index + 1].0);
+            self.blocks[index] = FilterBlock(std::array::from_fn(|word| even[word] | odd[word]));
+        }
+        self.blocks.truncate(half);
     }
 
     fn with_blocks(count: usize) -> Result<Self> {

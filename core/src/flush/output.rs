@@ -61,7 +61,8 @@ pub fn write_run<C: Cursor>(
     let dir = parent(&target.path);
     make_dir(&*files, &dir, 2)?;
     let mut writer = SstWriter::create(&target.env, &target.path, target.identity.clone(), target.options.clone())?;
-    if let Err(error) = copy(&mut survivors, &mut writer, cancel) {
+    let copied = writer.expect_entries(expected_in).and_then(|()| copy(&mut survivors, &mut writer, cancel));
+    if let Err(error) = copied {
         writer.abandon();
         return Err(error);
     }
@@ -139,20 +140,7 @@ fn prove(
         collection: target.identity.collection,
     };
     let reader = SstReader::open(&target.env, &target.path, &expected, target.cache.clone())?;
-    let complete = counts.entries_in == expected_in
-        && counts.entries_in == counts.entries_out + counts.dropped()
-        && counts.entries_out == summary.entries
-        && summary.entries == reader.entries();
-    if !complete {
-        let message = format!(
-            "entries were lost: {expected_in} to read, {} read, {} dropped, {} written, {} in the file",
-            counts.entries_in,
-            counts.dropped(),
-            summary.entries,
-            reader.entries()
-        );
-        return Err(Error::new(ErrorKind::Corruption, message).in_file(&target.path));
-    }
+    counts.check(expected_in, summary.entries, reader.entries(), &target.path)?;
     Ok(reader)
 }
 

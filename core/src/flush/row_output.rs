@@ -5,7 +5,7 @@
 
 use super::output::{RunOutput, check_cancel, make_dir};
 use crate::env::{Env, parent};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::iter::RowSource;
 use crate::merge::{RowMerge, SurvivorCounts};
 use crate::schema::{SchemaId, TableSchema};
@@ -117,6 +117,10 @@ fn write(
         target.level,
         target.options.clone(),
     )?;
+    if let Err(error) = writer.expect_rows(expected_in) {
+        writer.abandon();
+        return Err(error);
+    }
     loop {
         let next = check_cancel(cancel).and_then(|()| merge.next_chunk());
         match next {
@@ -165,20 +169,7 @@ fn prove(
     };
     let schemas = |id: SchemaId| (id == target.schema.id()).then(|| target.schema.clone());
     let reader = RowFileReader::open(&target.env, path, &expected, &schemas, target.cache.clone())?;
-    let complete = counts.entries_in == expected_in
-        && counts.entries_in == counts.entries_out + counts.dropped()
-        && counts.entries_out == summary.rows
-        && summary.rows == reader.rows();
-    if !complete {
-        let message = format!(
-            "rows were lost: {expected_in} to read, {} read, {} dropped, {} written, {} in the file",
-            counts.entries_in,
-            counts.dropped(),
-            summary.rows,
-            reader.rows()
-        );
-        return Err(Error::new(ErrorKind::Corruption, message).in_file(path));
-    }
+    counts.check(expected_in, summary.rows, reader.rows(), path)?;
     Ok(reader)
 }
 

@@ -26,6 +26,7 @@ impl KeyRange {
     }
 
     /// Whether some key from `first` up to `last`, both included, may lie in the range.
+    #[inline]
     pub fn touches(&self, first: &[u8], last: &[u8]) -> bool {
         self.lower.as_deref().is_none_or(|lower| last >= lower)
             && self.upper.as_deref().is_none_or(|upper| first < upper)

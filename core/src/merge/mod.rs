@@ -17,9 +17,10 @@ pub use clustered::{in_order, sorted};
 #[cfg(feature = "arrow")]
 pub use rows::{Expiry, Horizon, RowMerge, RowMergeMode, nanos_per_unit, source_bytes};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::iter::Cursor;
 use crate::key::{Entry, Kind, Sequence};
+use std::path::Path;
 
 /// How many entries were looked at, and what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,6 +41,24 @@ impl SurvivorCounts {
     /// All entries left out.
     pub fn dropped(&self) -> u64 {
         self.dropped_versions + self.dropped_tombstones
+    }
+
+    /// Corruption unless everything was read that the inputs hold, and what was not dropped is in the file at `path`: `written` by
+    /// its writer's count, `found` by its reader's.
+    pub fn check(&self, expected_in: u64, written: u64, found: u64, path: &Path) -> Result<()> {
+        let complete = self.entries_in == expected_in
+            && self.entries_in == self.entries_out + self.dropped()
+            && self.entries_out == written
+            && written == found;
+        if complete {
+            return Ok(());
+        }
+        let message = format!(
+            "entries were lost: {expected_in} to read, {} read, {} dropped, {written} written, {found} in the file",
+            self.entries_in,
+            self.dropped(),
+        );
+        Err(Error::new(ErrorKind::Corruption, message).in_file(path))
     }
 }
 

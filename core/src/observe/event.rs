@@ -43,6 +43,8 @@ pub enum EventKind {
     TableDropped = 18,
     /// A table's columns changed.
     TableAltered = 19,
+    /// Opening found a live file that is too damaged to open. `number` is the file, `detail` the error, which reads that need the file get.
+    FileBroken = 20,
 }
 
 impl EventKind {
@@ -68,6 +70,7 @@ impl EventKind {
             Self::TableCreated => "table_created",
             Self::TableDropped => "table_dropped",
             Self::TableAltered => "table_altered",
+            Self::FileBroken => "file_broken",
         }
     }
 }

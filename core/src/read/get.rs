@@ -52,8 +52,7 @@ pub fn get(view: &CollectionView, key: &[u8], snapshot: Sequence, io: Io, counte
         if run.meta.smallest_sequence > snapshot || *key < *run.meta.smallest || *key > *run.meta.largest {
             continue;
         }
-        let Some(reader) = run.reader.bytes() else { continue };
-        match reader.get(key, hash, snapshot, io)? {
+        match run.reader.bytes()?.get(key, hash, snapshot, io)? {
             Lookup::Absent => {}
             Lookup::WouldBlock => return Ok(Answer::WouldBlock),
             Lookup::Found { sequence, kind, value } => {

@@ -38,8 +38,9 @@ pub struct VisibleCursor {
 }
 
 impl VisibleCursor {
-    /// A cursor over `view` at `snapshot` within `range`, standing nowhere. `access` says how files are read.
-    pub fn new(view: &CollectionView, snapshot: Sequence, range: KeyRange, access: Access) -> Self {
+    /// A cursor over `view` at `snapshot` within `range`, standing nowhere. `access` says how files are read. Corruption if a file does
+    /// not open that may hold keys of the range.
+    pub fn new(view: &CollectionView, snapshot: Sequence, range: KeyRange, access: Access) -> Result<Self> {
         let mut sources = Vec::new();
         for memtable in view.memtables() {
             // What enters an empty memtable from now on is newer than the snapshot.
@@ -48,19 +49,14 @@ impl VisibleCursor {
             }
         }
         let mut plain = sources.is_empty();
-        let overlaps = |smallest: &[u8], largest: &[u8]| {
-            range.lower.as_deref().is_none_or(|lower| largest >= lower)
-                && range.upper.as_deref().is_none_or(|upper| smallest < upper)
-        };
         for run in &view.runs {
-            if run.meta.smallest_sequence <= snapshot && overlaps(&run.meta.smallest, &run.meta.largest) {
+            if run.meta.smallest_sequence <= snapshot && range.touches(&run.meta.smallest, &run.meta.largest) {
                 plain &= run.reader.is_plain() && run.meta.largest_sequence <= snapshot;
-                let cursor = run.reader.bytes().map(|reader| Source::File(Box::new(reader.cursor(access))));
-                sources.extend(cursor);
+                sources.push(Source::File(Box::new(run.reader.bytes()?.cursor(access))));
             }
         }
         plain &= sources.len() == 1;
-        Self {
+        Ok(Self {
             cursor: Walk::new(sources),
             snapshot,
             range,
@@ -69,7 +65,7 @@ impl VisibleCursor {
             kept_key: Vec::new(),
             kept_value: PinnedBytes::copied(&[]),
             kept_sequence: 0,
-        }
+        })
     }
 
     /// The snapshot that it shows.

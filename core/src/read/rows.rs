@@ -62,7 +62,7 @@ pub fn get_row(
         if run.meta.smallest_sequence > snapshot || *key < *run.meta.smallest || *key > *run.meta.largest {
             continue;
         }
-        let Some(reader) = run.reader.rows() else { continue };
+        let reader = run.reader.try_rows()?;
         let adapt = Adapt::new(reader.schema(), &projection.schema, &projection.columns);
         match reader.get(key, snapshot, adapt.inner_columns(), Io::Allowed)? {
             RowLookup::Absent | RowLookup::WouldBlock => {}

@@ -15,7 +15,7 @@ mod row_file;
 #[cfg(feature = "arrow")]
 mod row_formats;
 
-pub use any::AnySstReader;
+pub use any::{AnySstReader, BrokenFile};
 pub use block_file::{Block, Properties, SstCursor, SstReader, SstWriter};
 #[cfg(feature = "arrow")]
 pub use row_file::{

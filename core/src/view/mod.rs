@@ -3,8 +3,8 @@
 //! Made by `db` whenever a memtable is frozen or a job's result is installed; read by every get and iterator. A reader sees an
 //! entry in a memtable or in a file, never in neither and never in both, because one pointer leads to both.
 
-use crate::error::{Error, ErrorKind};
-use crate::key::{CollectionId, Sequence};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{CollectionId, KeyRange, Sequence};
 use crate::memtable::{AnyMemtable, Memtable};
 use crate::observe::FlushReason;
 use crate::sst::AnySstReader;
@@ -51,6 +51,28 @@ impl CollectionView {
         let frozen = self.frozen.iter().map(|frozen| &frozen.memtable);
         std::iter::once(&self.active).chain(frozen).filter_map(AnyMemtable::bytes)
     }
+
+    /// Why files of it do not open, newest first.
+    pub fn broken(&self) -> impl Iterator<Item = &Error> {
+        self.runs.iter().filter_map(|run| run.reader.broken())
+    }
+
+    /// The view for a read of keys in `range` at `snapshot`: without the files that do not open, if it needs none of them. Else the error of
+    /// the newest one that it needs.
+    pub fn readable(self: &Arc<Self>, range: &KeyRange, snapshot: Sequence) -> Result<Arc<Self>> {
+        if self.broken().next().is_none() {
+            return Ok(self.clone());
+        }
+        let needed = |run: &&Run| {
+            run.meta.oldest_sequence() <= snapshot && range.touches(&run.meta.smallest, &run.meta.largest)
+        };
+        if let Some(error) = self.runs.iter().filter(needed).find_map(|run| run.reader.broken()) {
+            return Err(error.clone());
+        }
+        let mut left = (**self).clone();
+        left.runs.retain(|run| run.reader.broken().is_none());
+        Ok(Arc::new(left))
+    }
 }
 
 /// Everything that the database consists of.
@@ -62,7 +84,7 @@ pub struct View {
 impl View {
     /// The part of one collection; an error of kind Dropped if it is gone.
     #[inline]
-    pub fn find(&self, collection: CollectionId) -> crate::error::Result<&Arc<CollectionView>> {
+    pub fn find(&self, collection: CollectionId) -> Result<&Arc<CollectionView>> {
         match self.collections.binary_search_by_key(&collection, |view| view.collection) {
             Ok(index) => Ok(&self.collections[index]),
             Err(_) => Err(Error::new(ErrorKind::Dropped, "the column family was dropped")),

@@ -13,7 +13,7 @@ use super::output::Output;
 use super::properties::{HASH_VERSION, Properties};
 use crate::env::{Env, File, FileSystem};
 use crate::error::{Error, Result};
-use crate::filter::{Filter, key_hash};
+use crate::filter::{FilterBuilder, key_hash};
 use crate::key::{Entry, Kind, MAX_KEY_BYTES, MAX_SEQUENCE, MAX_VALUE_BYTES, Sequence};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,12 +45,11 @@ pub struct SstWriter {
     file: Arc<dyn File>,
     path: PathBuf,
     identity: SstIdentity,
-    options: SstOptions,
     output: Output,
     encoder: Encoder,
     block: BlockBuilder,
     index: IndexBuilder,
-    hashes: Vec<u64>,
+    filter: FilterBuilder,
     /// The last key of the last block that was cut, and the sequence of that entry.
     cut_key: Option<Vec<u8>>,
     cut_sequence: Sequence,
@@ -73,15 +72,20 @@ impl SstWriter {
             output: Output::new(env, file),
             encoder,
             block: BlockBuilder::new(options.block_bytes),
-            options,
+            filter: FilterBuilder::new(options.bloom_bits_per_key),
             index: IndexBuilder::default(),
-            hashes: Vec::new(),
             cut_key: None,
             cut_sequence: 0,
             last_hash: 0,
             summary: SstSummary { smallest_sequence: MAX_SEQUENCE, ..SstSummary::default() },
             finished: false,
         })
+    }
+
+    /// No more than `entries_max` entries will be added: the filter then needs no memory beyond its own, where it needs 8 bytes a key
+    /// without such a bound. NoMemory if that is too much. Requires: nothing has been added yet.
+    pub fn expect_entries(&mut self, entries_max: u64) -> Result<()> {
+        self.filter.expect(entries_max)
     }
 
     /// Adds an entry. Requires: its key is greater than the last one's, or equal with a smaller sequence; anything else, or a
@@ -91,9 +95,7 @@ impl SstWriter {
         let same_key = self.check(&entry)?;
         if !same_key {
             self.last_hash = key_hash(entry.key);
-            if self.options.bloom_bits_per_key != 0 {
-                self.hashes.push(self.last_hash);
-            }
+            self.filter.add(self.last_hash);
         }
         if self.block.wants_own_block(&entry) {
             self.cut_block(same_key)?;
@@ -196,7 +198,7 @@ impl SstWriter {
         let index = self.index.encode();
         footer.index = self.write_section(&index)?;
         let mut filter = Vec::new();
-        Filter::build(&self.hashes, self.options.bloom_bits_per_key)?.encode(&mut filter);
+        self.filter.finish()?.encode(&mut filter);
         footer.filter = self.write_section(&filter)?;
         let properties = self.properties().encode();
         footer.properties = self.write_section(&properties)?;

@@ -71,6 +71,11 @@ impl IpcFileWriter {
         })
     }
 
+    /// No more than `rows_max` rows will be added.
+    pub fn expect_rows(&mut self, rows_max: u64) -> Result<()> {
+        self.index.expect_rows(rows_max)
+    }
+
     /// Adds rows. InvalidArgument if they are not the table's or out of order.
     pub fn add(&mut self, chunk: &RowChunk) -> Result<()> {
         self.guarded(|writer| writer.add_parts(chunk))

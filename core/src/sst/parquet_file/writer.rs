@@ -59,6 +59,11 @@ impl ParquetWriter {
         Ok(Self { writer, index, options, group_payload_bytes: 0, written: 0, failure: None })
     }
 
+    /// No more than `rows_max` rows will be added.
+    pub fn expect_rows(&mut self, rows_max: u64) -> Result<()> {
+        self.index.expect_rows(rows_max)
+    }
+
     /// Adds rows. Requires: their columns are all user columns of the schema, in order; keys rise, versions of a key fall.
     /// Anything else is InvalidArgument.
     pub fn add(&mut self, chunk: &RowChunk) -> Result<()> {

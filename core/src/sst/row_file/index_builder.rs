@@ -13,7 +13,7 @@ use super::key_index::KeyIndex;
 use super::options::{RowFileOptions, RowFormat, StatsHook};
 use super::strides::Strides;
 use crate::error::{Error, ErrorKind, Result};
-use crate::filter::{Filter, key_hash};
+use crate::filter::{FilterBuilder, key_hash};
 use crate::iter::{RowChunk, Sequences};
 use crate::key::{KeyRows, MAX_KEY_BYTES, MAX_SEQUENCE, Sequence};
 use crate::schema::TableSchema;
@@ -31,13 +31,13 @@ pub struct IndexBuilder {
     format: RowFormat,
     compression: Compression,
     page_rows: usize,
-    bits_per_key: u32,
     hook: Option<Box<dyn StatsHook>>,
     groups: Vec<RawGroup>,
     /// The group that is being filled.
     group: RawGroup,
     keys: KeyIndex,
-    hashes: Vec<u64>,
+    /// Of the keys; without bits in a table that has none.
+    filter: FilterBuilder,
     /// Key and sequence of the last row.
     last: Option<(Vec<u8>, Sequence)>,
     smallest: Vec<u8>,
@@ -49,7 +49,7 @@ impl IndexBuilder {
     pub fn new(identity: SstIdentity, schema: Arc<TableSchema>, level: u32, options: &RowFileOptions) -> Self {
         Self {
             group: RawGroup::new(schema.columns().len()),
-            bits_per_key: if schema.is_keyed() { options.bloom_bits_per_key() } else { 0 },
+            filter: FilterBuilder::new(if schema.is_keyed() { options.bloom_bits_per_key() } else { 0 }),
             identity,
             schema,
             level,
@@ -59,11 +59,15 @@ impl IndexBuilder {
             hook: options.stats_hook.as_ref().map(|make| make()),
             groups: Vec::new(),
             keys: KeyIndex::default(),
-            hashes: Vec::new(),
             last: None,
             smallest: Vec::new(),
             multi_version: false,
         }
+    }
+
+    /// No more than `rows_max` rows will come: bounds the memory for the filter. Requires: none has come yet.
+    pub fn expect_rows(&mut self, rows_max: u64) -> Result<()> {
+        self.filter.expect(rows_max)
     }
 
     /// Rows of the group that is being filled.
@@ -130,6 +134,7 @@ impl IndexBuilder {
                 .ok_or_else(|| Error::new(ErrorKind::Corruption, "bounds of a column are not of its type"))?,
             ..RowFileSummary::default()
         };
+        let filter = self.filter.finish()?;
         let blob = Blob {
             properties: self.properties(&summary),
             format: self.format,
@@ -139,7 +144,7 @@ impl IndexBuilder {
             schema: &self.schema,
             strides,
             keys: &self.keys,
-            filter: &Filter::build(&self.hashes, self.bits_per_key)?,
+            filter: &filter,
             groups: &self.groups,
             statistics: self.hook.as_mut().map(|hook| hook.finish()).unwrap_or_default(),
         };
@@ -274,10 +279,9 @@ impl IndexBuilder {
             }
             row += self.page_rows;
         }
-        if self.bits_per_key == 0 {
+        if !self.filter.gathers() {
             return Ok(());
         }
-        self.hashes.reserve(keys.len());
         let continues = repeat && self.last.as_ref().is_some_and(|(key, _)| keys.compare_to(0, key) == Ordering::Equal);
         for row in 0..keys.len() {
             let repeats = match row.checked_sub(1) {
@@ -285,7 +289,7 @@ impl IndexBuilder {
                 Some(before) => repeat && keys.compare(before, keys, row) == Ordering::Equal,
             };
             if !repeats {
-                self.hashes.push(key_hash(keys.bytes(row, &mut scratch)));
+                self.filter.add(key_hash(keys.bytes(row, &mut scratch)));
             }
         }
         Ok(())
