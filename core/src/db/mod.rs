@@ -44,6 +44,7 @@ mod table;
 mod target;
 #[cfg(feature = "arrow")]
 mod time_to_live;
+mod verify;
 mod write;
 
 pub use close::{CloseOptions, OpenObjects};
@@ -63,6 +64,7 @@ pub use splits::Splits;
 pub use stats::{Segment, Stats};
 #[cfg(feature = "arrow")]
 pub use table::Table;
+pub use verify::{FilePart, VerifiedFile};
 pub use write::{Condition, WriteOptions};
 
 use self::core::Core;

@@ -105,6 +105,18 @@ pub struct Expected {
     pub collection: CollectionId,
 }
 
+impl Expected {
+    /// What a file says of itself, to somebody who knows nothing else of it.
+    pub fn of(properties: &Properties) -> Self {
+        Self {
+            database_id: properties.database_id,
+            number: properties.number,
+            size_bytes: None,
+            collection: properties.collection,
+        }
+    }
+}
+
 /// What was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SstSummary {
