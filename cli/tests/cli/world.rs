@@ -79,15 +79,18 @@ pub fn fill(db: &Db) {
             let (key, value) = (format!("key{number:03}"), format!("value {round} {number}"));
             db.put(&family, key.as_bytes(), value.as_bytes(), &options).unwrap();
         }
+        // Seen by somebody, the old version stays beside the delete.
+        let seen = db.snapshot().unwrap();
         db.delete(&family, b"key050", &options).unwrap();
         db.flush(&[]).unwrap().wait(None).unwrap();
+        drop(seen);
     }
     for (name, format) in [("pets", "parquet"), ("log", "arrow")] {
         let keyed: &[&str] = if name == "pets" { &["name"] } else { &[] };
         let options = Options::new().with("table_format", format).unwrap();
         let table = db.create_table(name, &columns(), keyed, &KeyOptions::default(), &options).unwrap();
         db.append(&table, &rows(), &WriteOptions::default()).unwrap();
-        db.flush(&[]).unwrap().wait(None).unwrap();
+        db.flush_tables(&[&table]).unwrap().wait(None).unwrap();
         db.append(&table, &rows(), &WriteOptions::default()).unwrap();
     }
     let mut batch = WriteBatch::new();
