@@ -25,6 +25,7 @@ mod install;
 mod iterate;
 mod jobs;
 mod live_files;
+mod metrics;
 mod obsolete_files;
 mod open;
 mod options;

@@ -5,10 +5,12 @@
 
 mod counters;
 mod event;
+mod exposition;
 mod journal;
 mod queue;
 
 pub use counters::{Counter, Counters, Histogram, HistogramSummary};
 pub use event::{Event, EventKind, FlushReason};
+pub use exposition::{Exposition, MetricType};
 pub use journal::{EVENTS, Journal, OLD_EVENTS, UNFINISHED_EVENTS};
 pub use queue::{EventQueue, Listener};
