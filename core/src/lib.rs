@@ -67,9 +67,9 @@ pub mod db;
 
 pub use batch::WriteBatch;
 pub use db::{
-    CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, Export, ExportedFile,
+    CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, Export, ExportedFile, FilePart,
     FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, OpenObjects, OptionInfo, OptionScope, OptionType,
-    Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats, WriteOptions,
+    Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats, VerifiedFile, WriteOptions,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use iter::{EntryBatch, PinnedBytes};

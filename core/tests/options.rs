@@ -44,6 +44,7 @@ const CHECKS: &[(&str, fn())] = &[
     ("auto_compaction", auto_compaction),
     ("flush_on_close", flush_on_close),
     ("manifest_bytes", manifest_bytes),
+    ("events_bytes", events_bytes),
 ];
 
 #[test]
@@ -546,4 +547,15 @@ fn manifest_bytes() {
     };
     let (small, default) = (manifests("4KiB"), manifests("4MiB"));
     assert!(small > default && small >= 2, "{small} {default}");
+}
+
+fn events_bytes() {
+    let lines = |bytes: &str| {
+        let world = world(&[("events_bytes", bytes)]);
+        world.fill(10, 10);
+        world.db.close(&CloseOptions::default()).unwrap();
+        world.files.file_len(Path::new("/db/EVENTS.jsonl")).unwrap()
+    };
+    assert_eq!(lines("0"), None);
+    assert!(lines("1MiB").is_some_and(|len| len > 0));
 }

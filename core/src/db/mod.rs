@@ -25,6 +25,7 @@ mod install;
 mod iterate;
 mod jobs;
 mod live_files;
+mod metrics;
 mod obsolete_files;
 mod open;
 mod options;
@@ -44,6 +45,7 @@ mod table;
 mod target;
 #[cfg(feature = "arrow")]
 mod time_to_live;
+mod verify;
 mod write;
 
 pub use close::{CloseOptions, OpenObjects};
@@ -63,6 +65,7 @@ pub use splits::Splits;
 pub use stats::{Segment, Stats};
 #[cfg(feature = "arrow")]
 pub use table::Table;
+pub use verify::{FilePart, VerifiedFile};
 pub use write::{Condition, WriteOptions};
 
 use self::core::Core;

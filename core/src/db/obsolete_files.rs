@@ -233,7 +233,7 @@ pub(super) fn delete_orphans(
             Found::File(FileKind::Manifest(number)) => number != manifest,
             Found::File(FileKind::Sst(number) | FileKind::Parquet(number)) => state.owner_of(number).is_none(),
             Found::File(FileKind::CurrentTemporary) => true,
-            Found::File(FileKind::Lock | FileKind::Current) => false,
+            Found::File(FileKind::Lock | FileKind::Current | FileKind::Events) => false,
             Found::IpcDir => {
                 if was_merged(env, &found, state, &known.merged) {
                     let _ = remove_ipc_dir(files, &found);

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, FileNumber};
 use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::ArenaPool;
-use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram};
+use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram, Journal};
 use crate::version::file_name::{self, FileKind};
 use crate::version::{Change, Manifest, VersionEdit, VersionState};
 use crate::view::{Run, View};
@@ -91,12 +91,19 @@ impl Opening {
             caches: Caches::new(budget, memtables, state.files()),
             stamps: Arc::new(Stamps::default()),
             pool: ArenaPool::new(memtables.min(budget / 2)),
-            events: EventQueue::new(self.env.clone(), self.options.listener()),
+            events: self.events(),
             hash_seed: self.env.runtime.random(),
             next_file: Arc::new(AtomicU64::new(1)),
             next_memtable: AtomicU64::new(1),
             work: Arc::new(Bell::new()),
         }
+    }
+
+    /// The queue of events; into the directory they go only if it may be written to.
+    fn events(&self) -> Arc<EventQueue> {
+        let limit = if self.options.read_only() { 0 } else { self.options.events_bytes() };
+        let journal = (limit > 0).then(|| Journal::new(self.env.clone(), &self.path, limit));
+        EventQueue::new(self.env.clone(), journal, self.options.listener())
     }
 
     fn writable(self) -> Result<Core> {

@@ -148,6 +148,8 @@ options! {
         "Flush memtables when the database is closed. Families without a log are flushed all the same.";
     ManifestBytes "manifest_bytes" Database Bytes, "4MiB", (4 << 10, 1 << 30),
         "Size at which the manifest is written anew.";
+    EventsBytes "events_bytes" Database Bytes, "1MiB", ANY,
+        "Bytes that EVENTS.jsonl in the database's directory and EVENTS.jsonl.1, the older one, may take together; 0: no such file. Each line is an event as JSON.";
 }
 
 /// The values of all options, and the listener for events.
@@ -436,6 +438,10 @@ impl Options {
 
     pub(super) fn flush_on_close(&self) -> bool {
         self.flag(Id::FlushOnClose)
+    }
+
+    pub(super) fn events_bytes(&self) -> u64 {
+        self.number(Id::EventsBytes)
     }
 
     pub(super) fn manifest_bytes(&self) -> u64 {

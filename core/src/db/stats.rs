@@ -163,17 +163,4 @@ impl Db {
         core.progress.ring();
         Ok(())
     }
-
-    /// Reads every live file in full and verifies every checksum. The first damage ends it, naming file and offset.
-    pub fn verify(&self) -> Result<()> {
-        let core = &self.handle.core;
-        core.check()?;
-        for part in core.current_view().collections() {
-            for run in &part.runs {
-                core.check()?;
-                run.reader.verify()?;
-            }
-        }
-        Ok(())
-    }
 }

@@ -146,6 +146,69 @@ impl Event {
             detail: String::new(),
         }
     }
+
+    /// The event as one JSON object, without a line break: `time` in ISO 8601, `unix_nanos`, `event`, and those of `collection`,
+    /// `number`, `entries`, `bytes`, `micros` and `detail` that it has a use for.
+    pub fn to_json(&self) -> String {
+        let mut json = format!(
+            "{{\"time\":\"{}\",\"unix_nanos\":{},\"event\":\"{}\"",
+            iso_8601(self.unix_nanos),
+            self.unix_nanos,
+            self.kind.name()
+        );
+        let numbers =
+            [("number", self.number), ("entries", self.entries), ("bytes", self.bytes), ("micros", self.micros)];
+        if !self.collection.is_empty() {
+            json.push_str(",\"collection\":");
+            put_json_string(&mut json, &self.collection);
+        }
+        for (name, value) in numbers.into_iter().filter(|(_, value)| *value != 0) {
+            json.push_str(&format!(",\"{name}\":{value}"));
+        }
+        if !self.detail.is_empty() {
+            json.push_str(",\"detail\":");
+            put_json_string(&mut json, &self.detail);
+        }
+        json.push('}');
+        json
+    }
+}
+
+/// A moment in UTC, to the microsecond.
+fn iso_8601(unix_nanos: u64) -> String {
+    let (seconds, micros) = (unix_nanos / 1_000_000_000, unix_nanos / 1000 % 1_000_000);
+    let (mut days, mut year) = (seconds / 86_400, 1970);
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    // At most the 584 years that 64 bits of nanoseconds can tell.
+    let days_of = |year| if is_leap(year) { 366 } else { 365 };
+    while days >= days_of(year) {
+        days -= days_of(year);
+        year += 1;
+    }
+    let february = if is_leap(year) { 29 } else { 28 };
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z", days + 1)
+}
+
+fn put_json_string(json: &mut String, text: &str) {
+    json.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            c if c.is_control() => json.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => json.push(c),
+        }
+    }
+    json.push('"');
 }
 
 impl std::fmt::Display for Event {
@@ -165,5 +228,34 @@ impl std::fmt::Display for Event {
             write!(f, " {}", self.detail)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_as_json_is_one_line_whatever_its_texts_hold() {
+        let mut event = Event::new(EventKind::BackgroundError);
+        event.collection = "a-b".to_owned();
+        event.detail = "no \"space\"\n\\".to_owned();
+        event.micros = 7;
+        let expected = r#"{"time":"1970-01-01T00:00:00.000000Z","unix_nanos":0,"event":"background_error","collection":"a-b","micros":7,"detail":"no \"space\"\u000a\\"}"#;
+        assert_eq!(event.to_json(), expected);
+    }
+
+    #[test]
+    fn moments_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (951_782_399, "2000-02-28T23:59:59.000000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000000Z"),
+            (951_868_800, "2000-03-01T00:00:00.000000Z"),
+            (1_798_761_599, "2026-12-31T23:59:59.000000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
+        ] {
+            assert_eq!(iso_8601(seconds * 1_000_000_000), text);
+        }
+        assert_eq!(&iso_8601(u64::MAX)[..4], "2554");
     }
 }

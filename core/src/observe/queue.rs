@@ -1,9 +1,9 @@
-//! The way of an event to the application: a bounded queue, and a task that hands events on in order from one thread.
+//! The way of an event to the journal and to the application: a bounded queue, and a task that hands events on in order from one thread.
 //!
 //! Filled from anywhere, also under locks: pushing never blocks and never calls foreign code. When the queue is full the event is
 //! dropped and counted, and the next event that fits is preceded by nothing: [`EventQueue::dropped`] tells.
 
-use super::Event;
+use super::{Event, Journal};
 use crate::env::{Bell, Env, Next, Task};
 use crate::lock::Mutex;
 use std::collections::VecDeque;
@@ -16,10 +16,13 @@ pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 /// How many events may wait for a slow listener.
 const CAPACITY: usize = 1024;
 
-/// The queue of one database; without a listener it keeps nothing.
+/// The queue of one database; with neither journal nor listener it keeps nothing.
 pub struct EventQueue {
     env: Env,
     listener: Option<Listener>,
+    /// Until the task has it.
+    journal: Mutex<Option<Journal>>,
+    is_heard: bool,
     waiting: Mutex<VecDeque<Event>>,
     bell: Arc<Bell>,
     dropped: AtomicU64,
@@ -27,11 +30,13 @@ pub struct EventQueue {
 }
 
 impl EventQueue {
-    /// A queue that leads to `listener`.
-    pub fn new(env: Env, listener: Option<Listener>) -> Arc<Self> {
+    /// A queue that leads to `journal` and `listener`.
+    pub fn new(env: Env, journal: Option<Journal>, listener: Option<Listener>) -> Arc<Self> {
         Arc::new(Self {
             env,
+            is_heard: journal.is_some() || listener.is_some(),
             listener,
+            journal: Mutex::new(journal),
             waiting: Mutex::default(),
             bell: Arc::default(),
             dropped: AtomicU64::new(0),
@@ -41,7 +46,7 @@ impl EventQueue {
 
     /// Queues an event, stamped with the time.
     pub fn push(&self, mut event: Event) {
-        if self.listener.is_none() {
+        if !self.is_heard {
             return;
         }
         event.unix_nanos = self.env.runtime.unix_nanos();
@@ -55,15 +60,16 @@ impl EventQueue {
         self.bell.ring();
     }
 
-    /// How many events were dropped because the listener was too slow.
+    /// How many events were dropped because the journal or the listener was too slow.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// The task that hands events on, and its bell; `None` without a listener.
+    /// The task that hands events on, and its bell; `None` if nobody hears them. Called once.
     pub fn dispatcher(self: &Arc<Self>) -> Option<(Arc<Bell>, Box<dyn Task>)> {
-        self.listener.clone().map(|listener| {
-            let task: Box<dyn Task> = Box::new(Dispatcher { queue: self.clone(), listener });
+        self.is_heard.then(|| {
+            let journal = self.journal.lock().take();
+            let task: Box<dyn Task> = Box::new(Dispatcher { queue: self.clone(), journal });
             (self.bell.clone(), task)
         })
     }
@@ -77,7 +83,7 @@ impl EventQueue {
 
 struct Dispatcher {
     queue: Arc<EventQueue>,
-    listener: Listener,
+    journal: Option<Journal>,
 }
 
 impl Task for Dispatcher {
@@ -86,7 +92,13 @@ impl Task for Dispatcher {
         let event = self.queue.waiting.lock().pop_front();
         match event {
             Some(event) => {
-                (self.listener)(&event);
+                // First, so that what a listener does about it comes after it.
+                if let Some(journal) = &mut self.journal {
+                    journal.write(&event);
+                }
+                if let Some(listener) = &self.queue.listener {
+                    listener(&event);
+                }
                 Next::Again
             }
             None if stopped => Next::Done,

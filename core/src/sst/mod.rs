@@ -4,6 +4,7 @@
 //! their own. Promises: what was added is what is read; every byte of a file is under a checksum that is checked before it is
 //! parsed; damage is an error that names file and offset.
 
+mod alone;
 mod any;
 mod block_file;
 #[cfg(feature = "arrow")]
@@ -15,6 +16,7 @@ mod row_file;
 #[cfg(feature = "arrow")]
 mod row_formats;
 
+pub use alone::LoneFile;
 pub use any::{AnySstReader, BrokenFile};
 pub use block_file::{Block, Properties, SstCursor, SstReader, SstWriter};
 #[cfg(feature = "arrow")]
@@ -103,6 +105,18 @@ pub struct Expected {
     pub size_bytes: Option<u64>,
     /// The column family.
     pub collection: CollectionId,
+}
+
+impl Expected {
+    /// What a file says of itself, to somebody who knows nothing else of it.
+    pub fn of(properties: &Properties) -> Self {
+        Self {
+            database_id: properties.database_id,
+            number: properties.number,
+            size_bytes: None,
+            collection: properties.collection,
+        }
+    }
 }
 
 /// What was written.

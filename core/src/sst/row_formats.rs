@@ -271,6 +271,16 @@ impl RowFileReader {
         self.index().filter.may_contain(hash)
     }
 
+    /// Bytes of the filter; 0 if there is none.
+    pub fn filter_bytes(&self) -> usize {
+        self.index().filter.resident_bytes()
+    }
+
+    /// How its columns are compressed.
+    pub fn compression(&self) -> super::Compression {
+        self.index().compression
+    }
+
     /// Where it lies.
     pub fn path(&self) -> &Path {
         match &self.0 {

@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::key::FileNumber;
+use crate::observe::{EVENTS, OLD_EVENTS, UNFINISHED_EVENTS};
 use std::path::{Path, PathBuf};
 
 /// The file whose lock stands for the whole database.
@@ -46,6 +47,8 @@ pub enum FileKind {
     Current,
     /// `CURRENT.tmp`: left by a crash, of no meaning.
     CurrentTemporary,
+    /// `EVENTS.jsonl`, the one before it, or one that a crash left unfinished.
+    Events,
     /// `MANIFEST-000012`.
     Manifest(FileNumber),
     /// `000005.sst`.
@@ -60,6 +63,7 @@ pub fn parse(name: &str) -> Option<FileKind> {
         LOCK => return Some(FileKind::Lock),
         CURRENT => return Some(FileKind::Current),
         CURRENT_TEMPORARY => return Some(FileKind::CurrentTemporary),
+        EVENTS | OLD_EVENTS | UNFINISHED_EVENTS => return Some(FileKind::Events),
         _ => {}
     }
     if let Some(digits) = name.strip_prefix("MANIFEST-") {
@@ -156,7 +160,11 @@ mod tests {
             assert_eq!(parse(&parquet(number)), Some(FileKind::Parquet(number)));
         }
         assert_eq!(parse("CURRENT"), Some(FileKind::Current));
+        for name in ["EVENTS.jsonl", "EVENTS.jsonl.1"] {
+            assert_eq!(parse(name), Some(FileKind::Events));
+        }
         for foreign in [
+            "EVENTS.jsonl.2",
             "MANIFEST-12",
             "MANIFEST-+00012",
             "MANIFEST-0000012",

@@ -103,33 +103,98 @@ fn check_payload(payload: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// One record of a manifest, verified.
+#[derive(Debug, Clone, Copy)]
+pub struct ManifestRecord<'a> {
+    /// Where it begins.
+    pub offset: u64,
+    /// Its length in bytes, frame included.
+    pub bytes: u64,
+    /// Its place among the edits, from 1 on; the first one is a snapshot of the state.
+    pub edit_number: u64,
+    /// What it says.
+    pub edit: &'a VersionEdit,
+}
+
+/// What a manifest adds up to.
+#[derive(Debug, Clone)]
+pub struct ManifestContent {
+    /// Its number.
+    pub number: FileNumber,
+    /// The state after its last record.
+    pub state: VersionState,
+    /// How many records it has.
+    pub records: u64,
+    /// Behind the last record.
+    pub end: u64,
+    /// The length of the file. Beyond `end` lies what an interrupted append left, which does not count.
+    pub file_bytes: u64,
+}
+
+impl Manifest {
+    /// Gives the records of a manifest to `sink`, in order, and says what they add up to: of the one in force in `dir`, or of the one
+    /// with this number. For people who look at it; changes nothing.
+    ///
+    /// Errors: NotFound (there is no database), Corruption with file and offset, those of reading and of `sink`.
+    pub fn inspect<E: From<Error>>(
+        env: &Env,
+        dir: &Path,
+        number: Option<FileNumber>,
+        sink: &mut dyn FnMut(ManifestRecord<'_>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<ManifestContent, E> {
+        let number = match number {
+            Some(number) => Some(number),
+            None => current::read(&*env.files, dir)?,
+        };
+        match number {
+            Some(number) => walk(env, dir, number, sink),
+            None => Err(Error::new(ErrorKind::NotFound, "there is no database here").in_file(dir).into()),
+        }
+    }
+}
+
 /// The state in manifest `number`, and how many records made it.
 fn read_manifest(env: &Env, dir: &Path, number: FileNumber) -> Result<(VersionState, u64)> {
+    let content = walk(env, dir, number, &mut |_| Ok::<(), Error>(()))?;
+    Ok((content.state, content.records))
+}
+
+/// Reads manifest `number` from its beginning to its end.
+fn walk<E: From<Error>>(
+    env: &Env,
+    dir: &Path,
+    number: FileNumber,
+    sink: &mut dyn FnMut(ManifestRecord<'_>) -> std::result::Result<(), E>,
+) -> std::result::Result<ManifestContent, E> {
     let path = dir.join(file_name::manifest(number));
     let bytes = match read_file(&*env.files, &path, MAX_MANIFEST_BYTES) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(Error::new(ErrorKind::Corruption, "the manifest that CURRENT names is missing").in_file(&path));
+            let lost = Error::new(ErrorKind::Corruption, "the manifest that CURRENT names is missing");
+            return Err(lost.in_file(&path).into());
         }
         result => result?,
     };
     let mut state = VersionState::new(framing::decode_header(&bytes, &path, number)?);
     let (mut offset, mut records) = (HEADER_BYTES, 0);
+    let corruption = |offset: usize, message: &str| Err(Error::corruption(&path, offset as u64, message).into());
     loop {
         let record = match framing::find_record(&bytes, number, offset) {
             Found::Record(record) => record,
             // The first record was durable before CURRENT could name the file: without it, this is no torn append.
-            Found::End | Found::Torn if records == 0 => {
-                return Err(Error::corruption(&path, offset as u64, "manifest without its first record"));
+            Found::End | Found::Torn if records == 0 => return corruption(offset, "manifest without its first record"),
+            Found::End | Found::Torn => {
+                let (end, file_bytes) = (offset as u64, bytes.len() as u64);
+                return Ok(ManifestContent { number, state, records, end, file_bytes });
             }
-            Found::End | Found::Torn => return Ok((state, records)),
-            Found::Damaged(what) => return Err(Error::corruption(&path, offset as u64, what)),
+            Found::Damaged(what) => return corruption(offset, what),
         };
         records += 1;
         if record.edit_number != records {
-            let message = format!("edit {records} was expected, edit {} found", record.edit_number);
-            return Err(Error::corruption(&path, offset as u64, message));
+            return corruption(offset, &format!("edit {records} was expected, edit {} found", record.edit_number));
         }
         let edit = VersionEdit::decode(record.payload, &path, offset as u64)?;
+        let length = (record.end - offset) as u64;
+        sink(ManifestRecord { offset: offset as u64, bytes: length, edit_number: records, edit: &edit })?;
         state.apply_in_place(&edit).map_err(|error| error.with_kind(ErrorKind::Corruption).at(&path, offset as u64))?;
         offset = record.end;
     }

@@ -7,6 +7,7 @@
 
 mod backend;
 mod helper;
+mod inspect;
 mod mapped;
 mod replay;
 mod salvage;
@@ -15,6 +16,7 @@ mod sync;
 mod write;
 mod writer;
 
+pub use inspect::{InspectedEnd, InspectedRecord, InspectedSegment, inspect_segment};
 pub use replay::{Cut, LoggedRecord, RecoveryMode, ReplayOutcome, replay};
 pub use salvage::{SalvagedSegment, salvage, salvaged_database_id};
 pub use segment::{segment_name, segment_number};

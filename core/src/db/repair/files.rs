@@ -83,19 +83,10 @@ fn meta_of(properties: &Properties, format: FileFormat) -> FileMeta {
     }
 }
 
-fn expected(properties: &Properties) -> Expected {
-    Expected {
-        database_id: properties.database_id,
-        number: properties.number,
-        collection: properties.collection,
-        size_bytes: None,
-    }
-}
-
 fn check_blocks(env: &Env, path: PathBuf, collection: &str) -> FoundFile {
     let peeked = SstReader::peek(env, &path);
     let meta = peeked.as_ref().map_err(Error::clone).and_then(|properties| {
-        let reader = SstReader::open(env, &path, &expected(properties), BlockCache::new(CACHE_BYTES))?;
+        let reader = SstReader::open(env, &path, &Expected::of(properties), BlockCache::new(CACHE_BYTES))?;
         reader.verify()?;
         Ok(FileMeta {
             size_bytes: reader.size_bytes(),
@@ -123,7 +114,7 @@ fn check_rows(env: &Env, path: PathBuf, collection: &str, inner: &str) -> FoundF
         if inner.ends_with(UNFINISHED_SUFFIX) {
             return Err(Error::invalid("it was being written or removed"));
         }
-        let wanted = RowFileExpected { file: expected(&peeked.properties), ..RowFileExpected::default() };
+        let wanted = RowFileExpected { file: Expected::of(&peeked.properties), ..RowFileExpected::default() };
         let schemas = |id| (id == peeked.schema.id()).then(|| peeked.schema.clone());
         let reader = RowFileReader::open(env, &path, &wanted, &schemas, RowCache::new(CACHE_BYTES))?;
         reader.verify()?;

@@ -218,6 +218,22 @@ impl SstReader {
         self.index.resident_bytes() + self.filter.resident_bytes() + size_of::<Self>()
     }
 
+    /// Bytes of the filter; 0 if there is none.
+    pub fn filter_bytes(&self) -> usize {
+        self.filter.resident_bytes()
+    }
+
+    /// How many blocks of entries it has.
+    pub fn block_count(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Bytes on disk of its blocks, its index, its filter and its properties.
+    pub fn section_bytes(&self) -> [u64; 4] {
+        let Footer { data, index, filter, properties, .. } = &self.footer;
+        [data.len, index.len, filter.len, properties.len]
+    }
+
     /// Checks every byte of the file, from disk: the checksum of the whole, footer, sections and each block, the order of the
     /// entries, and that filter, index and properties are true. Takes as long as reading the file twice.
     pub fn verify(&self) -> Result<()> {

@@ -1,0 +1,152 @@
+//! EVENTS.jsonl: what is in it, when it is written, and that nothing that goes wrong with it is an error for anybody.
+
+use sstore::env::executor::SeededRuntime;
+use sstore::env::fault::{Effect, FaultFileSystem, Rule};
+use sstore::env::mem::MemFileSystem;
+use sstore::env::{Call, Env, FileSystem, read_file};
+use sstore::{CloseOptions, Db, Options, ReadOptions, WriteOptions};
+use std::path::Path;
+use std::sync::Arc;
+
+struct World {
+    files: Arc<MemFileSystem>,
+    faults: Arc<FaultFileSystem>,
+    runtime: Arc<SeededRuntime>,
+}
+
+impl World {
+    fn new() -> Self {
+        let files = MemFileSystem::new();
+        let faults = FaultFileSystem::new(files.clone(), Vec::new());
+        Self { files, faults, runtime: SeededRuntime::new(5) }
+    }
+
+    fn open(&self, set: &[(&str, &str)]) -> Db {
+        let options = set.iter().fold(Options::new(), |options, (name, value)| options.with(name, value).unwrap());
+        let env = Env { files: self.faults.clone(), runtime: self.runtime.clone() };
+        Db::open_in(env, Path::new("/db"), &options).unwrap()
+    }
+
+    /// The lines of the file, if there is one.
+    fn lines(&self, name: &str) -> Option<Vec<String>> {
+        let path = Path::new("/db").join(name);
+        self.files.file_len(&path).unwrap()?;
+        let text = String::from_utf8(read_file(&*self.files, &path, 1 << 30).unwrap()).unwrap();
+        assert!(text.is_empty() || text.ends_with('\n'), "{text}");
+        Some(text.lines().map(str::to_owned).collect())
+    }
+
+    fn count(&self, event: &str) -> usize {
+        let lines = self.lines("EVENTS.jsonl").unwrap_or_default();
+        lines.iter().filter(|line| line.contains(&format!("\"event\":\"{event}\""))).count()
+    }
+}
+
+fn flush(db: &Db) {
+    db.put(&db.default_family(), b"key", b"value", &WriteOptions::default()).unwrap();
+    db.flush(&[]).unwrap().wait(None).unwrap();
+}
+
+fn close(db: &Db) {
+    db.close(&CloseOptions::default()).unwrap();
+}
+
+#[test]
+fn each_event_is_a_line_and_a_later_opening_goes_on_behind_it() {
+    let world = World::new();
+    for round in 1..=3 {
+        let db = world.open(&[]);
+        flush(&db);
+        close(&db);
+        assert_eq!((world.count("flush_begin"), world.count("flush_done")), (round, round));
+    }
+    for line in world.lines("EVENTS.jsonl").unwrap() {
+        assert!(line.starts_with("{\"time\":\"") && line.ends_with('}'), "{line}");
+    }
+    let done = world.lines("EVENTS.jsonl").unwrap().into_iter().rfind(|line| line.contains("flush_done")).unwrap();
+    assert!(done.contains("\"collection\":\"default\"") && done.contains("\"detail\":\"manual\""), "{done}");
+}
+
+#[test]
+fn the_files_stay_within_their_bytes_and_keep_the_newest_lines() {
+    let world = World::new();
+    let db = world.open(&[("events_bytes", "4KiB"), ("auto_compaction", "false")]);
+    for _ in 0..60 {
+        flush(&db);
+    }
+    close(&db);
+    let len = |name: &str| world.files.file_len(&Path::new("/db").join(name)).unwrap().unwrap();
+    let both = len("EVENTS.jsonl") + len("EVENTS.jsonl.1");
+    assert!((2048..=4096).contains(&both), "{both}");
+    assert!(world.lines("EVENTS.jsonl").unwrap().len() + world.lines("EVENTS.jsonl.1").unwrap().len() > 10);
+}
+
+#[test]
+fn with_no_bytes_and_for_reading_there_is_no_file() {
+    let world = World::new();
+    let db = world.open(&[("events_bytes", "0")]);
+    flush(&db);
+    close(&db);
+    let db = world.open(&[("read_only", "true")]);
+    assert!(db.get(&db.default_family(), b"key", &ReadOptions::default()).unwrap().is_some());
+    close(&db);
+    assert_eq!(world.lines("EVENTS.jsonl"), None);
+}
+
+#[test]
+fn whatever_fails_about_the_file_the_database_goes_on() {
+    for call in [Call::Create, Call::Write, Call::Rename, Call::Len, Call::Open, Call::Read, Call::Remove] {
+        let world = World::new();
+        // There are lines already, which an opening has to read.
+        let db = world.open(&[]);
+        flush(&db);
+        close(&db);
+        world.faults.add(Rule::once(call, Effect::Error(libc::ENOSPC)).on("EVENTS").sticky());
+        let db = world.open(&[("events_bytes", "1KiB")]);
+        for _ in 0..20 {
+            flush(&db);
+        }
+        assert!(db.background_error().is_none(), "{call:?}");
+        close(&db);
+        let db = world.open(&[]);
+        assert!(db.get(&db.default_family(), b"key", &ReadOptions::default()).unwrap().is_some());
+        close(&db);
+    }
+}
+
+#[test]
+fn a_full_disk_drops_lines_and_the_next_one_says_how_many() {
+    let world = World::new();
+    let db = world.open(&[]);
+    flush(&db);
+    world.runtime.run_until_idle();
+    let before = world.lines("EVENTS.jsonl").unwrap().len();
+    for _ in 0..3 {
+        world.faults.add(Rule::once(Call::Write, Effect::ShortWrite(5, libc::ENOSPC)).on("EVENTS"));
+    }
+    let hits = world.faults.hits();
+    flush(&db);
+    flush(&db);
+    close(&db);
+    assert_eq!(world.faults.hits() - hits, 3);
+    let lines = world.lines("EVENTS.jsonl").unwrap();
+    assert!(lines[before].ends_with(",\"lines_lost\":3}"), "{lines:#?}");
+    assert!(lines.iter().all(|line| line.starts_with('{') && line.ends_with('}')), "{lines:#?}");
+}
+
+#[test]
+fn what_is_in_the_file_is_of_no_account_for_opening() {
+    let world = World::new();
+    close(&world.open(&[]));
+    for content in [&b""[..], b"\n", b"no JSON", &[0; 3000], &[0xff; 2_000_000]] {
+        let path = Path::new("/db/EVENTS.jsonl");
+        if world.files.file_len(path).unwrap().is_some() {
+            world.files.remove(path).unwrap();
+        }
+        world.files.create(path).unwrap().write_at(content, 0).unwrap();
+        let db = world.open(&[]);
+        flush(&db);
+        close(&db);
+        assert!(world.files.file_len(path).unwrap().unwrap() < 1 << 20);
+    }
+}
