@@ -6,6 +6,7 @@ use super::jobs::Jobs;
 use super::obsolete_files::FilePins;
 use super::options::Options;
 use super::snapshot::SnapshotList;
+use super::stall::Pacer;
 use super::target::{Caches, Stamps};
 use crate::commit::Commit;
 use crate::env::{Bell, Env, FileLock, TaskHandle};
@@ -75,6 +76,7 @@ pub(crate) struct Core {
     // Small parts that are their own lock.
     pub(super) snapshots: SnapshotList,
     pub(super) health: Health,
+    pub(super) pacer: Mutex<Pacer>,
     pub(super) file_pins: FilePins,
     pub state: AtomicU8,
     pub next_file: Arc<AtomicU64>,

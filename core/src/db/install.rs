@@ -62,7 +62,6 @@ impl Core {
             }
         }
         install.state = next;
-        #[cfg(feature = "arrow")]
         self.caches.divide(install.state.files());
         Ok(())
     }

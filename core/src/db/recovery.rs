@@ -197,7 +197,8 @@ pub(super) fn recover(
     let before = records.first().map_or(last_sequence, |(first, ..)| first - 1);
     let options = LogOptions {
         backend: opening.options.wal_backend(),
-        segment_bytes_max: opening.options.wal_segment_bytes(),
+        // So that the limit of the log binds however little of it is closed: see `log_limit`.
+        segment_bytes_max: opening.options.wal_segment_bytes().min((opening.options.wal_total_bytes() / 4).max(64 << 10)),
         ..LogOptions::default()
     };
     let numbers = parts.next_file.clone();

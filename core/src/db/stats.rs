@@ -154,8 +154,7 @@ impl Db {
     pub fn resume(&self) -> Result<()> {
         let core = &self.handle.core;
         core.check_writable()?;
-        core.health.recovered();
-        core.jobs.lock().retry_at = 0;
+        core.retry_now();
         core.work.ring();
         core.progress.ring();
         Ok(())

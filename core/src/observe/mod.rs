@@ -6,7 +6,9 @@
 mod counters;
 mod event;
 mod queue;
+mod stall;
 
 pub use counters::{Counter, Counters, Histogram, HistogramSummary};
 pub use event::{Event, EventKind, FlushReason};
 pub use queue::{EventQueue, Listener};
+pub use stall::StallCause;
