@@ -163,6 +163,7 @@ impl Core {
     fn flush(&self, id: CollectionId, taken: &[Frozen]) -> Result<()> {
         let Some(collection) = self.collection(id) else { return Ok(()) };
         let began = self.env.runtime.monotonic_nanos();
+        self.renew_manifest()?;
         let number = self.new_file_number();
         let reason = taken.last().map_or(FlushReason::WriteBufferFull, |frozen| frozen.reason);
         self.event(EventKind::FlushBegin, |event| {
@@ -270,6 +271,7 @@ impl Core {
     fn merge_runs(&self, id: CollectionId, inputs: &[Run], level: u32, rows_expire: bool) -> Result<bool> {
         let Some(collection) = self.collection(id) else { return Ok(true) };
         let began = self.env.runtime.monotonic_nanos();
+        self.renew_manifest()?;
         let number = self.new_file_number();
         let read_bytes: u64 = inputs.iter().map(|run| run.meta.size_bytes).sum();
         self.event(EventKind::CompactionBegin, |event| {

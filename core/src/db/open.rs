@@ -301,7 +301,7 @@ impl Opening {
             stamps: parts.stamps,
             pool: parts.pool,
             hash_seed: parts.hash_seed,
-            install: OrderedMutex::new(INSTALL_PLACE, Installer { manifest, state }),
+            install: OrderedMutex::new(INSTALL_PLACE, Installer { manifest, lost: None, unsure: Vec::new(), state }),
             commit,
             catalog: OrderedMutex::new(CATALOG_PLACE, catalog),
             jobs: OrderedMutex::new(JOBS_PLACE, Jobs::default()),

@@ -26,7 +26,7 @@ pub fn room_bytes(share_bytes: u64, pinned_bytes: u64) -> u64 {
 }
 
 /// The collection to freeze, if one is to be: once active memtables hold half of the room, unless a quarter of it is frozen already.
-/// It is the one with the most bytes times age among those that hold no less than the mean: of the others a flush would free little.
+/// It is the one with the most bytes times age among those that hold half of the mean or more: of the others a flush would free little.
 pub fn pick_for_memory(uses: &[MemtableUse], room_bytes: u64) -> Option<CollectionId> {
     let active: u64 = uses.iter().map(|used| used.active_bytes).sum();
     let frozen: u64 = uses.iter().map(|used| used.frozen_bytes).sum();
@@ -36,7 +36,7 @@ pub fn pick_for_memory(uses: &[MemtableUse], room_bytes: u64) -> Option<Collecti
     let holding = uses.iter().filter(|used| used.active_bytes > 0);
     let mean = active / (holding.clone().count() as u64).max(1);
     let worth = |used: &&MemtableUse| u128::from(used.active_bytes) * u128::from(used.age.max(1));
-    holding.filter(|used| used.active_bytes >= mean).max_by_key(worth).map(|used| used.collection)
+    holding.filter(|used| used.active_bytes >= mean / 2).max_by_key(worth).map(|used| used.collection)
 }
 
 /// What the caches leave to memtables that hold `held_bytes`, if they left `granted_bytes` so far: steps of an eighth of the share, from

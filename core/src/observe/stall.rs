@@ -11,6 +11,8 @@ pub enum StallCause {
     FlushDebt,
     /// Merges are behind: small delays. It never comes to a stop.
     MergeDebt,
+    /// A write made the next segment of the log itself, because none was ready. Told when it is over.
+    LogSegment,
 }
 
 impl StallCause {
@@ -21,6 +23,7 @@ impl StallCause {
             Self::MemoryBudget => "memory_budget",
             Self::FlushDebt => "flush_debt",
             Self::MergeDebt => "merge_debt",
+            Self::LogSegment => "log_segment",
         }
     }
 
@@ -31,6 +34,7 @@ impl StallCause {
             Self::MemoryBudget => "memtables hold all the memory that they may",
             Self::FlushDebt => "flushes are behind, and writes are delayed",
             Self::MergeDebt => "merges are behind, and writes are delayed",
+            Self::LogSegment => "no log segment was ready",
         }
     }
 }
