@@ -219,3 +219,81 @@ fn a_failure_whose_family_was_dropped_is_forgotten() {
     world.rest();
     assert!(world.db.background_error().is_none(), "nothing is left that could fail");
 }
+
+/// A file system of its own, as small as that; unmounted at the end. `None` where that is not allowed.
+struct Tmpfs(std::path::PathBuf);
+
+impl Tmpfs {
+    fn mount(dir: &Path, bytes: usize) -> Option<Self> {
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "sstore-test"])
+            .arg(dir)
+            .output();
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(dir.to_path_buf()))
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn r47_a_tmpfs_of_one_mebibyte_filled_and_freed_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mounted) = Tmpfs::mount(dir.path(), 1 << 20) else {
+        eprintln!("NOT RUN: a tmpfs of 1 MiB cannot be mounted here (it takes root)");
+        return;
+    };
+    for backend in ["mapped", "write"] {
+        let path = mounted.0.join(backend);
+        let db = Db::open(&path, &options(backend)).unwrap();
+        let family = db.default_family();
+        let get = |db: &Db, index: u64| {
+            let found = db.get(&db.default_family(), &index.to_be_bytes(), &ReadOptions::default()).unwrap();
+            found.map(|value| value.to_vec())
+        };
+        let (mut written, mut index) = (Vec::new(), 0_u64);
+        for round in 0..5 {
+            // Ballast takes what is left, but for a little.
+            let ballast = mounted.0.join("ballast");
+            let mut bytes = vec![1_u8; 1 << 20];
+            while std::fs::write(&ballast, &bytes).is_err() && bytes.len() > 8 << 10 {
+                std::fs::remove_file(&ballast).unwrap();
+                bytes.truncate(bytes.len() - (8 << 10));
+            }
+            let mut errors = 0;
+            while errors < 5 && index < 3000 {
+                match db.put(&family, &index.to_be_bytes(), &value(index), &DEFAULT) {
+                    Ok(_) => written.push(index),
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::NoSpace, "{backend}, round {round}: {error}");
+                        assert!(get(&db, index).is_none());
+                        errors += 1;
+                    }
+                }
+                index += 1;
+            }
+            assert!(errors > 0, "{backend}, round {round}: the disk is full");
+            assert!(written.iter().all(|&index| get(&db, index) == Some(value(index))), "reads go on");
+            std::fs::remove_file(&ballast).unwrap();
+            db.resume().unwrap();
+            // Everything to files, and half of it away, or the next round has no space at all.
+            db.flush(&[]).unwrap().wait(Some(Duration::from_secs(30))).unwrap();
+            for gone in written.drain(..written.len() / 2) {
+                db.delete(&family, &gone.to_be_bytes(), &DEFAULT).unwrap();
+            }
+            db.compact(&family).unwrap();
+            db.put(&family, &index.to_be_bytes(), &value(index), &SYNC).unwrap();
+            written.push(index);
+            index += 1;
+            assert!(db.background_error().is_none(), "{backend}, round {round}: {:?}", db.background_error());
+        }
+        db.close(&CloseOptions::default()).unwrap();
+        let db = Db::open(&path, &options(backend)).unwrap();
+        assert!(written.iter().all(|&index| get(&db, index) == Some(value(index))), "{backend}: reopened");
+        db.close(&CloseOptions::default()).unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+}
