@@ -80,9 +80,9 @@ fn what_is_held_is_what_is_counted() {
     let _one = MEASURING.lock().unwrap();
     let dir = tempfile::tempdir().unwrap();
     let options = Options::new()
-        .with("memory_budget_bytes", "96MiB")
+        .with("memory_budget_bytes", "192MiB")
         .unwrap()
-        .with("write_buffer_bytes", "16MiB")
+        .with("write_buffer_bytes", "64MiB")
         .unwrap()
         .with("auto_compaction", "false")
         .unwrap();

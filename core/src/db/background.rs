@@ -120,12 +120,31 @@ impl Core {
         self.progress.ring();
     }
 
-    /// Tries again at once what failed.
-    pub(super) fn retry_now(&self) {
-        let mut jobs = self.jobs.lock();
-        (jobs.retry_flush_at, jobs.retry_merge_at) = (0, 0);
-        self.health.recovered(Job::Flush);
-        self.health.recovered(Job::Merge);
+    /// See [`Db::resume`](super::Db::resume).
+    pub(super) fn resume(&self) -> Result<()> {
+        self.check_writable()?;
+        self.renew_manifest()?;
+        let flushes = self.counters.get(Counter::Flushes);
+        {
+            let mut jobs = self.jobs.lock();
+            (jobs.retry_flush_at, jobs.retry_merge_at) = (0, 0);
+            self.health.recovered(Job::Flush);
+            self.health.recovered(Job::Merge);
+        }
+        self.work.ring();
+        self.progress.ring();
+        loop {
+            let seen = self.progress.count();
+            self.check_writable()?;
+            if let Some(error) = self.health.flush_error() {
+                return Err(error);
+            }
+            let waits = self.with_view(|view, _| view.collections().iter().any(|part| !part.frozen.is_empty()));
+            if !waits || self.counters.get(Counter::Flushes) != flushes {
+                return Ok(());
+            }
+            self.env.runtime.wait(&self.progress, seen, Some(RETRY_PAUSE));
+        }
     }
 
     /// Forgets a failure of which nothing is left to be tried again: the family was dropped, say, or the runs were merged by others.

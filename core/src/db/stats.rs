@@ -150,14 +150,10 @@ impl Db {
         self.handle.core.health.error()
     }
 
-    /// Tries failed background jobs again at once: after space was freed, say. A database that turned read-only stays so.
+    /// Tries failed background jobs again at once: after space was freed, say. They are tried again every second anyway. Waits until
+    /// a flush succeeded, or none is left to be made; the error, if it fails once more. A database that turned read-only stays so.
     pub fn resume(&self) -> Result<()> {
-        let core = &self.handle.core;
-        core.check_writable()?;
-        core.retry_now();
-        core.work.ring();
-        core.progress.ring();
-        Ok(())
+        self.handle.core.resume()
     }
 
     /// Reads every live file in full and verifies every checksum. The first damage ends it, naming file and offset.
