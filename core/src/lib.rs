@@ -68,8 +68,9 @@ pub mod db;
 pub use batch::WriteBatch;
 pub use db::{
     CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, Export, ExportedFile,
-    FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, LogPin, MemoryUse, OpenObjects, OptionInfo, OptionScope, OptionType,
-    Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats, WriteOptions,
+    FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, LogPin, MemoryUse, OpenObjects, OptionInfo, OptionScope,
+    OptionType, Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats,
+    WriteOptions,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use iter::{EntryBatch, PinnedBytes};

@@ -108,6 +108,63 @@ fn fifty_families_together_stay_within_the_budget() {
 }
 
 #[test]
+fn a_log_longer_than_memory_is_replayed_within_the_budget() {
+    let files = MemFileSystem::new();
+    let open = |set: &[(&str, &str)]| {
+        let env = Env { files: files.clone() as Arc<dyn FileSystem>, runtime: SeededRuntime::new(1) };
+        Db::open_in(env, Path::new("/db"), &options(set)).unwrap()
+    };
+    let db = open(&[("flush_on_close", "false")]);
+    let other = db.create_column_family("other", &Options::new()).unwrap();
+    for index in 0..20_000_u64 {
+        let family = if index % 10 == 0 { &other } else { &db.default_family() };
+        db.put(family, &index.to_be_bytes(), &[1; 300], &DEFAULT).unwrap();
+    }
+    drop((db, other));
+    let db = open(&BUDGET);
+    let held = db.memory_use();
+    assert!(held.total_bytes() <= held.budget_bytes, "{held:?}");
+    assert!(db.segments(&db.default_family()).unwrap().len() > 2, "in files, before all of it was read");
+    let other = db.column_family("other").unwrap();
+    for index in 0..20_000_u64 {
+        let family = if index % 10 == 0 { &other } else { &db.default_family() };
+        let found = db.get(family, &index.to_be_bytes(), &ReadOptions::default()).unwrap();
+        assert_eq!(found.as_deref(), Some(&[1; 300][..]), "{index}");
+    }
+    db.close(&CloseOptions::default()).unwrap();
+}
+
+/// Rows count as well: they lie in memory of their own, beside the blocks that entries are written to.
+#[cfg(feature = "arrow")]
+#[test]
+fn tables_and_families_share_the_budget() {
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+    let world = world(6, &BUDGET);
+    let batch = |from: i64| {
+        let ids: Vec<i64> = (from..from + 200).collect();
+        let names: StringArray = ids.iter().map(|id| Some(format!("a name of some length {id}"))).collect();
+        let columns = [("id", Arc::new(Int64Array::from(ids)) as ArrayRef), ("name", Arc::new(names))];
+        RecordBatch::try_from_iter(columns).unwrap()
+    };
+    let schema = batch(0).schema();
+    let key = sstore::KeyOptions::default();
+    let create = |at: usize| world.db.create_table(&format!("t{at}"), &schema, &["id"], &key, &Options::new()).unwrap();
+    let tables: Vec<sstore::Table> = (0..10).map(create).collect();
+    for index in 0..1000_usize {
+        world.db.append(&tables[index * 7 % 10], &batch(index as i64 * 100), &DEFAULT).unwrap();
+        world.put(index, 1000).unwrap();
+        let held = world.db.memory_use();
+        let memtables = held.active_memtable_bytes + held.frozen_memtable_bytes + held.pinned_memtable_bytes;
+        let limit = held.memtable_share_bytes + held.memtable_share_bytes / 8;
+        assert!(memtables + held.spare_bytes <= limit, "write {index}: {held:?}");
+        world.runtime.run_some();
+    }
+    let flushed = tables.iter().filter(|table| !world.db.table_segments(table).unwrap().is_empty()).count();
+    assert!(flushed == 10 && world.counter("memory_freezes") > 5, "{flushed} tables were flushed");
+    world.db.close(&CloseOptions::default()).unwrap();
+}
+
+#[test]
 fn a_thousand_idle_families_stay_cheap() {
     let world = world(5, &[]);
     let families: Vec<ColumnFamily> =
@@ -146,10 +203,16 @@ fn a_stop_for_memory_begins_and_ends_with_its_events() {
         world.put(index, 1 << 20).unwrap();
     }
     assert!(world.counter("stalls_memory_budget") > 0);
-    assert_eq!(world.counter("stalls"), world.counter("stalls_memory_budget") + world.counter("stalls_frozen_memtables"));
+    assert_eq!(
+        world.counter("stalls"),
+        world.counter("stalls_memory_budget") + world.counter("stalls_frozen_memtables")
+    );
     let (begun, ended) = (world.details(EventKind::StallBegin), world.details(EventKind::StallEnd));
     let of = |all: &[String]| all.iter().filter(|detail| *detail == "memory_budget").count() as u64;
-    assert_eq!((of(&begun), of(&ended)), (world.counter("stalls_memory_budget"), world.counter("stalls_memory_budget")));
+    assert_eq!(
+        (of(&begun), of(&ended)),
+        (world.counter("stalls_memory_budget"), world.counter("stalls_memory_budget"))
+    );
     assert!(world.counter("stall_micros") > 0);
 }
 
@@ -161,7 +224,11 @@ fn delays_come_before_the_stop_and_end_with_the_debt() {
         world.put(index, 500).unwrap();
         index += 1;
     }
-    assert_eq!(world.counter("delays_flush_debt"), 0, "a memtable that is filled while one is flushed is how it should be");
+    assert_eq!(
+        world.counter("delays_flush_debt"),
+        0,
+        "a memtable that is filled while one is flushed is how it should be"
+    );
     let (refused_at, error) = world.put_until_refused(index, 500);
     assert_eq!(error.kind(), ErrorKind::Stalled);
     assert!(error.message().contains("delayed"), "{error}");
@@ -290,7 +357,9 @@ fn slow_flushes(set: &[(&str, &str)], path: &Path) -> Db {
 
 #[test]
 fn closing_ends_the_wait_of_a_writer_that_is_stopped_or_delayed() {
-    for set in [&[("memory_budget_bytes", "1MiB")][..], &[("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "1")]] {
+    for set in
+        [&[("memory_budget_bytes", "1MiB")][..], &[("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "1")]]
+    {
         let dir = tempfile::tempdir().unwrap();
         let db = slow_flushes(set, &dir.path().join("db"));
         let family = db.default_family();

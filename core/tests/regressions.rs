@@ -86,7 +86,8 @@ fn r04_every_writer_of_a_failed_sync_is_told() {
         .map(|writer| {
             let (db, family) = (db.clone(), family.clone());
             std::thread::spawn(move || {
-                (0..10_000_u64).find_map(|index| db.put(&family, &(index << 8 | writer).to_be_bytes(), b"v", &SYNC).err())
+                (0..10_000_u64)
+                    .find_map(|index| db.put(&family, &(index << 8 | writer).to_be_bytes(), b"v", &SYNC).err())
             })
         })
         .collect();

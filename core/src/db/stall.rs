@@ -56,7 +56,8 @@ impl Core {
                 .max(share(part.active.entry_count(), rows)),
         };
         let frozen = part.frozen.len() as u32;
-        let memtables = if frozen == 0 { 0 } else { (frozen * 1000 + fill) / (options.max_frozen_memtables() as u32 + 1) };
+        let memtables =
+            if frozen == 0 { 0 } else { (frozen * 1000 + fill) / (options.max_frozen_memtables() as u32 + 1) };
         let unmerged_max = (UNMERGED_BUFFERS * options.write_buffer_bytes() as u64).max(UNMERGED_BYTES_MIN);
         Debt { memtables, memory, merges: if options.auto_compaction() { share(unmerged, unmerged_max) } else { 0 } }
     }
