@@ -68,13 +68,14 @@ pub mod db;
 pub use batch::WriteBatch;
 pub use db::{
     CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, Export, ExportedFile, FilePart,
-    FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, OpenObjects, OptionInfo, OptionScope, OptionType,
-    Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats, VerifiedFile, WriteOptions,
+    FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, LogPin, MemoryUse, OpenObjects, OptionInfo, OptionScope,
+    OptionType, Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats, VerifiedFile,
+    WriteOptions,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use iter::{EntryBatch, PinnedBytes};
 pub use key::{CollectionId, FileNumber, KeyRange, Sequence};
-pub use observe::{Event, EventKind, FlushReason, HistogramSummary};
+pub use observe::{Event, EventKind, FlushReason, HistogramSummary, StallCause};
 pub use version::FileFormat;
 #[cfg(feature = "arrow")]
 pub use {

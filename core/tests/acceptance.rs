@@ -393,8 +393,9 @@ fn one_block_is_read_for_a_cold_get() {
 
 #[test]
 fn writers_go_on_while_flushes_stand_still_and_families_are_flushed_first_come_first_served() {
-    let world = world(&[("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "8")]);
-    let second = world.db.create_column_family("second", &options(&[("write_buffer_bytes", "16KiB")])).unwrap();
+    let many = [("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "64")];
+    let world = world(&many);
+    let second = world.db.create_column_family("second", &options(&many)).unwrap();
     // The executor runs nothing in the background unless asked: flushes stand still.
     for index in 0..1200 {
         world.db.put(&second, format!("s{index}").as_bytes(), &[7; 100], &WriteOptions::default()).unwrap();

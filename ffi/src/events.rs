@@ -44,7 +44,8 @@ pub type sstore_event_callback = Option<unsafe extern "C" fn(user_data: *mut c_v
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub enum sstore_event_kind {
-    /// A memtable was full, or asked to be flushed, and takes no more writes. `number` is its id.
+    /// A memtable was full, or asked to be flushed, and takes no more writes. `number` is its id, `detail` the reason. Was
+    /// it log_full, `detail` goes on with the log's oldest segment, which it held, and the length of the log.
     SSTORE_EVENT_MEMTABLE_SEALED = 1,
     /// A flush job began. `number` is the file that it will write.
     SSTORE_EVENT_FLUSH_BEGIN = 2,
@@ -60,9 +61,11 @@ pub enum sstore_event_kind {
     SSTORE_EVENT_LOG_DELETED = 7,
     /// A file that nobody needs any more was deleted.
     SSTORE_EVENT_FILE_DELETED = 8,
-    /// Writers wait. `detail` is the cause.
+    /// Writers wait. `detail` is the cause: frozen_memtables or memory_budget (they are stopped until a flush made room),
+    /// flush_debt or merge_debt (single writes are delayed by 50 to 200 microseconds).
     SSTORE_EVENT_STALL_BEGIN = 9,
-    /// Writers go on. `micros` is how long they waited.
+    /// Writers go on. `micros` is how long they waited, `detail` the cause; log_segment: a write had to make the next segment of
+    /// the log, which is told only when it is over.
     SSTORE_EVENT_STALL_END = 10,
     /// A background job failed. `detail` is the error.
     SSTORE_EVENT_BACKGROUND_ERROR = 11,

@@ -17,7 +17,8 @@ pub struct sstore_write_options {
     pub struct_size: u32,
     /// What the call waits for: a number of sstore_durability; 0 as the option durability says.
     pub durability: u32,
-    /// Not 0: give SSTORE_STALLED instead of waiting for flushes.
+    /// Not 0: give SSTORE_STALLED instead of waiting for flushes or merges: neither for room in memory, nor the short
+    /// delays before it is full.
     pub no_stall: u32,
     /// Must be 0.
     pub reserved: u32,

@@ -4,6 +4,7 @@
 //! wait, and is tried again after a pause under a new file number.
 
 use super::core::{CLOSED, Core};
+use super::health::Job;
 use super::jobs::ManualCompaction;
 use super::target::FileMaker;
 #[cfg(feature = "arrow")]
@@ -37,18 +38,27 @@ impl Task for Worker {
         if core.env.runtime.forked() {
             return Next::Done;
         }
-        core.bound_log();
+        if let Err(error) = core.bound_log().and_then(|()| core.bound_memory()) {
+            core.background_error(Job::Flush, &error);
+        }
+        core.set_signal();
+        core.balance_caches();
         if let Some((id, taken)) = core.take_flush() {
-            core.run_flush(id, &taken);
+            core.run_flush(id, taken);
             return Next::Again;
         }
         if let Some((id, inputs, level)) = core.take_compaction() {
             core.run_compaction(id, &inputs, level);
             return Next::Again;
         }
-        let pause = core.jobs.lock().retry_at;
+        core.settle();
+        let retries = {
+            let jobs = core.jobs.lock();
+            [jobs.retry_flush_at, jobs.retry_merge_at]
+        };
         let now = core.env.runtime.monotonic_nanos();
-        Next::Wait((pause > now).then(|| Duration::from_nanos(pause - now)))
+        let next = retries.into_iter().filter(|&at| at > now).min();
+        Next::Wait(next.map(|at| Duration::from_nanos(at - now)))
     }
 }
 
@@ -62,7 +72,7 @@ impl Core {
         loop {
             let id = {
                 let mut jobs = self.jobs.lock();
-                if !self.may_start(jobs.retry_at) {
+                if !self.may_start(jobs.retry_flush_at) {
                     return None;
                 }
                 let id = jobs.scheduler.take()?;
@@ -82,8 +92,11 @@ impl Core {
         }
     }
 
-    fn run_flush(&self, id: CollectionId, taken: &[Frozen]) {
-        let result = self.flush(id, taken);
+    fn run_flush(&self, id: CollectionId, taken: Vec<Frozen>) {
+        let result = self.flush(id, &taken);
+        // Before anybody is told: what these hold is what some wait for.
+        drop(taken);
+        self.domain.collect();
         {
             let mut jobs = self.jobs.lock();
             jobs.flushing.remove(&id);
@@ -93,22 +106,64 @@ impl Core {
             }
             let error = result.as_ref().err();
             if let Some(error) = error {
-                jobs.retry_at = self.env.runtime.monotonic_nanos() + RETRY_PAUSE.as_nanos() as u64;
+                jobs.retry_flush_at = self.env.runtime.monotonic_nanos() + RETRY_PAUSE.as_nanos() as u64;
                 jobs.flush_failed(id, error);
             }
             if let Some(error) = error {
                 self.counters.add(Counter::FlushFailures, 1);
-                self.background_error(error);
+                self.background_error(Job::Flush, error);
             } else {
-                self.health.recovered();
+                self.health.recovered(Job::Flush);
             }
         }
         self.work.ring();
         self.progress.ring();
     }
 
-    fn background_error(&self, error: &Error) {
-        self.health.failing(error);
+    /// See [`Db::resume`](super::Db::resume).
+    pub(super) fn resume(&self) -> Result<()> {
+        self.check_writable()?;
+        self.renew_manifest()?;
+        let flushes = self.counters.get(Counter::Flushes);
+        {
+            let mut jobs = self.jobs.lock();
+            (jobs.retry_flush_at, jobs.retry_merge_at) = (0, 0);
+            self.health.recovered(Job::Flush);
+            self.health.recovered(Job::Merge);
+        }
+        self.work.ring();
+        self.progress.ring();
+        loop {
+            let seen = self.progress.count();
+            self.check_writable()?;
+            if let Some(error) = self.health.flush_error() {
+                return Err(error);
+            }
+            let waits = self.with_view(|view, _| view.collections().iter().any(|part| !part.frozen.is_empty()));
+            if !waits || self.counters.get(Counter::Flushes) != flushes {
+                return Ok(());
+            }
+            self.env.runtime.wait(&self.progress, seen, Some(RETRY_PAUSE));
+        }
+    }
+
+    /// Forgets a failure of which nothing is left to be tried again: the family was dropped, say, or the runs were merged by others.
+    fn settle(&self) {
+        if !self.health.is_failing(Job::Flush) && !self.health.is_failing(Job::Merge) {
+            return;
+        }
+        let waits = self.with_view(|view, _| view.collections().iter().any(|part| !part.frozen.is_empty()));
+        let jobs = self.jobs.lock();
+        if !waits && jobs.flushing.is_empty() && self.may_start(jobs.retry_flush_at) {
+            self.health.recovered(Job::Flush);
+        }
+        if jobs.unpicked.is_empty() && jobs.compacting.is_empty() && self.may_start(jobs.retry_merge_at) {
+            self.health.recovered(Job::Merge);
+        }
+    }
+
+    fn background_error(&self, job: Job, error: &Error) {
+        self.health.failing(job, error);
         self.counters.add(Counter::BackgroundErrors, 1);
         self.event(EventKind::BackgroundError, |event| event.detail = error.to_string());
     }
@@ -127,6 +182,7 @@ impl Core {
     fn flush(&self, id: CollectionId, taken: &[Frozen]) -> Result<()> {
         let Some(collection) = self.collection(id) else { return Ok(()) };
         let began = self.env.runtime.monotonic_nanos();
+        self.renew_manifest()?;
         let number = self.new_file_number();
         let reason = taken.last().map_or(FlushReason::WriteBufferFull, |frozen| frozen.reason);
         self.event(EventKind::FlushBegin, |event| {
@@ -156,7 +212,7 @@ impl Core {
         let collections = self.catalog.lock().collections.clone();
         let mut jobs = self.jobs.lock();
         let limit = self.options.background_threads().saturating_sub(1).max(1);
-        if !self.may_start(jobs.retry_at) || jobs.compacting.len() >= limit {
+        if !self.may_start(jobs.retry_merge_at) || jobs.compacting.len() >= limit {
             return None;
         }
         let wanted = jobs.manual.iter().filter(|(_, state)| matches!(state, ManualCompaction::Wanted));
@@ -216,8 +272,10 @@ impl Core {
             if let Err(error) = &result
                 && !cancelled
             {
-                jobs.retry_at = self.env.runtime.monotonic_nanos() + RETRY_PAUSE.as_nanos() as u64;
-                self.background_error(error);
+                jobs.retry_merge_at = self.env.runtime.monotonic_nanos() + RETRY_PAUSE.as_nanos() as u64;
+                self.background_error(Job::Merge, error);
+            } else if result.is_ok() {
+                self.health.recovered(Job::Merge);
             }
             let all = self.current_view().find(id).map_or(0, |part| part.runs.len()) <= 1;
             if let Some(state) = jobs.manual.get_mut(&id)
@@ -242,6 +300,7 @@ impl Core {
     fn merge_runs(&self, id: CollectionId, inputs: &[Run], level: u32, rows_expire: bool) -> Result<bool> {
         let Some(collection) = self.collection(id) else { return Ok(true) };
         let began = self.env.runtime.monotonic_nanos();
+        self.renew_manifest()?;
         let number = self.new_file_number();
         let read_bytes: u64 = inputs.iter().map(|run| run.meta.size_bytes).sum();
         self.event(EventKind::CompactionBegin, |event| {
@@ -270,29 +329,6 @@ impl Core {
         let installed = self.install_compaction(&collection, inputs, &output, newest_snapshot, nanos)?;
         self.counters.add(Counter::CompactionReadBytes, read_bytes);
         Ok(installed)
-    }
-
-    /// Seals the family that holds the oldest log segment when the log is too long.
-    fn bound_log(&self) {
-        let Some(log) = &self.log else { return };
-        if log.total_bytes() <= self.options.wal_total_bytes() {
-            return;
-        }
-        let Ok(mut state) = self.commit.lock() else { return };
-        let view = self.current_view();
-        let oldest = view
-            .collections()
-            .iter()
-            .filter_map(|part| part.active.first_sequence().map(|first| (first, part.collection)))
-            .filter(|(_, id)| self.collection(*id).is_some_and(|collection| collection.options.logged()))
-            .min();
-        if let Some((first, id)) = oldest {
-            let floor = log.floor_for(first);
-            let holds_closed_segment = log.segments().iter().any(|segment| segment.number == floor && !segment.active);
-            if holds_closed_segment && let Err(error) = self.freeze(&mut state, id, FlushReason::LogFull) {
-                self.background_error(&error);
-            }
-        }
     }
 }
 

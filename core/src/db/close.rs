@@ -99,6 +99,7 @@ impl Core {
         }
         self.jobs.lock().fail_all(&closed());
         self.progress.ring();
+        self.end_delays(&mut self.pacer.lock());
         let tasks = std::mem::take(&mut *self.tasks.lock());
         self.events.stop();
         for task in &tasks {

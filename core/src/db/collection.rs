@@ -198,6 +198,8 @@ impl Core {
         }
         remove_folders(&*self.env.files, &collection.directory);
         drop(install);
+        // Whoever waited for this collection's flush has nothing to wait for, and what it held is free.
+        self.work.ring();
         self.progress.ring();
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::jobs::Jobs;
 use super::obsolete_files::FilePins;
 use super::options::Options;
 use super::snapshot::SnapshotList;
+use super::stall::Pacer;
 use super::target::{Caches, Stamps};
 use crate::commit::Commit;
 use crate::env::{Bell, Env, FileLock, TaskHandle};
@@ -14,9 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, FileNumber, MemtableId, Sequence};
 use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::{AnyMemtable, AnyMemtableWriter, ArenaPool, MemtableKind, MemtableOptions, create_any};
-use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram};
+use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram, StallCause};
 use crate::sst::SstOptions;
-use crate::version::{Manifest, VersionState};
+use crate::version::{FileMeta, Manifest, VersionState};
 use crate::view::{CollectionView, View};
 use crate::wal::{Log, LogEvent};
 use std::collections::BTreeMap;
@@ -28,6 +29,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 pub(super) struct Installer {
     /// Open for appending; `None` when read-only, closed, or after its outcome became unknown.
     pub manifest: Option<Manifest>,
+    /// After an append for which the disk was too full: the manifest that counted before, and perhaps still does. Whether the edit
+    /// is in it, or in a whole new one that failed half way, is unknown; both are as good as the state without it, as long as no
+    /// file goes that either names. The next edit writes a whole new manifest, which ends the doubt.
+    pub lost: Option<FileNumber>,
+    /// Files of edits that may count: deleted once a manifest without them does.
+    pub unsure: Vec<(Arc<Collection>, FileMeta)>,
     /// The state that the manifest's records add up to.
     pub state: VersionState,
 }
@@ -75,6 +82,7 @@ pub(crate) struct Core {
     // Small parts that are their own lock.
     pub(super) snapshots: SnapshotList,
     pub(super) health: Health,
+    pub(super) pacer: Mutex<Pacer>,
     pub(super) file_pins: FilePins,
     pub state: AtomicU8,
     pub next_file: Arc<AtomicU64>,
@@ -208,7 +216,7 @@ pub(super) fn log_event(events: &EventQueue, event: LogEvent) {
         }
         LogEvent::Stalled { nanos } => {
             told.micros = nanos / 1000;
-            told.detail = "no log segment was ready".to_owned();
+            told.detail = StallCause::LogSegment.name().to_owned();
         }
     }
     events.push(told);

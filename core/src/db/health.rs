@@ -2,21 +2,37 @@
 //!
 //! Set by background jobs and by writers whose log failed, looked at by every write. Three states: healthy; resumable (a flush
 //! or merge failed and is retried: writes go on while there is room); poisoned (the outcome of a write or of the manifest is
-//! unknown: reads only, until the database is opened again).
+//! unknown: reads only, until the database is opened again). Flushes and merges fail apart from each other: a full disk may have
+//! room for the one and not for the other.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-const HEALTHY: u8 = 0;
-const RESUMABLE: u8 = 1;
-const POISONED: u8 = 2;
+/// Whether the outcome of something is unknown: looked at by every write.
+const POISONED: u8 = 1;
 
-/// The latched state and its cause.
+/// A kind of background job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Job {
+    /// Flushes, and freezing what is to be flushed.
+    Flush,
+    /// Merges.
+    Merge,
+}
+
+/// The latched state and its causes.
 #[derive(Default)]
 pub(super) struct Health {
     state: AtomicU8,
-    cause: Mutex<Option<Error>>,
+    causes: Mutex<Causes>,
+}
+
+#[derive(Default)]
+struct Causes {
+    poison: Option<Error>,
+    /// Of the last flush and the last merge, as long as none has succeeded since.
+    failing: [Option<Error>; 2],
 }
 
 impl Health {
@@ -27,7 +43,7 @@ impl Health {
     }
 
     fn poisoned(&self) -> Error {
-        match &*self.cause.lock() {
+        match &self.causes.lock().poison {
             Some(cause) => cause
                 .clone()
                 .with_kind(ErrorKind::Poisoned)
@@ -36,9 +52,21 @@ impl Health {
         }
     }
 
-    /// The cause of an unhealthy state.
+    /// The cause of an unhealthy state: the worst, if there are several.
     pub fn error(&self) -> Option<Error> {
-        self.cause.lock().clone()
+        let causes = self.causes.lock();
+        let [flush, merge] = &causes.failing;
+        causes.poison.as_ref().or(flush.as_ref()).or(merge.as_ref()).cloned()
+    }
+
+    /// Why flushes fail: whoever waits for one waits in vain.
+    pub fn flush_error(&self) -> Option<Error> {
+        self.causes.lock().failing[Job::Flush as usize].clone()
+    }
+
+    /// Whether jobs of this kind fail.
+    pub fn is_failing(&self, job: Job) -> bool {
+        self.causes.lock().failing[job as usize].is_some()
     }
 
     /// Whether the state is final.
@@ -47,29 +75,20 @@ impl Health {
     }
 
     /// A background job failed and will be tried again.
-    pub fn failing(&self, error: &Error) {
-        let mut cause = self.cause.lock();
-        if self.state.load(Ordering::Relaxed) != POISONED {
-            *cause = Some(error.clone());
-            self.state.store(RESUMABLE, Ordering::Relaxed);
-        }
+    pub fn failing(&self, job: Job, error: &Error) {
+        self.causes.lock().failing[job as usize] = Some(error.clone());
     }
 
     /// An outcome is unknown. The first cause is kept.
     pub fn poison(&self, error: &Error) {
-        let mut cause = self.cause.lock();
-        if self.state.swap(POISONED, Ordering::Relaxed) != POISONED {
-            *cause = Some(error.clone());
-        }
+        let mut causes = self.causes.lock();
+        causes.poison.get_or_insert_with(|| error.clone());
+        self.state.store(POISONED, Ordering::Relaxed);
     }
 
-    /// A job succeeded again, or the application asks to try again. Poison stays.
-    pub fn recovered(&self) {
-        let mut cause = self.cause.lock();
-        if self.state.load(Ordering::Relaxed) == RESUMABLE {
-            *cause = None;
-            self.state.store(HEALTHY, Ordering::Relaxed);
-        }
+    /// A job of this kind succeeded again, or there is none left to do, or the application asks to try again. Poison stays.
+    pub fn recovered(&self, job: Job) {
+        self.causes.lock().failing[job as usize] = None;
     }
 }
 
@@ -80,15 +99,27 @@ mod tests {
     #[test]
     fn poison_stays_and_keeps_its_first_cause() {
         let health = Health::default();
-        health.failing(&Error::invalid("first"));
+        health.failing(Job::Flush, &Error::invalid("first"));
         assert!(health.error().is_some() && health.check_writable().is_ok());
-        health.recovered();
+        health.recovered(Job::Flush);
         assert!(health.error().is_none());
         health.poison(&Error::invalid("second"));
         health.poison(&Error::invalid("third"));
-        health.recovered();
+        health.recovered(Job::Flush);
         let error = health.check_writable().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Poisoned);
         assert!(error.message().contains("second"));
+    }
+
+    #[test]
+    fn a_flush_that_succeeds_says_nothing_of_merges() {
+        let health = Health::default();
+        health.failing(Job::Merge, &Error::invalid("merge"));
+        assert!(health.flush_error().is_none(), "who waits for a flush need not care");
+        health.failing(Job::Flush, &Error::invalid("flush"));
+        health.recovered(Job::Flush);
+        assert!(health.error().is_some_and(|error| error.message().contains("merge")));
+        health.recovered(Job::Merge);
+        assert!(health.error().is_none() && !health.is_failing(Job::Merge));
     }
 }

@@ -26,7 +26,8 @@ struct Unflushed {
 
 impl Core {
     /// Makes an edit durable and applies it to the state. An append whose outcome is unknown is answered with a whole new
-    /// manifest that includes the edit; if that fails too the database is poisoned, and nothing is deleted.
+    /// manifest that includes the edit; if that fails too the database is poisoned, and nothing is deleted. But a full disk leaves it
+    /// without a manifest until there is space for a whole new one: see [`Installer::lost`].
     pub(super) fn append_edit(&self, install: &mut Installer, mut edit: VersionEdit) -> Result<()> {
         if self.health.is_poisoned() {
             return self.health.check_writable();
@@ -40,31 +41,60 @@ impl Core {
         }
         let mut next = install.state.clone();
         next.apply(&edit)?;
-        let Some(manifest) = install.manifest.as_mut() else {
-            return Err(Error::new(ErrorKind::Closed, "the manifest is closed"));
+        let (old, appended) = match (&mut install.manifest, install.lost) {
+            (Some(manifest), _) if manifest.size_bytes() < self.options.manifest_bytes() => {
+                (manifest.number(), Some(manifest.append(&edit)))
+            }
+            (Some(manifest), _) => (manifest.number(), None),
+            (None, Some(number)) => (number, None),
+            (None, None) => return Err(Error::new(ErrorKind::Closed, "the manifest is closed")),
         };
-        let full = manifest.size_bytes() >= self.options.manifest_bytes();
-        if full || manifest.append(&edit).is_err() {
-            let old = manifest.number();
+        if !matches!(appended, Some(Ok(()))) {
             let number = self.new_file_number();
             next.next_file_number = next.next_file_number.max(FileNumber(number.0 + 1));
             match Manifest::create(&self.env, &self.path, number, &next) {
                 Ok(created) => {
                     install.manifest = Some(created);
+                    install.lost = None;
                     self.event(EventKind::ManifestCreated, |event| event.number = number.0);
                     self.delete_manifest(old);
+                    for (collection, meta) in std::mem::take(&mut install.unsure) {
+                        self.delete_file(&collection, &meta);
+                    }
                 }
                 Err(error) => {
                     install.manifest = None;
-                    self.poison(&error);
+                    let full = appended.into_iter().filter_map(Result::err).chain([error.clone()]);
+                    // What is written to a collection that may be gone after a crash would be gone too.
+                    let drops = edit.changes.iter().any(|change| matches!(change, Change::DropCollection(_)));
+                    if drops || full.into_iter().any(|error| error.kind() != ErrorKind::NoSpace) {
+                        self.poison(&error);
+                    } else {
+                        install.lost = Some(old);
+                    }
                     return Err(error);
                 }
             }
         }
         install.state = next;
-        #[cfg(feature = "arrow")]
         self.caches.divide(install.state.files());
         Ok(())
+    }
+
+    /// Sees to it that there is a manifest to append to, if a full disk took it. Called by jobs before they write anything: what they
+    /// write could not be installed.
+    pub(super) fn renew_manifest(&self) -> Result<()> {
+        let mut install = self.install.lock();
+        if install.lost.is_some() { self.append_edit(&mut install, VersionEdit::new()) } else { Ok(()) }
+    }
+
+    /// Deletes a file whose installation failed, once it is sure that no manifest names it.
+    fn discard_output(&self, install: &mut Installer, collection: &Arc<Collection>, output: &RunOutput) {
+        match &output.file {
+            Some((meta, _)) if install.lost.is_some() => install.unsure.push((collection.clone(), meta.clone())),
+            Some((meta, _)) if !self.health.is_poisoned() => self.delete_file(collection, meta),
+            _ => {}
+        }
     }
 
     fn unflushed(&self, id: CollectionId, taken: &[Frozen]) -> Result<Unflushed> {
@@ -129,11 +159,7 @@ impl Core {
             edit.push(Change::LogFloor(floor));
         }
         if let Err(error) = self.append_edit(&mut install, edit) {
-            if let Some((meta, _)) = &output.file
-                && !self.health.is_poisoned()
-            {
-                self.delete_file(collection, meta);
-            }
+            self.discard_output(&mut install, collection, output);
             return Err(error);
         }
         {
@@ -213,11 +239,7 @@ impl Core {
             edit.push(Change::AddFile(meta.clone()));
         }
         if let Err(error) = self.append_edit(&mut install, edit) {
-            if let Some((meta, _)) = &output.file
-                && !self.health.is_poisoned()
-            {
-                self.delete_file(collection, meta);
-            }
+            self.discard_output(&mut install, collection, output);
             return Err(error);
         }
         {

@@ -21,8 +21,10 @@ pub(super) struct Jobs {
     pub compacting: BTreeSet<CollectionId>,
     /// Families that the application wants merged into one run, and how the last such merge ended.
     pub manual: BTreeMap<CollectionId, ManualCompaction>,
-    /// No job begins before this moment (monotonic nanoseconds): set after a failure.
-    pub retry_at: u64,
+    /// No flush begins before this moment (monotonic nanoseconds): set after a failure.
+    pub retry_flush_at: u64,
+    /// No merge begins before this moment.
+    pub retry_merge_at: u64,
     /// Flushes that somebody waits for.
     tokens: Vec<Arc<TokenState>>,
 }

@@ -25,6 +25,8 @@ mod install;
 mod iterate;
 mod jobs;
 mod live_files;
+mod log_limit;
+mod memory;
 mod metrics;
 mod obsolete_files;
 mod open;
@@ -38,6 +40,7 @@ mod schemas;
 mod snapshot;
 #[cfg(feature = "arrow")]
 mod splits;
+mod stall;
 mod stats;
 mod switch;
 #[cfg(feature = "arrow")]
@@ -55,6 +58,8 @@ pub use flush::{FlushResult, FlushToken};
 pub use get::ReadOptions;
 pub use iterate::{DbIterator, IterOptions};
 pub use live_files::{LiveFile, LiveFiles};
+pub use log_limit::LogPin;
+pub use memory::MemoryUse;
 pub use options::{Durability, OptionInfo, OptionScope, OptionType, Options};
 pub use repair::{RepairOptions, RepairReport, RepairedFile};
 #[cfg(feature = "arrow")]

@@ -10,6 +10,7 @@ use super::obsolete_files::{FilePins, Found, Known, delete_orphans, list_files};
 use super::options::Options;
 use super::recovery::{self, Recovered};
 use super::snapshot::SnapshotList;
+use super::stall::Pacer;
 use super::target::{Caches, Stamps, open_file};
 use super::{Db, Handle};
 use crate::commit::Commit;
@@ -86,11 +87,13 @@ pub(super) struct Parts {
 impl Opening {
     pub(super) fn parts(&self, state: &VersionState) -> Parts {
         let budget = self.options.memory_budget_bytes();
-        let memtables = self.options.write_buffer_bytes().saturating_mul(2);
+        // A half is for memtables: what one family needs with the defaults, one memtable that is written and three that wait.
+        let share = budget / 2;
+        let memtables = self.options.write_buffer_bytes().saturating_mul(2).min(share);
         Parts {
             caches: Caches::new(budget, memtables, state.files()),
             stamps: Arc::new(Stamps::default()),
-            pool: ArenaPool::new(memtables.min(budget / 2)),
+            pool: ArenaPool::within(memtables, share),
             events: self.events(),
             hash_seed: self.env.runtime.random(),
             next_file: Arc::new(AtomicU64::new(1)),
@@ -316,7 +319,7 @@ impl Opening {
             stamps: parts.stamps,
             pool: parts.pool,
             hash_seed: parts.hash_seed,
-            install: OrderedMutex::new(INSTALL_PLACE, Installer { manifest, state }),
+            install: OrderedMutex::new(INSTALL_PLACE, Installer { manifest, lost: None, unsure: Vec::new(), state }),
             commit,
             catalog: OrderedMutex::new(CATALOG_PLACE, catalog),
             jobs: OrderedMutex::new(JOBS_PLACE, Jobs::default()),
@@ -324,6 +327,7 @@ impl Opening {
             view: Shared::new(Arc::new(view)),
             snapshots: SnapshotList::default(),
             health: Health::default(),
+            pacer: Mutex::new(Pacer::default()),
             file_pins: FilePins::default(),
             state: AtomicU8::new(OPEN),
             next_file: parts.next_file,

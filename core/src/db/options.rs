@@ -103,9 +103,9 @@ options! {
     WriteBufferRows "write_buffer_rows" Collection Count, "0", ANY,
         "Entries that a memtable may hold before it is frozen and flushed; 0: no limit.";
     MemoryBudgetBytes "memory_budget_bytes" Database Bytes, "512MiB", (1 << 20, 1u64 << 50),
-        "Memory for memtables, cached blocks, and a scan or merge of a table. Memtables come first; a scan or merge has about a quarter; the caches have what is left, at least an eighth.";
+        "Memory for memtables, open files, caches, and a scan or merge of a table. All memtables together have up to a half: before they hold it, the family with the most bytes times age is flushed, and writers wait while it is full. A scan or merge has about a quarter; the caches have what is left, at least an eighth.";
     MaxFrozenMemtables "max_frozen_memtables" Collection Count, "3", (1, 64),
-        "Frozen memtables that may wait for their flush before writers wait too.";
+        "Frozen memtables that may wait for their flush before writers wait too; from half of that on writes are slowed down.";
     Durability "durability" Database Choice(&["buffered", "sync"]), "buffered", ANY,
         "What a write without its own choice waits for: the kernel (survives a killed process) or the disk (survives a power cut).";
     Logged "logged" Collection Bool, "true", ANY,
@@ -117,7 +117,7 @@ options! {
     WalSegmentBytes "wal_segment_bytes" Database Bytes, "64MiB", (64 << 10, 1 << 30),
         "Largest log segment; segments start at 256 KiB and double. A record larger than that gets a segment of its own.";
     WalTotalBytes "wal_total_bytes" Database Bytes, "0", ANY,
-        "Log length beyond which the family that holds the oldest segment is flushed; 0: four times the largest write buffer.";
+        "Log length beyond which the family that holds the oldest segment is flushed; no segment is longer than a quarter of it. 0: four times the write buffer.";
     WalRecovery "wal_recovery" Database Choice(&["point_in_time", "absolute"]), "point_in_time", ANY,
         "What opening does with a damaged end of the log: stop before it, or refuse to open.";
     BackgroundThreads "background_threads" Database Count, "2", (1, 16),

@@ -101,6 +101,7 @@ impl Replayed {
         catalog: &Catalog,
         view: Vec<(CollectionId, Vec<Run>)>,
         parts: &Parts,
+        relieve: &mut dyn FnMut(&mut BTreeMap<CollectionId, Rebuilt>) -> Result<bool>,
     ) -> Result<Self> {
         let mut families = BTreeMap::new();
         for (id, runs) in view {
@@ -120,7 +121,12 @@ impl Replayed {
             if let Some(records) = &mut records {
                 records.push((record.first_sequence, record.count, record.payload.to_vec()));
             }
-            apply(&mut families, &record, &opening.wal_path, parts)
+            apply(&mut families, &record, &opening.wal_path, parts)?;
+            if relieve(&mut families)? {
+                // What is in files already is not logged again.
+                (bytes, records) = (RELOG_BYTES + 1, None);
+            }
+            Ok(())
         };
         let outcome = wal::replay(
             &opening.env,
@@ -181,23 +187,36 @@ pub(super) fn recover(
 ) -> Result<Recovered> {
     let began = opening.env.runtime.monotonic_nanos();
     parts.events.push(Event::new(EventKind::RecoveryBegin));
-    let mut replayed = Replayed::read(opening, &state, &catalog, view, parts)?;
-    let last_sequence = replayed.last_sequence(&state);
     let mut edit = VersionEdit::new();
     let identity = LogIdentity { database_id: state.database_id, epoch: state.epoch + 1 };
     edit.push(Change::Epoch(identity.epoch));
+    let flush_all = |families: &mut BTreeMap<CollectionId, Rebuilt>, edit: &mut VersionEdit| {
+        families
+            .iter_mut()
+            .try_for_each(|(id, family)| flush_rebuilt(opening, &catalog, *id, family, identity, parts, edit))
+    };
+    // The log may hold more than memtables may.
+    let mut relieve = |families: &mut BTreeMap<CollectionId, Rebuilt>| {
+        let memory = parts.pool.memory();
+        let is_much = memory.held_bytes() >= memory.share_bytes() / 2;
+        if is_much { flush_all(families, &mut edit).map(|()| true) } else { Ok(false) }
+    };
+    let mut replayed = Replayed::read(opening, &state, &catalog, view, parts, &mut relieve)?;
+    let last_sequence = replayed.last_sequence(&state);
 
     let records = replayed.records.take();
     if records.is_none() {
-        for (id, family) in &mut replayed.families {
-            flush_rebuilt(opening, &catalog, *id, family, identity, parts, &mut edit)?;
-        }
+        flush_all(&mut replayed.families, &mut edit)?;
     }
     let records = records.unwrap_or_default();
     let before = records.first().map_or(last_sequence, |(first, ..)| first - 1);
     let options = LogOptions {
         backend: opening.options.wal_backend(),
-        segment_bytes_max: opening.options.wal_segment_bytes(),
+        // So that the limit of the log binds however little of it is closed: see `log_limit`.
+        segment_bytes_max: opening
+            .options
+            .wal_segment_bytes()
+            .min((opening.options.wal_total_bytes() / 4).max(64 << 10)),
         ..LogOptions::default()
     };
     let numbers = parts.next_file.clone();
@@ -241,7 +260,7 @@ pub(super) fn replay_for_reading(
     view: Vec<(CollectionId, Vec<Run>)>,
     parts: &Parts,
 ) -> Result<Recovered> {
-    let replayed = Replayed::read(opening, &state, &catalog, view, parts)?;
+    let replayed = Replayed::read(opening, &state, &catalog, view, parts, &mut |_| Ok(false))?;
     let last_sequence = replayed.last_sequence(&state);
     Ok(finish(state, catalog, replayed, last_sequence))
 }

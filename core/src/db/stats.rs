@@ -153,14 +153,9 @@ impl Db {
         core.health.error().or_else(of_a_file)
     }
 
-    /// Tries failed background jobs again at once: after space was freed, say. A database that turned read-only stays so.
+    /// Tries failed background jobs again at once: after space was freed, say. They are tried again every second anyway. Waits until
+    /// a flush succeeded, or none is left to be made; the error, if it fails once more. A database that turned read-only stays so.
     pub fn resume(&self) -> Result<()> {
-        let core = &self.handle.core;
-        core.check_writable()?;
-        core.health.recovered();
-        core.jobs.lock().retry_at = 0;
-        core.work.ring();
-        core.progress.ring();
-        Ok(())
+        self.handle.core.resume()
     }
 }

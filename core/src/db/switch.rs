@@ -63,8 +63,14 @@ impl Core {
             event.number = memtable.id().0;
             event.entries = memtable.entry_count();
             event.bytes = memtable.memory_bytes() as u64;
-            event.detail = reason.name().to_owned();
+            event.detail = match (reason, &self.log, memtable.first_sequence()) {
+                (FlushReason::LogFull, Some(log), Some(first)) => {
+                    format!("{} segment={} log_bytes={}", reason.name(), log.floor_for(first).0, log.total_bytes())
+                }
+                _ => reason.name().to_owned(),
+            };
         });
+        self.set_signal();
     }
 
     /// Begins a new log segment if no active memtable holds anything logged: once what is frozen is flushed, the old log goes

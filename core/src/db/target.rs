@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::error::{ErrorKind, Result};
 use crate::flush::{JobTarget, RunTarget};
 use crate::key::FileNumber;
+use crate::lock::Mutex;
 use crate::sst::{AnySstReader, BlockCache, BrokenFile, Expected, SstIdentity, SstReader};
 use crate::version::{FileFormat, FileMeta, file_name};
 use std::sync::Arc;
@@ -31,7 +32,6 @@ const LZ4_JOB_BYTES_MIN: usize = 16 << 20;
 const LZ4_GROUP_BYTES: usize = 128 << 10;
 
 /// What an open file holds, about, beside ten bits a key for its filter: index and metadata.
-#[cfg(feature = "arrow")]
 const OPEN_FILE_BYTES: u64 = 12 << 10;
 
 /// The caches of a database, which together stay within its budget, and what it leaves to others.
@@ -42,29 +42,54 @@ pub(crate) struct Caches {
     /// Decoded rows of tables.
     #[cfg(feature = "arrow")]
     pub rows: Arc<RowCache>,
-    #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "one cache needs no dividing"))]
     budget: usize,
-    /// What memtables leave of it.
-    #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "as above"))]
-    left: usize,
+    /// What memtables are left at least.
+    least_granted: usize,
+    division: Arc<Mutex<Division>>,
+}
+
+/// What the shares of the caches follow from.
+#[derive(Default)]
+struct Division {
+    /// What is left to memtables.
+    granted: usize,
+    /// What open files hold, about.
+    open_bytes: u64,
+    /// Bytes of files of blocks, and of rows.
+    files: (u64, u64),
 }
 
 impl Caches {
     /// Caches within `budget` bytes, of which memtables take `memtables`, for a database of these files.
     pub fn new<'a>(budget: usize, memtables: usize, files: impl Iterator<Item = &'a Arc<FileMeta>>) -> Self {
-        let left = budget.saturating_sub(memtables);
+        let left = budget.saturating_sub(memtables).max(budget / 8);
         let caches = Self {
-            blocks: BlockCache::new(left.max(budget / 8)),
+            blocks: BlockCache::new(left),
             #[cfg(feature = "arrow")]
-            rows: RowCache::new(left.max(budget / 8)),
+            rows: RowCache::new(left),
             budget,
-            left,
+            least_granted: memtables,
+            division: Arc::new(Mutex::new(Division { granted: memtables, ..Division::default() })),
         };
-        #[cfg(feature = "arrow")]
         caches.divide(files);
-        #[cfg(not(feature = "arrow"))]
-        drop(files);
         caches
+    }
+
+    /// What they leave to memtables at least.
+    pub fn least_granted_bytes(&self) -> usize {
+        self.least_granted
+    }
+
+    /// What they leave to memtables now.
+    pub fn granted_bytes(&self) -> usize {
+        self.division.lock().granted
+    }
+
+    /// Leaves so much to memtables from now on.
+    pub fn grant(&self, bytes: usize) {
+        let mut division = self.division.lock();
+        division.granted = bytes;
+        self.set_capacities(&division, true);
     }
 
     /// Memory that one scan, one flush or one merge of a table may hold, about.
@@ -75,27 +100,32 @@ impl Caches {
 
     /// Divides the bytes that memtables leave as these files are, an eighth or more for each kind; set apart are what open files hold
     /// and, once there are tables, what one job of a table may. In all the caches have at least an eighth of the budget.
-    #[cfg(feature = "arrow")]
     pub fn divide<'a>(&self, files: impl Iterator<Item = &'a Arc<FileMeta>>) {
-        let (mut of_blocks, mut of_rows) = (0u64, 0u64);
-        let mut open_bytes = 0;
+        let mut division = self.division.lock();
+        (division.open_bytes, division.files) = (0, (0, 0));
         for file in files {
-            open_bytes += OPEN_FILE_BYTES + file.entries * 5 / 4;
+            division.open_bytes += OPEN_FILE_BYTES + file.entries * 5 / 4;
             match file.format {
-                FileFormat::Blocks => of_blocks += file.size_bytes,
-                FileFormat::Parquet | FileFormat::Ipc => of_rows += file.size_bytes,
+                FileFormat::Blocks => division.files.0 += file.size_bytes,
+                FileFormat::Parquet | FileFormat::Ipc => division.files.1 += file.size_bytes,
             }
         }
-        let job_bytes = if of_rows > 0 { self.job_bytes() } else { 0 };
-        let all = self.left.saturating_sub(job_bytes).saturating_sub(open_bytes as usize).max(self.budget / 8);
+        self.set_capacities(&division, false);
+    }
+
+    /// Every file changes the shares a little, which is not worth evicting anything, unless it is `wanted`.
+    #[cfg(feature = "arrow")]
+    fn set_capacities(&self, division: &Division, wanted: bool) {
+        let (of_blocks, of_rows) = division.files;
+        let all = self.left(division, if of_rows > 0 { self.job_bytes() } else { 0 });
         let share = match of_blocks + of_rows {
             0 => all / 2,
             files => (all as u128 * u128::from(of_blocks) / u128::from(files)) as usize,
         };
         let blocks = share.clamp(all / 8, all - all / 8);
         let rows = all - blocks;
-        // Every file changes the shares a little, which is not worth evicting anything.
-        if blocks.abs_diff(self.blocks.capacity_bytes()) <= all / 32
+        if !wanted
+            && blocks.abs_diff(self.blocks.capacity_bytes()) <= all / 32
             && rows.abs_diff(self.rows.capacity_bytes()) <= all / 32
         {
             return;
@@ -108,6 +138,20 @@ impl Caches {
             self.rows.set_capacity_bytes(rows);
             self.blocks.set_capacity_bytes(blocks);
         }
+    }
+
+    /// With one cache there is nothing to divide.
+    #[cfg(not(feature = "arrow"))]
+    fn set_capacities(&self, division: &Division, wanted: bool) {
+        let all = self.left(division, 0);
+        if wanted || all.abs_diff(self.blocks.capacity_bytes()) > all / 32 {
+            self.blocks.set_capacity_bytes(all);
+        }
+    }
+
+    fn left(&self, division: &Division, job_bytes: usize) -> usize {
+        let taken = division.granted.saturating_add(job_bytes).saturating_add(division.open_bytes as usize);
+        self.budget.saturating_sub(taken).max(self.budget / 8)
     }
 }
 
@@ -128,6 +172,8 @@ macro_rules! total {
 total! {
     /// Bytes held.
     used_bytes -> usize;
+    /// Bytes that may be held.
+    capacity_bytes -> usize;
     /// Look-ups that found what they wanted.
     hits -> u64;
     /// Look-ups that did not.

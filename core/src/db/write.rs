@@ -7,19 +7,18 @@ use crate::batch::{Operation, WriteBatch, check_sizes};
 use crate::commit::{CommitState, Many, One, Payload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, Kind, MAX_SEQUENCE, Sequence};
-use crate::observe::{Counter, EventKind, FlushReason};
+use crate::observe::{Counter, FlushReason};
 use crate::read::{self, Answer};
 use crate::sst::Io;
 use crate::view::CollectionView;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How a write is made.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WriteOptions {
     /// What to wait for; `None`: the option `durability`.
     pub durability: Option<Durability>,
-    /// Fail with Stalled rather than wait for flushes.
+    /// Fail with Stalled rather than wait for flushes or merges: neither for room in memory, nor the short delays before it is full.
     pub no_stall: bool,
 }
 
@@ -73,6 +72,17 @@ fn shares(batch: &WriteBatch) -> Result<Vec<Share>> {
     Ok(shares)
 }
 
+/// Bytes of the rows that a payload brings.
+fn payload_rows_bytes(payload: &impl Payload) -> usize {
+    #[cfg(feature = "arrow")]
+    return payload.rows().iter().map(|(_, rows)| rows.memory_bytes()).sum();
+    #[cfg(not(feature = "arrow"))]
+    {
+        let _ = payload;
+        0
+    }
+}
+
 impl Core {
     fn commit_payload(
         &self,
@@ -82,6 +92,10 @@ impl Core {
         guarded: Option<&Guarded<'_>>,
     ) -> Result<Option<Sequence>> {
         self.check_writable()?;
+        if !self.pool.memory().is_open() {
+            let bytes = shares.iter().map(|share| share.bytes).sum::<usize>() + payload_rows_bytes(payload);
+            self.pass_signal(shares.iter().map(|share| share.collection), bytes as u64, options)?;
+        }
         let durability = options.durability.unwrap_or_else(|| self.options.durability());
         let (last, logged, feed) = loop {
             let mut state = self.commit.lock()?;
@@ -182,49 +196,6 @@ impl Core {
             }
         }
         Ok(None)
-    }
-
-    fn frozen_is_full(&self, id: CollectionId) -> bool {
-        let Some(collection) = self.collection(id) else { return false };
-        let frozen = self.with_view(|view, _| view.find(id).map_or(0, |part| part.frozen.len()));
-        frozen >= collection.options.max_frozen_memtables()
-    }
-
-    /// Waits until a flush made room. Ends with the background error if flushes fail, so that no writer waits for ever.
-    fn wait_for_room(&self, id: CollectionId, options: &WriteOptions) -> Result<()> {
-        let refusal =
-            |kind, cause: &str| Err(Error::new(kind, format!("too many memtables wait for their flush{cause}")));
-        if options.no_stall {
-            return refusal(ErrorKind::Stalled, "");
-        }
-        let began = self.env.runtime.monotonic_nanos();
-        self.counters.add(Counter::Stalls, 1);
-        let name = self.collection(id).map(|collection| collection.name.clone()).unwrap_or_default();
-        self.event(EventKind::StallBegin, |event| {
-            event.collection.clone_from(&name);
-            event.detail = "too many frozen memtables".to_owned();
-        });
-        let result = loop {
-            let seen = self.progress.count();
-            if let Err(error) = self.check_writable() {
-                break Err(error);
-            }
-            if !self.frozen_is_full(id) {
-                break Ok(());
-            }
-            if let Some(error) = self.health.error() {
-                break Err(error.context("too many memtables wait for their flush, which fails"));
-            }
-            self.env.runtime.wait(&self.progress, seen, Some(Duration::from_secs(1)));
-        };
-        let nanos = self.env.runtime.monotonic_nanos().saturating_sub(began);
-        self.counters.add(Counter::StallMicros, nanos / 1000);
-        self.stall_nanos.record(nanos);
-        self.event(EventKind::StallEnd, |event| {
-            event.collection = name;
-            event.micros = nanos / 1000;
-        });
-        result
     }
 
     /// Whether a condition holds, decided under the commit lock: the active memtable is asked now, what lies below it was

@@ -6,6 +6,7 @@
 //! `unsafe` here: raw blocks of memory. The one fact relied on is that a block has one owner, an arena or the pool.
 #![allow(unsafe_code)]
 
+use super::memory::MemtableMemory;
 use crate::env::Bell;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Mutex;
@@ -79,6 +80,7 @@ impl Block {
 /// Thread safety: shared freely.
 pub struct ArenaPool {
     keep_bytes: usize,
+    memory: MemtableMemory,
     state: Mutex<PoolState>,
     pub(super) demand: Demand,
 }
@@ -127,12 +129,53 @@ struct PoolState {
 impl ArenaPool {
     /// A pool that keeps at most `keep_bytes` of unused blocks.
     pub fn new(keep_bytes: usize) -> Arc<Self> {
-        Arc::new(Self { keep_bytes, state: Mutex::default(), demand: Demand::default() })
+        Self::within(keep_bytes, isize::MAX as usize)
+    }
+
+    /// The same, and none as soon as they and all memtables together hold `share_bytes`.
+    pub fn within(keep_bytes: usize, share_bytes: usize) -> Arc<Self> {
+        let memory = MemtableMemory::new(share_bytes);
+        Arc::new(Self { keep_bytes, memory, state: Mutex::default(), demand: Demand::default() })
+    }
+
+    /// What the memtables of this pool hold.
+    #[inline]
+    pub fn memory(&self) -> &MemtableMemory {
+        &self.memory
     }
 
     /// Bytes of unused blocks that it holds now.
     pub fn held_bytes(&self) -> usize {
         self.state.lock().held_bytes
+    }
+
+    /// Gives unused blocks back to the allocator until they fit beside what memtables hold.
+    fn trim(&self) {
+        let room = self.memory.room_for_spares();
+        if self.memory.spare_bytes() <= room {
+            return;
+        }
+        let mut freed = Vec::new();
+        let mut state = self.state.lock();
+        // The largest first: they are the fewest, and the last to be asked for.
+        while state.held_bytes > room {
+            let Some((_, blocks)) = state.blocks.iter_mut().next_back() else { break };
+            let block = blocks.pop();
+            if blocks.is_empty() {
+                state.blocks.pop_last();
+            }
+            if let Some(block) = block {
+                state.held_bytes -= block.bytes;
+                freed.push(block);
+            }
+        }
+        self.memory.set_spare(state.held_bytes);
+        drop(state);
+        freed.into_iter().for_each(Block::free);
+    }
+
+    fn may_keep(&self, held_bytes: usize, bytes: usize) -> bool {
+        held_bytes + bytes <= self.keep_bytes.min(self.memory.room_for_spares())
     }
 
     /// Ends the task that prepares memory.
@@ -148,7 +191,7 @@ impl ArenaPool {
 
     /// Makes a block and touches its pages, for the next who asks. A hint: without memory to be had, nothing happens.
     pub(super) fn prepare(&self, bytes: usize, zeroed: bool) {
-        if self.held_bytes() + bytes > self.keep_bytes {
+        if !self.may_keep(self.held_bytes(), bytes) {
             return;
         }
         let Some(block) = Block::allocate(bytes, zeroed) else { return };
@@ -176,15 +219,22 @@ impl ArenaPool {
             let mut state = self.state.lock();
             if let Some(block) = state.blocks.get_mut(&(bytes, zeroed)).and_then(Vec::pop) {
                 state.held_bytes -= bytes;
+                self.memory.set_spare(state.held_bytes);
+                drop(state);
+                self.memory.add(bytes);
                 return Some(block);
             }
         }
-        Block::allocate(bytes, zeroed)
+        let block = Block::allocate(bytes, zeroed)?;
+        self.memory.add(bytes);
+        self.trim();
+        Some(block)
     }
 
     fn give(&self, block: Block) {
+        self.memory.remove(block.bytes);
         let fits = block.bytes.is_power_of_two() && (RECYCLED_BYTES_MIN..=RECYCLED_BYTES_MAX).contains(&block.bytes);
-        if !fits || self.held_bytes() + block.bytes > self.keep_bytes {
+        if !fits || !self.may_keep(self.held_bytes(), block.bytes) {
             return block.free();
         }
         if block.zeroed {
@@ -197,11 +247,12 @@ impl ArenaPool {
 
     fn keep(&self, block: Block) {
         let mut state = self.state.lock();
-        if state.held_bytes + block.bytes > self.keep_bytes {
+        if !self.may_keep(state.held_bytes, block.bytes) {
             drop(state);
             return block.free();
         }
         state.held_bytes += block.bytes;
+        self.memory.set_spare(state.held_bytes);
         state.blocks.entry((block.bytes, block.zeroed)).or_default().push(block);
     }
 }

@@ -13,6 +13,7 @@ mod cursor;
 mod flush;
 mod hash;
 mod log;
+mod memory;
 mod node;
 mod order;
 mod prepare;
@@ -26,6 +27,7 @@ pub use any::{AnyMemtable, AnyMemtableWriter, MemtableKind, create_any};
 pub use arena::ArenaPool;
 pub use cursor::MemtableCursor;
 pub use flush::FlushCursor;
+pub use memory::{MemtableMemory, Signal};
 pub use writer::MemtableWriter;
 
 use crate::atomic::{AtomicBool, Ordering};

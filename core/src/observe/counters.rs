@@ -47,10 +47,24 @@ counters! {
     DroppedVersions = "dropped_versions",
     /// Rows of tables that merges took for past their time.
     ExpiredRows = "expired_rows",
-    /// Times that writers had to wait.
+    /// Times that writers were stopped.
     Stalls = "stalls",
     /// For how long in all, in microseconds.
     StallMicros = "stall_micros",
+    /// Stops because one family had as many frozen memtables as it may.
+    StallsFrozenMemtables = "stalls_frozen_memtables",
+    /// Stops because all memtables together held as much memory as they may.
+    StallsMemoryBudget = "stalls_memory_budget",
+    /// Short waits of single writes because flushes were behind.
+    DelaysFlushDebt = "delays_flush_debt",
+    /// Short waits of single writes because merges were behind.
+    DelaysMergeDebt = "delays_merge_debt",
+    /// How long all short waits took, in microseconds.
+    DelayMicros = "delay_micros",
+    /// Memtables frozen because all of them together held too much memory.
+    MemoryFreezes = "memory_freezes",
+    /// Memtables frozen because they held the oldest segment of a log that was too long.
+    LogFreezes = "log_freezes",
     /// Runs that gets looked into.
     GetRunsVisited = "get_runs_visited",
     /// Background errors.

@@ -5,7 +5,8 @@
 #[repr(u32)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A memtable was full, or asked to be flushed, and takes no more writes. `number` is its id.
+    /// A memtable was full, or asked to be flushed, and takes no more writes. `number` is its id, `detail` the reason; of one that
+    /// held the oldest segment of a log that is too long, also which, and how long the log is.
     MemtableSealed = 1,
     /// A flush job began. `number` is the file that it will write.
     FlushBegin = 2,
@@ -21,9 +22,9 @@ pub enum EventKind {
     LogDeleted = 7,
     /// A file that nobody needs any more was deleted.
     FileDeleted = 8,
-    /// Writers wait. `detail` is the cause.
+    /// Writers wait. `detail` is the name of a [`StallCause`](super::StallCause): a stop, or the first of many small delays.
     StallBegin = 9,
-    /// Writers go on. `micros` is how long they waited.
+    /// Writers go on. `micros` is how long they waited, `detail` the cause.
     StallEnd = 10,
     /// A background job failed. `detail` is the error; it is retried unless the database turned read-only.
     BackgroundError = 11,

@@ -8,9 +8,11 @@ mod event;
 mod exposition;
 mod journal;
 mod queue;
+mod stall;
 
 pub use counters::{Counter, Counters, Histogram, HistogramSummary};
 pub use event::{Event, EventKind, FlushReason};
 pub use exposition::{Exposition, MetricType};
 pub use journal::{EVENTS, Journal, OLD_EVENTS, UNFINISHED_EVENTS};
 pub use queue::{EventQueue, Listener};
+pub use stall::StallCause;

@@ -55,9 +55,12 @@ impl Manifest {
         check_payload(&payload)?;
         framing::encode_record(&mut bytes, number, HEADER_BYTES as u64, 1, &payload);
         let file = env.files.create(&path)?;
-        file.write_at(&bytes, 0)?;
-        file.sync_data()?;
-        env.files.sync_dir(dir)?;
+        let written = file.write_at(&bytes, 0).and_then(|()| file.sync_data()).and_then(|()| env.files.sync_dir(dir));
+        if let Err(error) = written {
+            // Nothing names it, and on a full disk its bytes are wanted.
+            let _ = env.files.remove(&path);
+            return Err(error);
+        }
         current::replace(&*env.files, dir, number)?;
         Ok(Self { file, number, size_bytes: bytes.len() as u64, next_edit_number: 2, failed: false })
     }

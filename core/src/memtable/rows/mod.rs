@@ -17,7 +17,7 @@ mod writer;
 pub use backward::ArrivalPlace;
 pub use writer::RowMemtableWriter;
 
-use super::{Memtable, MemtableOptions};
+use super::{ArenaPool, Memtable, MemtableOptions};
 use crate::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use crate::batch::PreparedRows;
 use crate::error::{Error, Result};
@@ -59,6 +59,7 @@ pub fn create(
         index,
         totals: Totals::default(),
         frozen: AtomicBool::new(false),
+        pool: options.pool.clone(),
     });
     Ok((RowMemtableWriter::new(memtable.clone(), index_writer), memtable))
 }
@@ -77,7 +78,7 @@ impl Part {
     }
 
     /// The row with `key`, whose hash is `hash` if a filter is worth asking.
-    fn find(&self, key: &[u8], hash: Option<u64>, filter_bytes: &AtomicUsize) -> Option<usize> {
+    fn find(&self, key: &[u8], hash: Option<u64>, count_filter: impl FnOnce(usize)) -> Option<usize> {
         let keys = self.rows.keys()?;
         if keys.compare_to(0, key) == KeyOrder::Greater || keys.compare_to(keys.len() - 1, key) == KeyOrder::Less {
             return None;
@@ -87,7 +88,7 @@ impl Part {
                 let mut scratch = [0; 8];
                 let hashes: Vec<u64> = (0..keys.len()).map(|row| key_hash(keys.bytes(row, &mut scratch))).collect();
                 let filter = Filter::build(&hashes, FILTER_BITS_PER_KEY).ok()?;
-                filter_bytes.fetch_add(filter.resident_bytes(), Ordering::Relaxed);
+                count_filter(filter.resident_bytes());
                 Some(filter)
             });
             filter.as_ref().is_none_or(|filter| filter.may_contain(hash))
@@ -111,6 +112,14 @@ pub struct RowMemtable {
     index: Option<Arc<Memtable>>,
     totals: Totals,
     frozen: AtomicBool,
+    /// Counts what is held beside the index, which counts for itself.
+    pool: Arc<ArenaPool>,
+}
+
+impl Drop for RowMemtable {
+    fn drop(&mut self) {
+        self.pool.memory().remove(self.totals.bytes());
+    }
 }
 
 /// Written by the one writer alone, so plain loads and stores are exact, but for the filters.
@@ -125,6 +134,14 @@ struct Totals {
     filter_bytes: AtomicUsize,
     first_sequence: AtomicU64,
     last_sequence: AtomicU64,
+}
+
+impl Totals {
+    /// Bytes of rows, of the lists of them, of filters.
+    fn bytes(&self) -> usize {
+        let of = |total: &AtomicUsize| total.load(Ordering::Relaxed);
+        of(&self.rows_bytes) + of(&self.list_bytes) + of(&self.filter_bytes)
+    }
 }
 
 /// What the index holds for a key: where its row is.
@@ -152,12 +169,13 @@ impl RowMemtable {
     /// Bytes of memory really held, used or not.
     pub fn memory_bytes(&self) -> usize {
         let index = self.index.as_ref().map_or(0, |index| index.memory_bytes());
-        let totals = &self.totals;
-        size_of::<Self>()
-            + index
-            + totals.list_bytes.load(Ordering::Relaxed)
-            + totals.rows_bytes.load(Ordering::Relaxed)
-            + totals.filter_bytes.load(Ordering::Relaxed)
+        size_of::<Self>() + index + self.totals.bytes()
+    }
+
+    /// Counts what was taken beside the index, in the total of that kind and for all memtables.
+    fn count_bytes(&self, total: &AtomicUsize, bytes: usize) {
+        total.fetch_add(bytes, Ordering::Relaxed);
+        self.pool.memory().add(bytes);
     }
 
     /// How many rows it holds, deletes among them.
@@ -237,7 +255,8 @@ impl RowMemtable {
             if found.is_some_and(|(sequence, ..)| sequence > part.sequence) {
                 break;
             }
-            if let Some(row) = part.find(key, hash.filter(|_| at >= ascending), &self.totals.filter_bytes) {
+            let count_filter = |bytes| self.count_bytes(&self.totals.filter_bytes, bytes);
+            if let Some(row) = part.find(key, hash.filter(|_| at >= ascending), count_filter) {
                 found = Some((part.sequence, number, row));
                 break;
             }

@@ -1,7 +1,7 @@
 //! The one writer of a row memtable. Owned by the commit lock; its type proves that there is no second.
 
 use super::{INDEXED_ROWS_MAX, ORDERED_ROWS_MIN, Part, RowMemtable, reference};
-use crate::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::atomic::{AtomicU64, Ordering};
 use crate::batch::PreparedRows;
 use crate::error::Result;
 use crate::key::{KeyRows, Kind, Sequence};
@@ -42,7 +42,7 @@ impl RowMemtableWriter {
             }
         }
         let taken = self.memtable.parts.reserve(count)? + self.memtable.large.reserve(large)?;
-        add(&self.memtable.totals.list_bytes, taken);
+        self.memtable.count_bytes(&self.memtable.totals.list_bytes, taken);
         match &mut self.index {
             Some(index) if rows > 0 => index.reserve(rows, bytes),
             _ => Ok(()),
@@ -64,7 +64,7 @@ impl RowMemtableWriter {
         add64(&totals.rows, rows.rows() as u64);
         add64(&totals.payload_bytes, rows.payload_bytes() as u64);
         add64(&totals.tombstones, if rows.is_deletes() { rows.rows() as u64 } else { 0 });
-        add(&totals.rows_bytes, rows.memory_bytes());
+        memtable.count_bytes(&totals.rows_bytes, rows.memory_bytes());
         memtable.parts.push(Part::new(sequence, rows.clone()));
         let in_order = rows.keys().is_some_and(|keys| self.comes_last(keys));
         match (rows.keys(), &mut self.index) {
@@ -110,10 +110,6 @@ fn keys_bytes(keys: &KeyRows) -> usize {
 }
 
 /// One writer alone: a plain load and store are exact.
-fn add(total: &AtomicUsize, count: usize) {
-    total.store(total.load(Ordering::Relaxed) + count, Ordering::Relaxed);
-}
-
 fn add64(total: &AtomicU64, count: u64) {
     total.store(total.load(Ordering::Relaxed) + count, Ordering::Relaxed);
 }

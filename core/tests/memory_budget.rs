@@ -1,0 +1,155 @@
+//! What is held is what is counted: the bytes of the allocator, and of the process, beside `Db::memory_use`, on real files.
+//!
+//! Prints what it measures: `cargo test -p sstore --test memory_budget -- --nocapture`.
+#![allow(unsafe_code)] // An allocator is unsafe to write; this one counts and passes on.
+
+use sstore::{ColumnFamily, Db, MemoryUse, Options, ReadOptions, WriteOptions};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+/// One measurement at a time: all threads share the counters.
+static MEASURING: Mutex<()> = Mutex::new(());
+
+struct Counting;
+
+// SAFETY: each call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        PEAK.fetch_max(LIVE.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        PEAK.fetch_max(LIVE.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        PEAK.fetch_max(LIVE.fetch_add(new_size, Relaxed) + new_size - layout.size(), Relaxed);
+        LIVE.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as the caller promised.
+        unsafe { System.realloc(pointer, layout, new_size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Memory of the process that is in no file, in bytes.
+fn rss_anon_bytes() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("Linux says it");
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+}
+
+/// Waits until no memtable waits for its flush, and what the flush held is given back.
+fn settle(db: &Db) {
+    while db.stats().frozen_memtables > 0 {
+        std::thread::yield_now();
+    }
+    db.flush(&[]).unwrap().wait(None).unwrap();
+}
+
+fn assert_within(what: &str, held: usize, counted: usize) {
+    let share = held as f64 / counted as f64;
+    println!("{what}: {held} bytes held, {counted} counted ({share:.3})");
+    assert!((0.85..=1.15).contains(&share), "{what}: {held} bytes are held, {counted} counted");
+}
+
+fn scattered(index: u64) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&index.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    key[8..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+#[test]
+fn what_is_held_is_what_is_counted() {
+    let _one = MEASURING.lock().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::new()
+        .with("memory_budget_bytes", "192MiB")
+        .unwrap()
+        .with("write_buffer_bytes", "64MiB")
+        .unwrap()
+        .with("auto_compaction", "false")
+        .unwrap();
+    let (live, rss) = (LIVE.load(Relaxed), rss_anon_bytes());
+    let db = Db::open(dir.path().join("db"), &options).unwrap();
+    let family = db.default_family();
+    let compare = |what: &str| -> MemoryUse {
+        let used = db.memory_use();
+        let counted = used.total_bytes() as usize;
+        assert_within(what, LIVE.load(Relaxed) - live, counted);
+        used
+    };
+    let write = WriteOptions::default();
+    // 30 MiB and some that no flush takes, of two families.
+    let other = db.create_column_family("other", &Options::new()).unwrap();
+    for index in 0..200_000_u64 {
+        let family: &ColumnFamily = if index % 2 == 0 { &family } else { &other };
+        db.put(family, &scattered(index), &[5; 40], &write).unwrap();
+    }
+    let used = compare("memtables");
+    assert!(used.active_memtable_bytes > 20 << 20, "{used:?}");
+    // Files with their filters, spares, and a cache that is read full.
+    settle(&db);
+    for index in 0..200_000_u64 {
+        let family: &ColumnFamily = if index % 2 == 0 { &family } else { &other };
+        assert!(db.get(family, &scattered(index), &ReadOptions::default()).unwrap().is_some());
+    }
+    let used = compare("files and caches");
+    assert!(used.cache_bytes > 8 << 20 && used.file_bytes > 200_000 && used.spare_bytes > 0, "{used:?}");
+    // Again in memtables, in memory that was used before: what is taken and never touched does not count for the process.
+    for index in 0..190_000_u64 {
+        let family: &ColumnFamily = if index % 2 == 0 { &family } else { &other };
+        db.put(family, &scattered(index), &[6; 40], &write).unwrap();
+    }
+    let used = compare("all of it");
+    assert_within("all of it, of the process", rss_anon_bytes().saturating_sub(rss), used.total_bytes() as usize);
+    db.close(&sstore::CloseOptions::default()).unwrap();
+}
+
+#[test]
+fn fifty_families_written_at_once_stay_under_the_budget() {
+    const BUDGET: usize = 32 << 20;
+    let _one = MEASURING.lock().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::new().with("memory_budget_bytes", &BUDGET.to_string()).unwrap();
+    let live = LIVE.load(Relaxed);
+    PEAK.store(live, Relaxed);
+    let db = Db::open(dir.path().join("db"), &options).unwrap();
+    let families: Vec<ColumnFamily> =
+        (0..50).map(|at| db.create_column_family(&format!("f{at}"), &Options::new()).unwrap()).collect();
+    std::thread::scope(|scope| {
+        for writer in 0..2_u64 {
+            let (db, families) = (&db, &families);
+            scope.spawn(move || {
+                for index in 0..150_000_u64 {
+                    let family = &families[(index.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % 50];
+                    db.put(family, &scattered(index * 2 + writer), &[9; 100], &WriteOptions::default()).unwrap();
+                    if index % 100 == 0 {
+                        db.get(family, &scattered(index), &ReadOptions::default()).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let peak = PEAK.load(Relaxed) - live;
+    let used = db.memory_use();
+    println!("50 families, 60 MB: a peak of {peak} bytes within {BUDGET}; {used:?}");
+    assert!(peak < BUDGET, "{peak} bytes of {BUDGET}: {used:?}");
+    db.close(&sstore::CloseOptions::default()).unwrap();
+}
