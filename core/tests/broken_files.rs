@@ -292,7 +292,7 @@ fn what_is_written_and_merged_meanwhile_fits_the_file_when_it_is_whole_again() {
             // Deletes of what only the damaged file holds: a merge that forgot it would drop them.
             hit.delete(&db, round);
             world.model.remove(&round);
-            for ids in [50 + round..52 + round, 400..420] {
+            for ids in [50 + round..52 + round, 400..500] {
                 hit.put(&db, ids.clone(), "new");
                 world.model.extend(ids.map(|id| (id, format!("new{id}"))));
             }
@@ -316,7 +316,7 @@ fn what_is_written_and_merged_meanwhile_fits_the_file_when_it_is_whole_again() {
         assert!(db.background_error().is_none());
         db.verify().unwrap();
         let hit = Collection::open(&db, world.kind, "hit");
-        assert_eq!(hit.range(&db, None).unwrap(), world.model, "{:?}", world.kind);
+        assert!(hit.range(&db, None).unwrap() == world.model, "{:?}: nothing lost, nothing back", world.kind);
         hit.compact(&db).unwrap();
         assert_eq!(hit.range(&db, None).unwrap(), world.model, "{:?}", world.kind);
     });
