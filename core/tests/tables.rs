@@ -1,4 +1,5 @@
 //! Tables end to end: written, flushed, merged, reopened, changed, scanned and looked up, in both formats.
+#![cfg(feature = "parquet")]
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
