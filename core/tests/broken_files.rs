@@ -304,7 +304,7 @@ fn what_is_written_and_merged_meanwhile_fits_the_file_when_it_is_whole_again() {
             }
             flush(&db);
         }
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(20);
         while counter(&db, "compactions") == 0 {
             assert!(Instant::now() < deadline, "{:?}: newer files are merged", world.kind);
             std::thread::sleep(Duration::from_millis(10));
