@@ -342,6 +342,23 @@ typedef enum sstore_event_kind {
      * A new manifest became current.
      */
     SSTORE_EVENT_MANIFEST_CREATED = 16,
+    /**
+     * A table was created.
+     */
+    SSTORE_EVENT_TABLE_CREATED = 17,
+    /**
+     * A table was dropped.
+     */
+    SSTORE_EVENT_TABLE_DROPPED = 18,
+    /**
+     * A table's columns changed.
+     */
+    SSTORE_EVENT_TABLE_ALTERED = 19,
+    /**
+     * Opening found a live file that is too damaged to open. `number` is the file, `detail` the error, which reads that need the
+     * file get.
+     */
+    SSTORE_EVENT_FILE_BROKEN = 20,
 } sstore_event_kind;
 
 /**

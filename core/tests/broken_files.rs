@@ -113,7 +113,8 @@ impl Collection {
         match self {
             Self::Family(family) => {
                 let bytes = |id: i64| Some(id.to_be_bytes().to_vec());
-                let range = ids.map_or(KeyRange::all(), |ids| KeyRange { lower: bytes(ids.start), upper: bytes(ids.end) });
+                let range =
+                    ids.map_or(KeyRange::all(), |ids| KeyRange { lower: bytes(ids.start), upper: bytes(ids.end) });
                 let mut iterator = db.iterator(family, IterOptions { range, ..IterOptions::default() })?;
                 let mut valid = iterator.seek_to_first()?;
                 while valid {
@@ -125,12 +126,15 @@ impl Collection {
             Self::Table(table) => {
                 let bound = |id: i64| Some(vec![Arc::new(Int64Array::from(vec![id])) as ArrayRef]);
                 let scan = match ids {
-                    Some(ids) => ScanOptions { start: bound(ids.start), stop: bound(ids.end), ..ScanOptions::default() },
+                    Some(ids) => {
+                        ScanOptions { start: bound(ids.start), stop: bound(ids.end), ..ScanOptions::default() }
+                    }
                     None => ScanOptions::default(),
                 };
                 for batch in db.scan(table, &scan, &ReadOptions::default())? {
                     let batch = batch?;
-                    let (ids, names) = (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_string::<i32>());
+                    let (ids, names) =
+                        (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_string::<i32>());
                     content.extend(ids.values().iter().copied().zip(names.iter().map(|name| name.unwrap().to_owned())));
                 }
             }
@@ -277,7 +281,9 @@ fn it_is_told_and_only_reads_that_need_the_file_are_refused() {
             let told = told.lock().unwrap();
             let [event] = &told[..] else { panic!("{:?}: {told:?}", world.kind) };
             let text = event.to_string();
-            assert!(text.contains("file_broken collection=hit number=") && text.contains(world.victim.to_str().unwrap()));
+            assert!(
+                text.contains("file_broken collection=hit number=") && text.contains(world.victim.to_str().unwrap())
+            );
         }
     });
 }
@@ -292,13 +298,13 @@ fn what_is_written_and_merged_meanwhile_fits_the_file_when_it_is_whole_again() {
             // Deletes of what only the damaged file holds: a merge that forgot it would drop them.
             hit.delete(&db, round);
             world.model.remove(&round);
-            for ids in [50 + round..52 + round, 400..420] {
+            for ids in [50 + round..52 + round, 400..500] {
                 hit.put(&db, ids.clone(), "new");
                 world.model.extend(ids.map(|id| (id, format!("new{id}"))));
             }
             flush(&db);
         }
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_secs(20);
         while counter(&db, "compactions") == 0 {
             assert!(Instant::now() < deadline, "{:?}: newer files are merged", world.kind);
             std::thread::sleep(Duration::from_millis(10));
@@ -316,7 +322,7 @@ fn what_is_written_and_merged_meanwhile_fits_the_file_when_it_is_whole_again() {
         assert!(db.background_error().is_none());
         db.verify().unwrap();
         let hit = Collection::open(&db, world.kind, "hit");
-        assert_eq!(hit.range(&db, None).unwrap(), world.model, "{:?}", world.kind);
+        assert!(hit.range(&db, None).unwrap() == world.model, "{:?}: nothing lost, nothing back", world.kind);
         hit.compact(&db).unwrap();
         assert_eq!(hit.range(&db, None).unwrap(), world.model, "{:?}", world.kind);
     });
@@ -354,7 +360,11 @@ fn a_missing_file_refuses_the_opening() {
         }
         std::fs::write(&world.victim, &world.bytes).unwrap();
         let db = world.open();
-        assert_eq!(Collection::open(&db, world.kind, "hit").range(&db, None).unwrap(), world.model, "nothing has changed");
+        assert_eq!(
+            Collection::open(&db, world.kind, "hit").range(&db, None).unwrap(),
+            world.model,
+            "nothing has changed"
+        );
     });
 }
 

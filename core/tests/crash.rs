@@ -4,6 +4,7 @@
 //! image the unsynced data are lost, kept, zeroed, torn, kept in random sectors or (mapped log) pages, and the unsynced names
 //! dropped in all subsets up to six. Each distinct result is opened; its content must be the state after some commit, the same
 //! commit in every family and table, none of the synced ones missing. Then the opening itself is cut at each of its calls.
+#![cfg(feature = "parquet")]
 
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};

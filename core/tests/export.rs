@@ -1,4 +1,5 @@
 //! Live files and exports: exactly the files that other programs have to read, under names that stay.
+#![cfg(feature = "parquet")]
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;

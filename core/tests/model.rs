@@ -3,6 +3,7 @@
 //!
 //! The whole run, background work included, is a pure function of the seed: files in memory, the seeded executor. It prints
 //! the seed and what it did; `SSTORE_MODEL_SEED` and `SSTORE_MODEL_OPS` choose other runs.
+#![cfg(feature = "parquet")]
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;

@@ -1,4 +1,5 @@
 //! Each option changed by a check that sees its effect, beside its default. The table must name every option there is.
+#![cfg(feature = "parquet")]
 
 use sstore::env::executor::SeededRuntime;
 use sstore::env::fault::FaultFileSystem;

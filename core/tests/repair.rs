@@ -1,4 +1,5 @@
 //! Repair: what can be read comes back, what was merged away does not, and the source stays as it was.
+#![cfg(feature = "parquet")]
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;

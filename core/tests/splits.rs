@@ -1,4 +1,5 @@
 //! Splits: together they are the scan, no two share a row, and they run from bytes alone.
+#![cfg(feature = "parquet")]
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;

@@ -1,4 +1,5 @@
 //! Files written and read without a database: by programs that load in bulk, side by side.
+#![cfg(feature = "parquet")]
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;

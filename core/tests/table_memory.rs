@@ -2,6 +2,7 @@
 //!
 //! Every case has the same rows, far more bytes than the budget, in 8, 64 or 256 files whose keys interleave, so that a merge reads
 //! from all of them at once. Prints what it measures: `cargo test -p sstore --test table_memory -- --nocapture`.
+#![cfg(feature = "parquet")]
 #![allow(unsafe_code)] // An allocator is unsafe to write; this one counts and passes on.
 
 use arrow_array::cast::AsArray;

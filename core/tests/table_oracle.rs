@@ -5,6 +5,7 @@
 //! held against the model; the scans that follow, with ranges, filters and limits, are held against those rows.
 //! `SSTORE_ORACLE_SEED` and `SSTORE_ORACLE_CASES` choose other runs; each round is a function of the seed and its number, and
 //! `SSTORE_ORACLE_ROUND` begins with that one.
+#![cfg(feature = "parquet")]
 
 #[path = "table_oracle/condition.rs"]
 mod condition;

@@ -1,4 +1,5 @@
 //! Tables end to end: written, flushed, merged, reopened, changed, scanned and looked up, in both formats.
+#![cfg(feature = "parquet")]
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
@@ -392,24 +393,17 @@ fn a_damaged_file_is_named_and_leaves_every_other_table_readable() {
         drop((live, tables));
         db.close(&CloseOptions::default()).unwrap();
         let whole = std::fs::read(&path).unwrap();
-        let (mut refused, mut failed) = (0, 0);
+        let (mut told, mut failed) = (0, 0);
         for offset in (0..whole.len()).step_by(29).chain([whole.len() - 1]) {
             let mut damaged = whole.clone();
             damaged[offset] ^= 0x40;
             std::fs::write(&path, &damaged).unwrap();
-            let db = match Db::open(dir.path(), &options(format)) {
-                Ok(db) => db,
-                // What every reader of the file needs is read when the database is opened.
-                Err(error) => {
-                    assert_eq!(
-                        (error.kind(), error.path()),
-                        (ErrorKind::Corruption, Some(&*path)),
-                        "{format}, {offset}"
-                    );
-                    refused += 1;
-                    continue;
-                }
-            };
+            let db = Db::open(dir.path(), &options(format)).unwrap();
+            // What every reader of the file needs is read when the database is opened.
+            if let Some(error) = db.background_error() {
+                assert_eq!((error.kind(), error.path()), (ErrorKind::Corruption, Some(&*path)), "{format}, {offset}");
+                told += 1;
+            }
             assert_eq!(all(&db, &db.table("good").unwrap()), [row(1, "one", 1.0), (2, None, None)]);
             let bad = db.table("bad").unwrap();
             let scanned = db.scan(&bad, &ScanOptions::default(), &ReadOptions::default());
@@ -421,6 +415,6 @@ fn a_damaged_file_is_named_and_leaves_every_other_table_readable() {
             drop(bad);
             db.close(&CloseOptions::default()).unwrap();
         }
-        assert!(refused > 0 && failed > 0, "{format}: {refused} times not opened, {failed} times not scanned");
+        assert!(told > 0 && failed > told, "{format}: {told} times told at opening, {failed} times not scanned");
     }
 }

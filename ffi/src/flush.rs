@@ -231,8 +231,8 @@ pub unsafe extern "C" fn sstore_table_compact(
     })
 }
 
-/// The failure that stopped background work or turned the database read-only, as code and error object; SSTORE_OK if there is
-/// none. Does not block; any thread.
+/// The failure that stopped background work or turned the database read-only, or else the damage of a file that did not open, as
+/// code and error object; SSTORE_OK if there is none. Does not block; any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_background_error(db: *const sstore_db, error: *mut *mut sstore_error) -> sstore_code {
     boundary::call(error, |handles| match handles.pin::<Database>(db)?.db.background_error() {

@@ -107,7 +107,7 @@ impl DB {
         self.shared.db().is_closed()
     }
 
-    /// What stopped the background work and made the database read-only, or None.
+    /// What stopped the background work or made the database read-only, or else the damage of a file that did not open; or None.
     #[getter]
     fn background_error(&self, py: Python<'_>) -> Option<PyErr> {
         self.shared.db().background_error().map(|error| crate::error::to_python(py, &error))

@@ -217,13 +217,7 @@ pub(super) struct Known {
 /// Deletes what a crash left behind: files and manifests that the state does not name. Best effort. A whole IPC directory that no
 /// edit names is left alone, as somebody may have put it there, to be adopted; unless a live file says it was made of it.
 /// Nothing goes where a live file does not open: what it was made of may still be there, for a repair.
-pub(super) fn delete_orphans(
-    env: &Env,
-    path: &Path,
-    state: &VersionState,
-    known: &Known,
-    manifest: FileNumber,
-) {
+pub(super) fn delete_orphans(env: &Env, path: &Path, state: &VersionState, known: &Known, manifest: FileNumber) {
     let files = &*env.files;
     for (found, what) in list_files(files, path).unwrap_or_default() {
         if known.broken.iter().any(|directory| found.starts_with(directory)) {

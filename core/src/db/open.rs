@@ -148,7 +148,8 @@ impl Opening {
         let view = self.open_files(&state, &collections, &parts)?;
         let merged = view.iter().flat_map(|(_, runs)| runs).flat_map(|run| run.reader.inputs().to_vec()).collect();
         let is_broken = |(_, runs): &&(CollectionId, Vec<Run>)| runs.iter().any(|run| run.reader.broken().is_some());
-        let broken = view.iter().filter(is_broken).map(|(id, _)| collections.collections[id].directory.clone()).collect();
+        let broken =
+            view.iter().filter(is_broken).map(|(id, _)| collections.collections[id].directory.clone()).collect();
         let recovered = recovery::recover(&self, state, collections, view, &parts)?;
         let manifest_number = FileNumber(parts.next_file.fetch_add(1, Ordering::Relaxed));
         let mut recovered = recovered;

@@ -134,9 +134,15 @@ mod tests {
             let filter = of_bound(&present, keys_max, 10);
             assert!(present.iter().all(|&hash| filter.may_contain(hash)), "{keys_max} expected");
             let wrong = passing(&filter);
-            assert!(wrong <= exact + 40, "{keys_max} expected: {wrong} of 40000 absent keys pass, {exact} at the exact size");
+            assert!(
+                wrong <= exact + 40,
+                "{keys_max} expected: {wrong} of 40000 absent keys pass, {exact} at the exact size"
+            );
             let (wanted, blocks) = (blocks_for(20_000, 10), filter.blocks.len());
-            assert!((wanted..2 * wanted + wanted / 16).contains(&blocks), "{keys_max} expected: {blocks}, not {wanted}");
+            assert!(
+                (wanted..2 * wanted + wanted / 16).contains(&blocks),
+                "{keys_max} expected: {blocks}, not {wanted}"
+            );
         }
         assert!(passing(&of_bound(&present, 1000, 10)) > exact, "more keys than expected make it say yes more often");
     }

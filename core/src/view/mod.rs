@@ -63,9 +63,8 @@ impl CollectionView {
         if self.broken().next().is_none() {
             return Ok(self.clone());
         }
-        let needed = |run: &&Run| {
-            run.meta.oldest_sequence() <= snapshot && range.touches(&run.meta.smallest, &run.meta.largest)
-        };
+        let needed =
+            |run: &&Run| run.meta.oldest_sequence() <= snapshot && range.touches(&run.meta.smallest, &run.meta.largest);
         if let Some(error) = self.runs.iter().filter(needed).find_map(|run| run.reader.broken()) {
             return Err(error.clone());
         }

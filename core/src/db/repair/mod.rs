@@ -184,7 +184,11 @@ impl Repair<'_> {
         self.env.files.sync_dir(&parent(self.target))?;
         // What cannot be opened is no repair.
         let db = Db::open_in(self.env.clone(), self.target, &self.options.options)?;
+        let damaged_again = db.background_error();
         db.close(&CloseOptions::default())?;
+        if let Some(error) = damaged_again {
+            return Err(error);
+        }
 
         Ok(RepairReport {
             manifest_error,
