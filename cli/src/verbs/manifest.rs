@@ -26,7 +26,8 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Done {
     let files = content.state.files().count();
     let unfinished = content.file_bytes - content.end;
     if output.is_table() {
-        let torn = if unfinished > 0 { format!(", then {unfinished} bytes of an unfinished edit") } else { String::new() };
+        let torn =
+            if unfinished > 0 { format!(", then {unfinished} bytes of an unfinished edit") } else { String::new() };
         output.line(&format!(
             "{}: {} edits, {} bytes{torn}; {} collections, {files} files, epoch {}, last sequence {}",
             file_name::manifest(content.number),

@@ -68,9 +68,7 @@ fn entries(
 ) -> Result<(), Failure> {
     refuse("--where is for tables", selection.condition.is_some())?;
     let form = selection.keys.form();
-    let read = |key: &Option<String>| {
-        key.as_ref().map(|key| form.read(key)).transpose().map_err(Failure::Usage)
-    };
+    let read = |key: &Option<String>| key.as_ref().map(|key| form.read(key)).transpose().map_err(Failure::Usage);
     let mut range = KeyRange { lower: read(&selection.from)?, upper: read(&selection.to)? };
     if let Some(prefix) = read(&selection.prefix)? {
         range = range.intersect(KeyRange::prefix(&prefix));

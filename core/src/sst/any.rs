@@ -1,8 +1,8 @@
 //! An open file of either kind of collection: what everybody may ask of it without knowing which.
 
+use super::{BlockCache, Expected, Properties, SstReader};
 #[cfg(feature = "arrow")]
 use super::{RowCache, RowFileExpected, RowFileReader, RowFormat};
-use super::{BlockCache, Expected, Properties, SstReader};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use crate::key::FileNumber;
@@ -40,7 +40,13 @@ impl AnySstReader {
             let peeked = RowFileReader::peek(env, path)?;
             let expected = RowFileExpected { file: Expected::of(&peeked.properties), ..RowFileExpected::default() };
             let schemas = |id| (id == peeked.schema.id()).then(|| peeked.schema.clone());
-            return Ok(Self::Rows(RowFileReader::open(env, path, &expected, &schemas, RowCache::new(ALONE_CACHE_BYTES))?));
+            return Ok(Self::Rows(RowFileReader::open(
+                env,
+                path,
+                &expected,
+                &schemas,
+                RowCache::new(ALONE_CACHE_BYTES),
+            )?));
         }
         Err(Error::invalid("no file of a format that this library reads: .sst, .parquet and .arrow are").in_file(path))
     }
