@@ -38,7 +38,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Done {
             content.state.last_sequence,
         ))?;
     } else {
-        output.object(&record! {
+        output.object(record! {
             "type": "end",
             "manifest": content.number.0,
             "database_id": format!("{:016x}", content.state.database_id),

@@ -58,13 +58,16 @@ fn refuse(why: &str, given: bool) -> Result<(), Failure> {
     if given { Err(Failure::Usage(why.to_owned())) } else { Ok(()) }
 }
 
+/// Takes keys with their values.
+type EntrySink<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> std::io::Result<()>;
+
 /// Gives the chosen entries of a family to `sink`.
 fn entries(
     db: &Db,
     family: &ColumnFamily,
     selection: &Selection,
     reverse: bool,
-    sink: &mut dyn FnMut(&[u8], &[u8]) -> std::io::Result<()>,
+    sink: EntrySink<'_>,
 ) -> Result<(), Failure> {
     refuse("--where is for tables", selection.condition.is_some())?;
     let form = selection.keys.form();
