@@ -1297,7 +1297,8 @@ int32_t sstore_error_errno(const struct sstore_error *error);
 void sstore_error_free(struct sstore_error *error);
 
 /**
- * Frees what a function gave as a copy: the values of sstore_get, the texts of sstore_options_get. NULL does nothing.
+ * Frees what a function gave as a copy: the values of sstore_get, the texts of sstore_options_get and sstore_metrics_text. NULL does
+ * nothing.
  * Handles have free functions of their own. Does not block; any thread.
  */
 void sstore_free(void *memory);
@@ -2075,6 +2076,17 @@ enum sstore_code sstore_stats_get(const struct sstore_db *db, struct sstore_stat
 enum sstore_code sstore_metrics_create(const struct sstore_db *db,
                                        struct sstore_metrics **metrics,
                                        struct sstore_error **error);
+
+/**
+ * Counters, times, memory by owner, amplification and the size of each family and table, in the text format of Prometheus
+ * (version 0.0.4): to be served as it is, as `text/plain; version=0.0.4`. All names begin with `sstore_`. `*text` is the caller's, with a
+ * NUL at its end; free it with sstore_free. `*length`, which may be NULL, is its length without that. Does not block; any thread.
+ * Errors: CLOSED, FORKED, INVALID_ARGUMENT, NO_MEMORY.
+ */
+enum sstore_code sstore_metrics_text(const struct sstore_db *db,
+                                     char **text,
+                                     size_t *length,
+                                     struct sstore_error **error);
 
 /**
  * How many there are; 0 for NULL and for what is no metrics object. Does not block; any thread.

@@ -50,7 +50,7 @@ impl Output {
     /// A record of a table; all of one table have the same names. `end_table` ends it.
     pub fn record(&mut self, record: Record) -> io::Result<()> {
         if !self.is_table() {
-            return self.object(&record);
+            return self.object(record);
         }
         if !self.widths.is_empty() {
             return self.row(&record);
@@ -112,7 +112,7 @@ impl Output {
     /// Facts about one thing: a line each for people.
     pub fn facts(&mut self, facts: Record) -> io::Result<()> {
         if !self.is_table() {
-            return self.object(&facts);
+            return self.object(facts);
         }
         let widest = facts.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
         for (name, value) in &facts {
@@ -129,7 +129,7 @@ impl Output {
     }
 
     /// A line of JSON, the names in the order of the record.
-    pub fn object(&mut self, record: &[(String, Value)]) -> io::Result<()> {
+    pub fn object(&mut self, record: Record) -> io::Result<()> {
         self.to.write_all(b"{")?;
         for (at, (name, value)) in record.iter().enumerate() {
             let comma = if at == 0 { "" } else { "," };

@@ -121,7 +121,9 @@ pub fn value(array: &ArrayRef, row: usize) -> Value {
         T::FixedSizeList(..) => list(&array.as_fixed_size_list().value(row)),
         T::Struct(fields) => {
             let columns = fields.iter().zip(array.as_struct().columns());
-            Value::Object(columns.map(|(field, column)| (field.name().clone(), value(column, row))).collect::<Map<_, _>>())
+            Value::Object(
+                columns.map(|(field, column)| (field.name().clone(), value(column, row))).collect::<Map<_, _>>(),
+            )
         }
         T::Map(..) => {
             let entries = array.as_map().value(row);

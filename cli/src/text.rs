@@ -32,7 +32,9 @@ impl Form {
     /// The bytes that `text` writes in this form, or what is wrong with it.
     pub fn read(self, text: &str) -> Result<Vec<u8>, String> {
         match self {
-            Self::Hex => from_hex(text).ok_or_else(|| format!("\"{text}\" is not an even number of hexadecimal digits")),
+            Self::Hex => {
+                from_hex(text).ok_or_else(|| format!("\"{text}\" is not an even number of hexadecimal digits"))
+            }
             Self::Text => unescape(text.as_bytes())
                 .ok_or_else(|| format!("\"{text}\": a backslash is followed by xNN, or by another one")),
         }

@@ -69,8 +69,8 @@ pub use batch::WriteBatch;
 pub use db::{
     CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, Export, ExportedFile, FilePart,
     FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, LogPin, MemoryUse, OpenObjects, OptionInfo, OptionScope,
-    OptionType, Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats, VerifiedFile,
-    WriteOptions,
+    OptionType, Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats,
+    VerifiedFile, WriteOptions,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use iter::{EntryBatch, PinnedBytes};

@@ -75,7 +75,10 @@ fn the_files_stay_within_their_bytes_and_keep_the_newest_lines() {
         flush(&db);
     }
     close(&db);
-    let len = |name: &str| world.files.file_len(&Path::new("/db").join(name)).unwrap().unwrap();
+    let len = |name: &str| {
+        let len = world.files.file_len(&Path::new("/db").join(name)).unwrap();
+        len.unwrap_or_else(|| panic!("{name} is missing"))
+    };
     let both = len("EVENTS.jsonl") + len("EVENTS.jsonl.1");
     assert!((2048..=4096).contains(&both), "{both}");
     assert!(world.lines("EVENTS.jsonl").unwrap().len() + world.lines("EVENTS.jsonl.1").unwrap().len() > 10);
@@ -144,9 +147,12 @@ fn what_is_in_the_file_is_of_no_account_for_opening() {
             world.files.remove(path).unwrap();
         }
         world.files.create(path).unwrap().write_at(content, 0).unwrap();
+        // What a crash leaves of an opening that had begun its own.
+        world.files.create(Path::new("/db/EVENTS.jsonl.tmp")).unwrap().write_at(content, 0).unwrap();
         let db = world.open(&[]);
         flush(&db);
         close(&db);
         assert!(world.files.file_len(path).unwrap().unwrap() < 1 << 20);
+        assert_eq!(world.lines("EVENTS.jsonl.tmp"), None);
     }
 }

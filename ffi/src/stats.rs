@@ -126,6 +126,27 @@ pub unsafe extern "C" fn sstore_metrics_create(
     })
 }
 
+/// Counters, times, memory by owner, amplification and the size of each family and table, in the text format of Prometheus
+/// (version 0.0.4): to be served as it is, as `text/plain; version=0.0.4`. All names begin with `sstore_`. `*text` is the caller's, with a
+/// NUL at its end; free it with sstore_free. `*length`, which may be NULL, is its length without that. Does not block; any thread.
+/// Errors: CLOSED, FORKED, INVALID_ARGUMENT, NO_MEMORY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_metrics_text(
+    db: *const sstore_db,
+    text: *mut *mut c_char,
+    length: *mut usize,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let (out, out_length) = (Out::new(text, std::ptr::null_mut()), Out::new(length, 0));
+    boundary::call(error, |handles| {
+        out.required("text")?;
+        let text = handles.pin::<Database>(db)?.db.metrics_text()?;
+        out.set(bytes::owned(text.as_bytes())?.cast());
+        out_length.set(text.len());
+        Ok(())
+    })
+}
+
 /// How many there are; 0 for NULL and for what is no metrics object. Does not block; any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_metrics_count(metrics: *const sstore_metrics) -> usize {

@@ -27,7 +27,7 @@ enum Kind {
 pub fn run(root: &Path) -> Outcome {
     let text = std::fs::read_to_string(root.join(DOCUMENT)).map_err(|error| vec![format!("{DOCUMENT}: {error}")])?;
     let mentions = mentions(&text);
-    let sources: Vec<(String, String)> = ["core", "ffi", "bindings", "bench", "xtask"]
+    let sources: Vec<(String, String)> = ["core", "ffi", "bindings", "cli", "bench", "xtask"]
         .iter()
         .flat_map(|folder| tree::files(&root.join(folder), &["rs"]))
         .filter_map(|path| Some((tree::relative(root, &path), source::scrub(&std::fs::read_to_string(path).ok()?))))

@@ -351,6 +351,13 @@ impl DB {
         Ok(figures)
     }
 
+    /// Counters, times, memory by owner, amplification and the size of each family and table, in the text format of Prometheus: to be
+    /// served as it is, as `text/plain; version=0.0.4`.
+    fn metrics_text(&self, py: Python<'_>) -> PyResult<String> {
+        let db = self.shared.db();
+        attached(py, || db.metrics_text())
+    }
+
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }

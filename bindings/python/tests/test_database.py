@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import sys
 import threading
 import time
@@ -48,6 +49,7 @@ def test_every_use_after_close_raises(path: Path) -> None:
         lambda: db.flush(),
         lambda: db.sync(),
         lambda: db.stats(),
+        lambda: db.metrics_text(),
         lambda: db.segments(),
         lambda: db.compact(),
         lambda: db.column_family("f"),
@@ -202,6 +204,24 @@ def test_segments_and_compaction(db: sstore.DB) -> None:
     stats = db.stats()
     assert stats["files"] == 2 and stats["file_bytes"] > 0
     assert isinstance(stats["counters"], dict) and isinstance(stats["histograms"], dict)
+
+
+def test_metrics_text_is_what_a_collector_reads(db: sstore.DB) -> None:
+    db[b"a"] = b"b"
+    db.flush()
+    metrics: dict[str, float] = {}
+    for line in db.metrics_text().splitlines():
+        if line.startswith("#"):
+            assert re.fullmatch(r"# (HELP|TYPE) sstore_[a-z0-9_]+ .+", line), line
+            continue
+        sample = re.fullmatch(r'(sstore_[a-z0-9_]+(?:\{(?:[a-z]+="[^"\\]*",?)+\})?) ([0-9.]+)', line)
+        assert sample and sample[1] not in metrics, line
+        metrics[sample[1]] = float(sample[2])
+    stats = db.stats()
+    assert metrics["sstore_files"] == stats["files"] == 1
+    assert metrics["sstore_flushes_total"] == stats["counters"]["flushes"]
+    assert metrics["sstore_flush_seconds_count"] == stats["histograms"]["flush"]["count"]
+    assert metrics['sstore_collection_runs{collection="default",kind="family"}'] == 1
 
 
 def test_options(path: Path, tmp_path: Path) -> None:

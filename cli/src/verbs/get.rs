@@ -57,12 +57,8 @@ fn row(get: &Get, db: &Db, table: &Table, output: &mut Output) -> Done {
         Filter::parse(&format!("\"{}\" = {}", name.replace('"', "\"\""), literal(data_type, value, get.keys.hex)))
     });
     let filter = Filter::And(tests.collect::<Result<_, _>>()?);
-    let scan = ScanOptions {
-        columns: get.columns.clone(),
-        filter: Some(filter),
-        limit: Some(1),
-        ..ScanOptions::default()
-    };
+    let scan =
+        ScanOptions { columns: get.columns.clone(), filter: Some(filter), limit: Some(1), ..ScanOptions::default() };
     for batch in db.scan(table, &scan, &ReadOptions::default())? {
         let batch = batch?;
         if batch.num_rows() > 0 {

@@ -61,7 +61,12 @@ fn picture(name: &str, kind: &str, runs: &[Segment], form: Form, output: &mut Ou
         let bytes = of(runs);
         // In 128 bits: the product may be beyond 64.
         let length = (u128::from(bytes) * u128::from(BAR_WIDTH)).div_ceil(u128::from(largest)) as usize;
-        output.line(&format!("  level {level}  {:<8}  {:>10}  {}", counted(runs.len()), size(bytes), "#".repeat(length)))?;
+        output.line(&format!(
+            "  level {level}  {:<8}  {:>10}  {}",
+            counted(runs.len()),
+            size(bytes),
+            "#".repeat(length)
+        ))?;
         for run in runs {
             output.line(&format!(
                 "    {:06}  {:>10}  {} entries, {} deletes  {} .. {}  sequences {} to {}",

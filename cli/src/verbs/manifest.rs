@@ -26,7 +26,8 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Done {
     let files = content.state.files().count();
     let unfinished = content.file_bytes - content.end;
     if output.is_table() {
-        let torn = if unfinished > 0 { format!(", then {unfinished} bytes of an unfinished edit") } else { String::new() };
+        let torn =
+            if unfinished > 0 { format!(", then {unfinished} bytes of an unfinished edit") } else { String::new() };
         output.line(&format!(
             "{}: {} edits, {} bytes{torn}; {} collections, {files} files, epoch {}, last sequence {}",
             file_name::manifest(content.number),
@@ -37,7 +38,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Done {
             content.state.last_sequence,
         ))?;
     } else {
-        output.object(&record! {
+        output.object(record! {
             "type": "end",
             "manifest": content.number.0,
             "database_id": format!("{:016x}", content.state.database_id),

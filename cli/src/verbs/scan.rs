@@ -58,19 +58,20 @@ fn refuse(why: &str, given: bool) -> Result<(), Failure> {
     if given { Err(Failure::Usage(why.to_owned())) } else { Ok(()) }
 }
 
+/// Takes keys with their values.
+type EntrySink<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> std::io::Result<()>;
+
 /// Gives the chosen entries of a family to `sink`.
 fn entries(
     db: &Db,
     family: &ColumnFamily,
     selection: &Selection,
     reverse: bool,
-    sink: &mut dyn FnMut(&[u8], &[u8]) -> std::io::Result<()>,
+    sink: EntrySink<'_>,
 ) -> Result<(), Failure> {
     refuse("--where is for tables", selection.condition.is_some())?;
     let form = selection.keys.form();
-    let read = |key: &Option<String>| {
-        key.as_ref().map(|key| form.read(key)).transpose().map_err(Failure::Usage)
-    };
+    let read = |key: &Option<String>| key.as_ref().map(|key| form.read(key)).transpose().map_err(Failure::Usage);
     let mut range = KeyRange { lower: read(&selection.from)?, upper: read(&selection.to)? };
     if let Some(prefix) = read(&selection.prefix)? {
         range = range.intersect(KeyRange::prefix(&prefix));

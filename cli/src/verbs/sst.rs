@@ -9,7 +9,7 @@ use crate::text::Form;
 use serde_json::{Value, json};
 use sstore::env::posix::posix;
 use sstore::key::FileNumber;
-use sstore::sst::{LoneFile, Compression, RowFileReader, RowFormat, SstReader};
+use sstore::sst::{Compression, LoneFile, RowFileReader, RowFormat, SstReader};
 
 pub fn run(file: &SstFile, output: &mut Output) -> Done {
     let reader = LoneFile::open(&posix(), &file.file)?;

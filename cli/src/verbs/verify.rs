@@ -19,7 +19,7 @@ pub fn run(verify: &Verify, output: &mut Output) -> Done {
         bytes += file.bytes;
         damaged += u64::from(file.error.is_some());
         if !output.is_table() {
-            output.object(&record! {
+            output.object(record! {
                 "type": "file",
                 "path": file.path.to_string_lossy(),
                 "part": file.part.name(),
@@ -38,7 +38,7 @@ pub fn run(verify: &Verify, output: &mut Output) -> Done {
     if output.is_table() {
         output.line(&format!("{files} files, {bytes} bytes, {damaged} damaged"))?;
     } else {
-        output.object(&record! { "type": "sum", "files": files, "bytes": bytes, "damaged": damaged })?;
+        output.object(record! { "type": "sum", "files": files, "bytes": bytes, "damaged": damaged })?;
     }
     Ok(if damaged == 0 { Outcome::Fine } else { Outcome::Wrong })
 }

@@ -37,7 +37,7 @@ pub fn run(wal: &Wal, output: &mut Output) -> Done {
             Err(error) => {
                 let name = path.file_name().map(|name| name.to_string_lossy());
                 let number = name.and_then(|name| segment_number(&name)).map(|number| number.0);
-                output.object(&record! { "type": "end", "segment": number, "error": error.to_string() })?;
+                output.object(record! { "type": "end", "segment": number, "error": error.to_string() })?;
             }
         }
     }
@@ -159,7 +159,7 @@ fn show_end(segment: &InspectedSegment, end: InspectedEnd, output: &mut Output) 
         );
         return Ok(output.line(&line)?);
     }
-    output.object(&record! {
+    output.object(record! {
         "type": "end",
         "segment": segment.number.0,
         "epoch": segment.epoch,

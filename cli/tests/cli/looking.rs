@@ -145,7 +145,9 @@ fn sst_says_what_a_file_is() {
         };
         assert_eq!((&facts["format"], &facts["made_of"]), (&json!(format), &json!([])));
         let on_disk: u64 = match suffix {
-            ".arrow" => file.parent().unwrap().read_dir().unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum(),
+            ".arrow" => {
+                file.parent().unwrap().read_dir().unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+            }
             _ => file.metadata().unwrap().len(),
         };
         assert_eq!(facts["bytes"], on_disk, "{suffix}");

@@ -97,7 +97,7 @@ pub fn fill(db: &Db) {
     batch.put(family.id(), b"odd\x00key\xff", b"\n").unwrap();
     batch.put(family.id(), b"key100", b"in the log").unwrap();
     batch.delete(family.id(), b"key000").unwrap();
-    db.write(&mut batch, &options).unwrap();
+    db.write(&batch, &options).unwrap();
 }
 
 fn columns() -> Schema {

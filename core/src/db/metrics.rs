@@ -50,10 +50,20 @@ impl Db {
             ("frozen_memtables", Gauge, "Memtables that wait for their flush.", stats.frozen_memtables),
             ("cache_hits_total", Rising, "Blocks and rows found in a cache.", stats.cache_hits),
             ("cache_misses_total", Rising, "Blocks and rows not found in a cache.", stats.cache_misses),
-            ("events_dropped_total", Rising, "Events that nobody was told, because the queue was full.", stats.events_dropped),
+            (
+                "events_dropped_total",
+                Rising,
+                "Events that nobody was told, because the queue was full.",
+                stats.events_dropped,
+            ),
             ("open_iterators", Gauge, "Open iterators.", open.iterators),
             ("open_snapshots", Gauge, "Open snapshots.", open.snapshots),
-            ("healthy", Gauge, "0 while a background job keeps failing, or after a failure that ended writes; else 1.", healthy),
+            (
+                "healthy",
+                Gauge,
+                "0 while a background job keeps failing, or after a failure that ended writes; else 1.",
+                healthy,
+            ),
         ] {
             text.single(&format!("sstore_{name}"), kind, help, value);
         }

@@ -244,7 +244,8 @@ impl Check<'_> {
                     }
                     let named = error.path().and_then(|path| path.file_name()?.to_str()).and_then(wal::segment_number);
                     let Some(damaged) = named else { return Err(error.into()) };
-                    segments.extend(self.segments(&dir)?.into_iter().filter(|&number| number >= from && number < damaged));
+                    segments
+                        .extend(self.segments(&dir)?.into_iter().filter(|&number| number >= from && number < damaged));
                     (Some(damaged), Some(error))
                 }
             };

@@ -47,7 +47,9 @@ impl Exposition {
     pub fn durations(&mut self, name: &str, help: &str, summary: &HistogramSummary) {
         self.head(name, MetricType::Summary, help);
         let seconds = |nanos: u64| nanos as f64 / 1e9;
-        for (quantile, nanos) in [("0.5", summary.p50), ("0.99", summary.p99), ("0.999", summary.p999), ("1", summary.max)] {
+        for (quantile, nanos) in
+            [("0.5", summary.p50), ("0.99", summary.p99), ("0.999", summary.p999), ("1", summary.max)]
+        {
             self.sample(name, &[("quantile", quantile)], seconds(nanos));
         }
         self.sample(&format!("{name}_sum"), &[], seconds(summary.sum));

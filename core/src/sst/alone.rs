@@ -3,9 +3,9 @@
 //!
 //! Called by `db/verify.rs` and the command line. Promises what the readers promise: nothing is parsed before it is verified.
 
+use super::{BlockCache, Expected, Properties, SstReader};
 #[cfg(feature = "arrow")]
 use super::{RowCache, RowFileExpected, RowFileReader, RowFormat};
-use super::{BlockCache, Expected, Properties, SstReader};
 use crate::env::Env;
 use crate::error::{Error, Result};
 use std::path::Path;

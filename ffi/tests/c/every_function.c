@@ -150,6 +150,8 @@ static void flushes(sstore_db *db, sstore_column_family *family)
     sstore_metrics *metrics;
     const char *name;
     uint64_t value;
+    char *text;
+    size_t length;
     int32_t done;
 
     families[0] = family;
@@ -177,6 +179,12 @@ static void flushes(sstore_db *db, sstore_column_family *family)
     GIVES(SSTORE_OK, sstore_metrics_get(metrics, 0, &name, &value, &error));
     CHECK(strlen(name) > 0);
     sstore_metrics_free(metrics);
+    GIVES(SSTORE_OK, sstore_metrics_text(db, &text, &length, &error));
+    CHECK(length == strlen(text) && text[length - 1] == '\n');
+    CHECK(strncmp(text, "# HELP sstore_", 14) == 0 && strstr(text, "\nsstore_files ") != NULL);
+    sstore_free(text);
+    GIVES(SSTORE_OK, sstore_metrics_text(db, &text, NULL, &error));
+    sstore_free(text);
 }
 
 int main(int argc, char **argv)
