@@ -279,7 +279,8 @@ typedef enum sstore_operation_kind {
  */
 typedef enum sstore_event_kind {
     /**
-     * A memtable was full, or asked to be flushed, and takes no more writes. `number` is its id.
+     * A memtable was full, or asked to be flushed, and takes no more writes. `number` is its id, `detail` the reason. Was
+     * it log_full, `detail` goes on with the log's oldest segment, which it held, and the length of the log.
      */
     SSTORE_EVENT_MEMTABLE_SEALED = 1,
     /**
@@ -311,11 +312,13 @@ typedef enum sstore_event_kind {
      */
     SSTORE_EVENT_FILE_DELETED = 8,
     /**
-     * Writers wait. `detail` is the cause.
+     * Writers wait. `detail` is the cause: frozen_memtables or memory_budget (they are stopped until a flush made room),
+     * flush_debt or merge_debt (single writes are delayed by 50 to 200 microseconds).
      */
     SSTORE_EVENT_STALL_BEGIN = 9,
     /**
-     * Writers go on. `micros` is how long they waited.
+     * Writers go on. `micros` is how long they waited, `detail` the cause; log_segment: a write had to make the next segment of
+     * the log, which is told only when it is over.
      */
     SSTORE_EVENT_STALL_END = 10,
     /**
@@ -1163,7 +1166,8 @@ typedef struct sstore_write_options {
      */
     uint32_t durability;
     /**
-     * Not 0: give SSTORE_STALLED instead of waiting for flushes.
+     * Not 0: give SSTORE_STALLED instead of waiting for flushes or merges: neither for room in memory, nor the short
+     * delays before it is full.
      */
     uint32_t no_stall;
     /**
