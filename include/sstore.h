@@ -1612,8 +1612,8 @@ enum sstore_code sstore_table_compact(struct sstore_db *db,
                                       struct sstore_error **error);
 
 /**
- * The failure that stopped background work or turned the database read-only, as code and error object; SSTORE_OK if there is
- * none. Does not block; any thread.
+ * The failure that stopped background work or turned the database read-only, or else the damage of a file that did not open, as
+ * code and error object; SSTORE_OK if there is none. Does not block; any thread.
  */
 enum sstore_code sstore_background_error(const struct sstore_db *db,
                                          struct sstore_error **error);
