@@ -30,7 +30,10 @@ fn every_verb_works_beside_a_live_writer_and_changes_nothing() {
     let db = world.open();
     fill(&db);
     db.put(&db.default_family(), b"just", b"now", &Default::default()).unwrap();
-    let before = picture(&world);
+    // The writer's own threads may be at its log and at EVENTS.jsonl.
+    let quiet = |path: &PathBuf| !path.ends_with("EVENTS.jsonl") && !path.starts_with(world.path().join("wal"));
+    let picture = || -> Vec<_> { picture(&world).into_iter().filter(|(path, _)| quiet(path)).collect() };
+    let before = picture();
     for (verb, rest) in VERBS {
         for format in ["table", "json"] {
             let said = world.run(verb, &[rest, &["--format", format][..]].concat());
@@ -39,7 +42,7 @@ fn every_verb_works_beside_a_live_writer_and_changes_nothing() {
         }
     }
     assert_eq!(world.run("get", &["just"]).out, "now\n");
-    assert_eq!(picture(&world), before);
+    assert_eq!(picture(), before);
     // The writer still is the one that has it.
     db.put(&db.default_family(), b"still", b"mine", &Default::default()).unwrap();
     assert_eq!(world.run("get", &["still"]).out, "mine\n");
@@ -67,12 +70,12 @@ fn verify_finds_no_damage_while_files_come_and_go() {
             let family = db.default_family();
             let mut number = 0u64;
             while !stop.load(Ordering::Relaxed) {
-                let key = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+                let key = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 5000).to_be_bytes();
                 db.put(&family, &key, &[7; 100], &Default::default()).unwrap();
                 number += 1;
             }
         });
-        for round in 0..8 {
+        for round in 0..5 {
             let said = world.run("verify", &[]);
             if said.code != 0 {
                 stop.store(true, Ordering::Relaxed);
