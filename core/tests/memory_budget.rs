@@ -62,10 +62,10 @@ fn settle(db: &Db) {
     db.flush(&[]).unwrap().wait(None).unwrap();
 }
 
-fn assert_within(what: &str, held: usize, counted: usize) {
+fn assert_within(what: &str, least: f64, held: usize, counted: usize) {
     let share = held as f64 / counted as f64;
     println!("{what}: {held} bytes held, {counted} counted ({share:.3})");
-    assert!((0.85..=1.15).contains(&share), "{what}: {held} bytes are held, {counted} counted");
+    assert!((least..=1.15).contains(&share), "{what}: {held} bytes are held, {counted} counted");
 }
 
 fn scattered(index: u64) -> [u8; 16] {
@@ -92,7 +92,7 @@ fn what_is_held_is_what_is_counted() {
     let compare = |what: &str| -> MemoryUse {
         let used = db.memory_use();
         let counted = used.total_bytes() as usize;
-        assert_within(what, LIVE.load(Relaxed) - live, counted);
+        assert_within(what, 0.85, LIVE.load(Relaxed) - live, counted);
         used
     };
     let write = WriteOptions::default();
@@ -118,7 +118,8 @@ fn what_is_held_is_what_is_counted() {
         db.put(family, &scattered(index), &[6; 40], &write).unwrap();
     }
     let used = compare("all of it");
-    assert_within("all of it, of the process", rss_anon_bytes().saturating_sub(rss), used.total_bytes() as usize);
+    // Less may be held: pages that were taken and not touched yet.
+    assert_within("all of it, of the process", 0.75, rss_anon_bytes().saturating_sub(rss), used.total_bytes() as usize);
     db.close(&sstore::CloseOptions::default()).unwrap();
 }
 
