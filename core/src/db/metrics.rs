@@ -1,6 +1,7 @@
 //! The database in numbers once more, as the text that Prometheus reads.
 
 use super::Db;
+use super::memory::MemoryUse;
 use super::stats::Stats;
 use crate::error::Result;
 use crate::key::CollectionKind;
@@ -67,7 +68,7 @@ impl Db {
         ] {
             text.single(&format!("sstore_{name}"), kind, help, value);
         }
-        memory(&mut text, &stats, core.options.memory_budget_bytes() as u64);
+        memory(&mut text, &self.memory_use());
         let parts = self.parts();
         collections(&mut text, &parts);
         amplification(&mut text, &stats, &parts);
@@ -106,17 +107,18 @@ fn help_of_writes(name: &str) -> &'static str {
     }
 }
 
-fn memory(text: &mut Exposition, stats: &Stats, budget: u64) {
+fn memory(text: &mut Exposition, held: &MemoryUse) {
     let owners = [
-        ("memtables_active", stats.memtable_bytes),
-        ("memtables_frozen", stats.frozen_bytes),
-        ("spares", stats.spare_bytes),
-        ("caches", stats.cache_bytes),
-        ("indexes_and_filters", stats.resident_bytes),
+        ("memtables_active", held.active_memtable_bytes),
+        ("memtables_frozen", held.frozen_memtable_bytes),
+        ("memtables_pinned", held.pinned_memtable_bytes),
+        ("spares", held.spare_bytes),
+        ("caches", held.cache_bytes),
+        ("indexes_and_filters", held.file_bytes),
     ];
     let samples = owners.map(|(owner, bytes)| (vec![("owner", owner)], bytes as f64));
     text.metric("sstore_memory_bytes", Gauge, "Memory by its owner.", samples);
-    text.single("sstore_memory_budget_bytes", Gauge, "The option memory_budget_bytes.", budget);
+    text.single("sstore_memory_budget_bytes", Gauge, "The option memory_budget_bytes.", held.budget_bytes);
 }
 
 fn labels(part: &Part) -> Vec<(&str, &str)> {
