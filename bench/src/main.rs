@@ -6,6 +6,7 @@
 mod boundary;
 mod data;
 mod limits;
+mod load;
 mod measure;
 mod memtable;
 mod read;
@@ -31,6 +32,8 @@ pub struct Plan {
     pub fill_bytes: u64,
     /// Rows of a table.
     pub rows: usize,
+    /// Whether it is only to be seen that it runs.
+    pub is_quick: bool,
     /// A Python that has the peers of tables; `None`: they are left out.
     pub peers: Option<PathBuf>,
     /// A folder of our own on the disk to be measured; made and removed here.
@@ -77,13 +80,34 @@ const GROUPS: &[Group] = &[
     },
 ];
 
-const USAGE: &str = "usage: sstore-bench [group]... [--rounds N] [--rows N] [--quick] [--dir D] [--peers PYTHON] [--json] [--results FILE]";
+/// Measured only when they are named, as they take long: `load` is all of them.
+const LONG_GROUPS: &[Group] = &[
+    Group {
+        name: "load-overwrite",
+        help: "ten minutes of overwrites at full speed: latencies, the evenness of the seconds, stalls",
+        run: load::overwrite,
+    },
+    Group {
+        name: "load-threads",
+        help: "several writers, several readers, readers beside a writer",
+        run: load::threads,
+    },
+    Group {
+        name: "load-memory",
+        help: "what the process holds under a budget, beside what is counted",
+        run: load::memory,
+    },
+];
+
+const USAGE: &str = "usage: sstore-bench [group]... [--rounds N] [--rows N] [--quick] [--dir D] [--peers PYTHON] [--json] [--results FILE [--section TITLE]]";
 
 struct Arguments {
     plan: Plan,
     groups: Vec<&'static Group>,
     json: bool,
     results: Option<PathBuf>,
+    /// Of the results only this section is written.
+    section: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -91,14 +115,17 @@ fn main() -> ExitCode {
     if let [first, words @ ..] = &words[..]
         && first == "--child"
     {
-        return ended(tables::child(words));
+        return ended(match words {
+            [work, words @ ..] if work == load::BUDGET => load::child(words),
+            words => tables::child(words),
+        });
     }
     let arguments = match parse(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(message) => {
             eprintln!("sstore-bench: {message}\n\n{USAGE}");
-            for group in GROUPS {
-                eprintln!("  {:<9} {}", group.name, group.help);
+            for group in GROUPS.iter().chain(LONG_GROUPS) {
+                eprintln!("  {:<14} {}", group.name, group.help);
             }
             return ExitCode::FAILURE;
         }
@@ -122,10 +149,11 @@ fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Argumen
         keys: 480_000,
         fill_bytes: 64 << 20,
         rows: 5_000_000,
+        is_quick: false,
         peers: None,
         dir: PathBuf::from("build/bench"),
     };
-    let mut arguments = Arguments { plan, groups: Vec::new(), json: false, results: None };
+    let mut arguments = Arguments { plan, groups: Vec::new(), json: false, results: None, section: None };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
@@ -137,10 +165,11 @@ fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Argumen
             "--peers" => arguments.plan.peers = Some(PathBuf::from(value()?)),
             "--dir" => arguments.plan.dir = PathBuf::from(value()?),
             "--results" => arguments.results = Some(PathBuf::from(value()?)),
+            "--section" => arguments.section = Some(value()?),
             "--json" => arguments.json = true,
             "--quick" => {
                 (arguments.plan.rounds, arguments.plan.keys, arguments.plan.fill_bytes) = (1, 20_000, 2 << 20);
-                arguments.plan.rows = 100_000;
+                (arguments.plan.rows, arguments.plan.is_quick) = (100_000, true);
             }
             "all" => arguments.groups = GROUPS.iter().collect(),
             name => {
@@ -148,7 +177,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Argumen
                 let is_of = |rest: &str| rest.is_empty() || rest.starts_with('-');
                 let named = |group: &&Group| group.name.strip_prefix(name).is_some_and(is_of);
                 let before = arguments.groups.len();
-                arguments.groups.extend(GROUPS.iter().filter(named));
+                arguments.groups.extend(GROUPS.iter().chain(LONG_GROUPS).filter(named));
                 if arguments.groups.len() == before {
                     return Err(format!("no group \"{name}\""));
                 }
@@ -176,16 +205,25 @@ fn measure_all(arguments: &Arguments) -> Result<()> {
         println!("{}", report::text(&rows));
     }
     if let Some(path) = &arguments.results {
-        write_results(path, &machine, &rows)?;
+        write_results(path, arguments.section.as_deref(), &machine, &rows)?;
     }
     std::fs::remove_dir_all(&arguments.plan.dir)?;
     Ok(())
 }
 
-fn write_results(path: &Path, machine: &[(&'static str, String)], rows: &[Row]) -> Result<()> {
+fn write_results(path: &Path, section: Option<&str>, machine: &[(&'static str, String)], rows: &[Row]) -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let command = format!("sstore-bench {}", arguments.join(" "));
-    std::fs::write(path, report::markdown(machine, &command, rows))?;
+    let old = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        old => old?,
+    };
+    let measured = report::markdown(machine, &command, rows);
+    let new = match section {
+        Some(title) => report::with_section(&old, title, &measured),
+        None => report::document(&old, &measured),
+    };
+    std::fs::write(path, new)?;
     eprintln!("written: {}", path.display());
     Ok(())
 }

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
-use world::World;
+use world::{Opened, Worker, World};
 
 /// What is wrong ends the run, with its message.
 type Checked<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -109,7 +109,7 @@ fn soak(arguments: &Arguments) -> Checked<bool> {
     let world = World::new(&dir.join("db"), arguments.keys as usize)?;
     let samples = run(&world, arguments, seed, Duration::from_secs_f64(minutes * 60.0), &interrupted)?;
     if world.wrong().is_empty()
-        && let Err(error) = world.close().and_then(|()| verified(&world))
+        && let Err(error) = world.close().and_then(|()| verified(&world, &world.enter()))
     {
         world.fail(format!("at the end: {error}"));
     }
@@ -124,7 +124,8 @@ fn run(world: &World, arguments: &Arguments, seed: u64, time: Duration, stop: &A
         for place in 0..writers {
             scope.spawn(move || {
                 let mut writer = writer::Writer::new(seed.wrapping_add(place as u64), place, writers);
-                match writer.fill(world, &world.enter()) {
+                let filled = writer.fill(world, &world.enter());
+                match filled {
                     Ok(()) => world.run("writer", writer),
                     Err(error) => world.fail(format!("writer, at its first pass: {error}")),
                 }
@@ -135,6 +136,7 @@ fn run(world: &World, arguments: &Arguments, seed: u64, time: Duration, stop: &A
         }
         scope.spawn(move || world.run("auditor", audit::Auditor::new(seed)));
         scope.spawn(move || world.run("guests", guest::Host::new(seed)));
+        scope.spawn(move || world.run("verification", Minutes { next: 1, began: Instant::now() }));
         scope.spawn(move || {
             if let Err(error) = reopen_often(world, seed) {
                 world.fail(format!("closing and opening: {error}"));
@@ -163,11 +165,10 @@ fn reopen_often(world: &World, seed: u64) -> Checked<()> {
     }
 }
 
-/// Takes a sample each second, and each minute a line and a check of all files, until it is time to stop.
+/// Takes a sample each second until it is time to stop.
 fn watch(world: &World, time: Duration, interrupted: &AtomicBool, samples: &mut Vec<Process>) -> Checked<()> {
     let began = Instant::now();
     let is_terminal = std::io::stderr().is_terminal();
-    let mut minute = 1;
     let mut second = 1;
     while began.elapsed() < time && !interrupted.load(Ordering::Relaxed) && !world.is_stopping() {
         std::thread::sleep(Duration::from_millis(50));
@@ -180,7 +181,7 @@ fn watch(world: &World, time: Duration, interrupted: &AtomicBool, samples: &mut 
         let hanging = world.hanging();
         if !hanging.is_empty() {
             // Nothing can be awaited any more.
-            eprintln!("\nsstore-soak: these hang: {}", hanging.join(", "));
+            println!("  WRONG these hang: {}. The database is left in {}", hanging.join(", "), world.path().display());
             std::process::exit(1);
         }
         if is_terminal {
@@ -188,40 +189,42 @@ fn watch(world: &World, time: Duration, interrupted: &AtomicBool, samples: &mut 
             eprint!("\r\x1b[K  {} left; {}", clock(left), done(world));
             let _ = std::io::stderr().flush();
         }
-        if passed >= 60 * minute {
-            if is_terminal {
-                eprint!("\r\x1b[K");
-            }
-            each_minute(world, minute, samples);
-            minute += 1;
-        }
     }
-    if is_terminal {
-        eprint!("\r\x1b[K");
-    }
+    clear_status();
     Ok(())
 }
 
-fn each_minute(world: &World, minute: u64, samples: &[Process]) {
-    let line = {
-        let opened = world.enter();
-        sample::line(samples.last().unwrap_or(&Process::default()), &opened, world.path())
-    };
-    let began = Instant::now();
-    let said = match verified(world) {
-        Ok(files) => format!("{files} files verified in {:.1} s", began.elapsed().as_secs_f64()),
-        Err(error) => {
-            world.fail(format!("minute {minute}: {error}"));
-            "verified: DAMAGE".to_owned()
+/// Takes the status line away, if there is one.
+fn clear_status() {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+}
+
+/// Prints a line each minute, and verifies every file.
+struct Minutes {
+    next: u64,
+    began: Instant,
+}
+
+impl Worker for Minutes {
+    fn step(&mut self, world: &World, opened: &Opened) -> Checked<Duration> {
+        if self.began.elapsed().as_secs() >= 60 * self.next {
+            let line = sample::line(&Process::now()?, opened, world.path());
+            let began = Instant::now();
+            let files = verified(world, opened)?;
+            let seconds = began.elapsed().as_secs_f64();
+            clear_status();
+            println!("{:>4} min: {line}; {}; {files} files verified in {seconds:.1} s", self.next, done(world));
+            let _ = std::io::stdout().flush();
+            self.next += 1;
         }
-    };
-    println!("{minute:>4} min: {line}; {}; {said}", done(world));
-    let _ = std::io::stdout().flush();
+        Ok(Duration::from_millis(200))
+    }
 }
 
 /// Reads every file, as the open database sees them, and as a stranger does beside it.
-fn verified(world: &World) -> Checked<usize> {
-    let opened = world.enter();
+fn verified(world: &World, opened: &Opened) -> Checked<usize> {
     if !opened.db.is_closed() {
         opened.db.verify()?;
     }
