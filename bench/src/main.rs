@@ -80,34 +80,42 @@ const GROUPS: &[Group] = &[
     },
 ];
 
-/// Measured only when they are named, as they take long: `load` is all of them.
-const LONG_GROUPS: &[Group] = &[
-    Group {
-        name: "load-overwrite",
-        help: "ten minutes of overwrites at full speed: latencies, the evenness of the seconds, stalls",
-        run: load::overwrite,
-    },
-    Group {
-        name: "load-threads",
-        help: "several writers, several readers, readers beside a writer",
-        run: load::threads,
-    },
-    Group {
-        name: "load-memory",
-        help: "what the process holds under a budget, beside what is counted",
-        run: load::memory,
-    },
+/// Measured only when they are named, as they take long: `load` is all of them. Each has a section of RESULTS.md, by its title, which
+/// nothing else writes.
+const LONG_GROUPS: &[(&str, Group)] = &[
+    (
+        "Load: overwrites",
+        Group {
+            name: "load-overwrite",
+            help: "ten minutes of overwrites at full speed: latencies, the evenness of the seconds, stalls",
+            run: load::overwrite,
+        },
+    ),
+    (
+        "Load: threads",
+        Group {
+            name: "load-threads",
+            help: "several writers, several readers, readers beside a writer",
+            run: load::threads,
+        },
+    ),
+    (
+        "Load: memory",
+        Group {
+            name: "load-memory",
+            help: "what the process holds under a budget, beside what is counted",
+            run: load::memory,
+        },
+    ),
 ];
 
-const USAGE: &str = "usage: sstore-bench [group]... [--rounds N] [--rows N] [--quick] [--dir D] [--peers PYTHON] [--json] [--results FILE [--section TITLE]]";
+const USAGE: &str = "usage: sstore-bench [group]... [--rounds N] [--rows N] [--quick] [--dir D] [--peers PYTHON] [--json] [--results FILE]";
 
 struct Arguments {
     plan: Plan,
     groups: Vec<&'static Group>,
     json: bool,
     results: Option<PathBuf>,
-    /// Of the results only this section is written.
-    section: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -124,7 +132,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(message) => {
             eprintln!("sstore-bench: {message}\n\n{USAGE}");
-            for group in GROUPS.iter().chain(LONG_GROUPS) {
+            for group in all_groups() {
                 eprintln!("  {:<14} {}", group.name, group.help);
             }
             return ExitCode::FAILURE;
@@ -143,6 +151,15 @@ fn ended(outcome: Result<()>) -> ExitCode {
     }
 }
 
+fn all_groups() -> impl Iterator<Item = &'static Group> {
+    GROUPS.iter().chain(LONG_GROUPS.iter().map(|(_, group)| group))
+}
+
+/// The section of RESULTS.md that only this group writes.
+fn section_of(group: &Group) -> Option<&'static str> {
+    LONG_GROUPS.iter().find(|(_, long)| long.name == group.name).map(|(title, _)| *title)
+}
+
 fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Arguments, String> {
     let plan = Plan {
         rounds: 5,
@@ -153,7 +170,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Argumen
         peers: None,
         dir: PathBuf::from("build/bench"),
     };
-    let mut arguments = Arguments { plan, groups: Vec::new(), json: false, results: None, section: None };
+    let mut arguments = Arguments { plan, groups: Vec::new(), json: false, results: None };
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
         match word.as_str() {
@@ -165,7 +182,6 @@ fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Argumen
             "--peers" => arguments.plan.peers = Some(PathBuf::from(value()?)),
             "--dir" => arguments.plan.dir = PathBuf::from(value()?),
             "--results" => arguments.results = Some(PathBuf::from(value()?)),
-            "--section" => arguments.section = Some(value()?),
             "--json" => arguments.json = true,
             "--quick" => {
                 (arguments.plan.rounds, arguments.plan.keys, arguments.plan.fill_bytes) = (1, 20_000, 2 << 20);
@@ -177,7 +193,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Argumen
                 let is_of = |rest: &str| rest.is_empty() || rest.starts_with('-');
                 let named = |group: &&Group| group.name.strip_prefix(name).is_some_and(is_of);
                 let before = arguments.groups.len();
-                arguments.groups.extend(GROUPS.iter().chain(LONG_GROUPS).filter(named));
+                arguments.groups.extend(all_groups().filter(named));
                 if arguments.groups.len() == before {
                     return Err(format!("no group \"{name}\""));
                 }
@@ -193,19 +209,28 @@ fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Argumen
 
 fn measure_all(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(&arguments.plan.dir)?;
-    let mut rows = Vec::new();
+    // By section, in the order of the groups.
+    let mut measured: Vec<(Option<&str>, Vec<Row>)> = Vec::new();
     for group in &arguments.groups {
         eprintln!("{}: {}", group.name, group.help);
-        rows.extend((group.run)(&arguments.plan)?);
+        let (section, rows) = (section_of(group), (group.run)(&arguments.plan)?);
+        match measured.iter_mut().find(|(other, _)| *other == section) {
+            Some((_, before)) => before.extend(rows),
+            None => measured.push((section, rows)),
+        }
     }
     let machine = report::machine(&arguments.plan.dir);
+    if let Some(path) = &arguments.results {
+        for (section, rows) in &measured {
+            write_results(path, *section, &machine, rows)?;
+        }
+        eprintln!("written: {}", path.display());
+    }
+    let rows: Vec<Row> = measured.into_iter().flat_map(|(_, rows)| rows).collect();
     if arguments.json {
         println!("{}", report::json(&machine, &rows));
     } else {
         println!("{}", report::text(&rows));
-    }
-    if let Some(path) = &arguments.results {
-        write_results(path, arguments.section.as_deref(), &machine, &rows)?;
     }
     std::fs::remove_dir_all(&arguments.plan.dir)?;
     Ok(())
@@ -221,9 +246,10 @@ fn write_results(path: &Path, section: Option<&str>, machine: &[(&'static str, S
     let measured = report::markdown(machine, &command, rows);
     let new = match section {
         Some(title) => report::with_section(&old, title, &measured),
-        None => report::document(&old, &measured),
+        None => {
+            let kept: Vec<&str> = LONG_GROUPS.iter().map(|(title, _)| *title).collect();
+            report::document(&old, &kept, &measured)
+        }
     };
-    std::fs::write(path, new)?;
-    eprintln!("written: {}", path.display());
-    Ok(())
+    Ok(std::fs::write(path, new)?)
 }

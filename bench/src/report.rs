@@ -81,18 +81,15 @@ pub fn json(machine: &[(&'static str, String)], rows: &[Row]) -> String {
 /// The beginning of RESULTS.md.
 const HEAD: &str = "# Results\n\nWritten by `make bench`. Medians of several rounds, with the least and the greatest; the limits were measured in the\nsame run. How each figure comes about: [README.md](README.md).\n\n";
 
-/// The section of what only `scripts/bench load` measures.
-pub const LOAD: &str = "Load";
-
-/// RESULTS.md anew. What takes long to measure is kept from the `old` one.
-pub fn document(old: &str, measured: &str) -> String {
-    let kept = section(old, LOAD).map_or(String::new(), |load| format!("\n{}\n", load.trim_end()));
-    format!("{HEAD}{measured}{kept}")
+/// RESULTS.md anew. The sections with these titles are kept from the `old` one.
+pub fn document(old: &str, kept: &[&str], measured: &str) -> String {
+    let kept = kept.iter().filter_map(|title| section(old, title));
+    kept.fold(format!("{HEAD}{measured}"), |text, section| format!("{text}\n{}\n", section.trim_end()))
 }
 
 /// RESULTS.md with one section new, where the old one stood or else at the end.
 pub fn with_section(old: &str, title: &str, measured: &str) -> String {
-    let new = format!("## {title}\n\nWritten by `scripts/bench load`.\n\n{measured}");
+    let new = format!("## {title}\n\n{measured}");
     match section(old, title) {
         Some(found) => {
             let gap = if old.ends_with(found) { "" } else { "\n" };
@@ -188,15 +185,13 @@ mod tests {
 
     #[test]
     fn one_section_is_written_anew_and_the_others_stay() {
-        let first = with_section(&document("", "a\n"), LOAD, "one\n");
-        assert!(
-            first.starts_with(HEAD) && first.ends_with("a\n\n## Load\n\nWritten by `scripts/bench load`.\n\none\n")
-        );
+        let first = with_section(&document("", &[], "a\n"), "Load", "one\n");
+        assert!(first.starts_with(HEAD) && first.ends_with("a\n\n## Load\n\none\n"), "{first}");
         let more = format!("{first}\n## Size\n\n7\n");
-        let second = with_section(&more, LOAD, "two\n");
+        let second = with_section(&more, "Load", "two\n");
         assert!(second.contains("\n\ntwo\n\n## Size\n\n7\n") && !second.contains("one"), "{second}");
-        assert_eq!(with_section(&second, LOAD, "two\n"), second);
-        let third = document(&second, "b\n");
-        assert!(third.ends_with("b\n\n## Load\n\nWritten by `scripts/bench load`.\n\ntwo\n"), "{third}");
+        assert_eq!(with_section(&second, "Load", "two\n"), second);
+        let third = document(&second, &["Load", "Threads"], "b\n");
+        assert!(third.ends_with("b\n\n## Load\n\ntwo\n"), "{third}");
     }
 }
