@@ -208,6 +208,10 @@ struct Minutes {
 }
 
 impl Worker for Minutes {
+    fn is_long(&self) -> bool {
+        self.began.elapsed().as_secs() >= 60 * self.next
+    }
+
     fn step(&mut self, world: &World, opened: &Opened) -> Checked<Duration> {
         if self.began.elapsed().as_secs() >= 60 * self.next {
             let line = sample::line(&Process::now()?, opened, world.path());

@@ -10,7 +10,7 @@ use sstore::{CloseOptions, ColumnFamily, Db, Error, ErrorKind, KeyOptions, Optio
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 /// A step that takes longer is a hang.
@@ -52,6 +52,11 @@ impl Counts {
 
 /// Work in steps.
 pub trait Worker: Send {
+    /// Whether it would hold up a closing for long: then there is none during its steps.
+    fn is_long(&self) -> bool {
+        false
+    }
+
     /// One step, of a fraction of a second; says how long to pause after it.
     fn step(&mut self, world: &World, opened: &Opened) -> Checked<Duration>;
 
@@ -68,6 +73,8 @@ pub struct World {
     stopping: AtomicBool,
     wrong: Mutex<Vec<String>>,
     began: Instant,
+    /// Held while it is closed and opened, and by who works long and keeps it open: whoever waits for the other does not hold up all.
+    reopening: Mutex<()>,
     /// By worker: the second in which its step began.
     beats: Mutex<Vec<(&'static str, u64)>>,
     pub pairs: Ledger,
@@ -123,6 +130,7 @@ impl World {
             stopping: AtomicBool::new(false),
             wrong: Mutex::default(),
             began: Instant::now(),
+            reopening: Mutex::default(),
             beats: Mutex::default(),
             pairs: Ledger::new("pairs", keys),
             singles: Ledger::new("single", keys),
@@ -145,6 +153,11 @@ impl World {
     pub fn enter(&self) -> RwLockReadGuard<'_, Opened> {
         // A step that panics is caught and told; what it saw is still whole.
         self.opened.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As long as the answer is held it is not tried to close the database. To be taken before [`enter`](Self::enter).
+    pub fn keep_open(&self) -> MutexGuard<'_, ()> {
+        self.reopening.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether nothing that outlasts a step may be made now.
@@ -197,6 +210,7 @@ impl World {
             if self.is_letting_go() {
                 worker.let_go();
             }
+            let _open = worker.is_long().then(|| self.keep_open());
             let step = catch_unwind(AssertUnwindSafe(|| worker.step(self, &self.enter())));
             match step {
                 Ok(Ok(pause)) if pause.is_zero() => {}
@@ -212,6 +226,7 @@ impl World {
     /// Closes the database and opens it again, while no step is running. `force`: over open iterators and snapshots. `check` looks at it
     /// before anybody else.
     pub fn reopen(&self, force: bool, flush: bool, check: impl FnOnce(&Self, &Opened) -> Checked<()>) -> Checked<()> {
+        let _alone = self.keep_open();
         self.letting_go.store(!force, Ordering::Release);
         let mut opened = loop {
             let opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
