@@ -62,7 +62,14 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match soak(&arguments) {
+    let minutes = match minutes(&arguments) {
+        Ok(minutes) => minutes,
+        Err(error) => {
+            eprintln!("sstore-soak: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match soak(&arguments, minutes) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -83,8 +90,7 @@ fn minutes(arguments: &Arguments) -> Checked<f64> {
 }
 
 /// Whether all was well.
-fn soak(arguments: &Arguments) -> Checked<bool> {
-    let minutes = minutes(arguments)?;
+fn soak(arguments: &Arguments, minutes: f64) -> Checked<bool> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     let seed = arguments.seed.unwrap_or(now.subsec_nanos().into());
     let dir = arguments.dir.join(format!("run-{}", now.as_secs()));

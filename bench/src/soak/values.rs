@@ -165,7 +165,11 @@ mod tests {
     fn a_row_of_another_version_does_not_prove_itself() {
         let batch = rows(&[1, 2, 3, 4, 5, 6, 7, 8], 9).unwrap();
         let mut seen = Vec::new();
-        each_row(&batch, |key, version| Ok(seen.push((key, version)))).unwrap();
+        each_row(&batch, |key, version| {
+            seen.push((key, version));
+            Ok(())
+        })
+        .unwrap();
         assert_eq!(seen.len(), 8);
         assert_eq!(seen[2], (3, 9));
         let other = rows(&[1, 2, 3, 4, 5, 6, 7, 8], 10).unwrap();
