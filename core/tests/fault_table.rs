@@ -73,17 +73,29 @@ type Line = (Kind, Call, [State; FAULTS.len()]);
 
 const TABLE: &[Line] = &[];
 
+/// What the paths of a kind begin with. That of the directory itself is the beginning of all: there, for good means everywhere.
+const PARTS: [(&str, Kind); 7] = [
+    ("/db/wal", Log),
+    ("/db/MANIFEST", Manifest),
+    ("/db/CURRENT", Current),
+    ("/db/cf", Family),
+    ("/db/table", Table),
+    ("/db/EVENTS", Events),
+    ("/db", Directory),
+];
+
 fn kind_of(path: &Path) -> Kind {
     let path = path.to_string_lossy();
-    let kinds = [
-        ("/db/wal", Log),
-        ("/db/MANIFEST", Manifest),
-        ("/db/CURRENT", Current),
-        ("/db/cf", Family),
-        ("/db/table", Table),
-        ("/db/EVENTS", Events),
-    ];
-    kinds.iter().find(|(part, _)| path.starts_with(part)).map_or(Directory, |(_, kind)| *kind)
+    PARTS.iter().find(|(part, _)| path.starts_with(part)).expect("all is in the database").1
+}
+
+fn part_of(kind: Kind) -> &'static str {
+    PARTS.iter().find(|(_, other)| *other == kind).expect("each kind has one").0
+}
+
+/// Long, so that the manifest, which names the least and the greatest of each file, is soon written anew.
+fn key(number: u64) -> Vec<u8> {
+    [&number.to_be_bytes()[..], &[0; 500]].concat()
 }
 
 struct World {
@@ -130,7 +142,7 @@ impl World {
         self.next += 1;
         let durability = Some(if sync { Durability::Sync } else { Durability::Buffered });
         let options = WriteOptions { durability, no_stall: false };
-        let put = self.db.put(&self.db.default_family(), &self.next.to_be_bytes(), &[7; 1000], &options);
+        let put = self.db.put(&self.db.default_family(), &key(self.next), &[7; 1000], &options);
         if self.note(put).is_some() {
             self.acknowledged.push(self.next);
         }
@@ -175,7 +187,7 @@ impl World {
             self.note(self.db.compact(&self.db.default_family()));
             self.runtime.run_until_idle();
             for key in [1, self.next] {
-                let read = self.db.get(&self.db.default_family(), &u64::to_be_bytes(key), &ReadOptions::default());
+                let read = self.db.get(&self.db.default_family(), &self::key(key), &ReadOptions::default());
                 self.note(read);
             }
         }
@@ -193,7 +205,7 @@ impl World {
 
     fn all_is_there(&self, db: &Db) {
         for key in &self.acknowledged {
-            let found = db.contains(&db.default_family(), &key.to_be_bytes(), &ReadOptions::default());
+            let found = db.contains(&db.default_family(), &self::key(*key), &ReadOptions::default());
             assert!(matches!(found, Ok(true)), "write {key} was acknowledged: {found:?}");
         }
     }
@@ -242,7 +254,7 @@ struct Case {
     backend: &'static str,
     kind: Kind,
     call: Call,
-    /// Which of all calls of this kind.
+    /// Which of all calls of this kind, to whatever file; or, of a fault for good, of those to this kind of file.
     place: u64,
     fault: Fault,
     sticky: bool,
@@ -268,8 +280,9 @@ fn cases(backend: &'static str) -> Vec<Case> {
         if call == Call::Store {
             continue;
         }
-        for place in places.iter().copied().step_by(places.len().div_ceil(PLACES)) {
+        for (of_kind, &of_all) in places.iter().enumerate().step_by(places.len().div_ceil(PLACES)) {
             for (fault, sticky) in FAULTS {
+                let place = if sticky { of_kind as u64 } else { of_all };
                 cases.push(Case { backend, kind, call, place, fault, sticky });
             }
         }
@@ -281,7 +294,8 @@ fn cases(backend: &'static str) -> Vec<Case> {
 fn run(case: &Case) -> State {
     let mut world = World::new(case.backend);
     let effect = effect(case.call, case.fault);
-    world.faults.add(Rule { call: Some(case.call), path_part: None, skip: case.place, sticky: case.sticky, effect });
+    let path_part = case.sticky.then(|| part_of(case.kind).to_owned());
+    world.faults.add(Rule { call: Some(case.call), path_part, skip: case.place, sticky: case.sticky, effect });
     world.script();
     assert!(world.faults.hits() > 0, "not reached");
     let state = world.state();

@@ -123,7 +123,7 @@ mod tests {
         let wave = |at: u64| Process { anonymous_bytes: (80 + at % 30) * MIB, threads: 20, descriptors: 40 + at % 9 };
         assert_eq!(run(wave), Some(true));
         assert_eq!(run(|at| Process { anonymous_bytes: (80 + at / 3) * MIB, ..wave(at) }), Some(false));
-        assert_eq!(run(|at| Process { threads: 20 + at / 30, ..wave(at) }), Some(false));
+        assert_eq!(run(|at| Process { threads: 20 + at / 15, ..wave(at) }), Some(false));
         assert_eq!(run(|at| Process { descriptors: 40 + at / 2, ..wave(at) }), Some(false));
         assert_eq!(
             run(|at| Process { anonymous_bytes: at.min(100) * 10 * MIB, ..wave(at) }),
