@@ -71,7 +71,62 @@ const FAULTS: [(Fault, bool); 5] = [
 /// Kind of file, call, and what it comes to, in the order of [`FAULTS`].
 type Line = (Kind, Call, [State; FAULTS.len()]);
 
-const TABLE: &[Line] = &[];
+#[rustfmt::skip] // A line each.
+const TABLE: &[Line] = &[
+    // The log: A write that failed is not there, and is told so; segments are made in another way or later. A sync that failed leaves it open what is durable.
+    (Log, Call::Create, [Fine, Fine, Fine, Resumable, Resumable]),
+    (Log, Call::Remove, [Fine, Fine, Fine, Fine, Fine]),
+    (Log, Call::SyncDir, [Fine, Fine, Fine, Resumable, Resumable]),
+    (Log, Call::Write, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Log, Call::Allocate, [Fine, Fine, Fine, Resumable, Resumable]),
+    (Log, Call::SyncData, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
+    (Log, Call::Map, [Fine, Fine, Fine, Resumable, Resumable]),
+    (Log, Call::Populate, [Fine, Fine, Fine, Fine, Fine]),
+    // The manifest: Whether an edit counts is unknown. Without space a new manifest is written, unless a family or table was being dropped.
+    (Manifest, Call::Create, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    (Manifest, Call::Remove, [Fine, Fine, Fine, Fine, Fine]),
+    (Manifest, Call::Write, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
+    (Manifest, Call::SyncData, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
+    // CURRENT: Replaced when a new manifest takes the place of the old one: which of them counts is unknown, but for a full disk.
+    (Current, Call::Open, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    (Current, Call::Create, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    (Current, Call::Len, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    (Current, Call::Rename, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    (Current, Call::Read, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    (Current, Call::Write, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    (Current, Call::SyncData, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    // Files of families: A file that was not finished is made again; one that cannot be removed goes at the next opening.
+    (Family, Call::Open, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Family, Call::Create, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Family, Call::Len, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Family, Call::CreateDir, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Family, Call::List, [Fine, Fine, Fine, Fine, Fine]),
+    (Family, Call::Remove, [Fine, Fine, Fine, Fine, Fine]),
+    (Family, Call::RemoveDir, [Fine, Fine, Fine, Fine, Fine]),
+    (Family, Call::SyncDir, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Family, Call::Read, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Family, Call::Write, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Family, Call::SyncData, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    // Files of tables: The same.
+    (Table, Call::Open, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Table, Call::Create, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Table, Call::Len, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Table, Call::CreateDir, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Table, Call::Rename, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Table, Call::Remove, [Fine, Fine, Fine, Fine, Fine]),
+    (Table, Call::RemoveDir, [Fine, Fine, Fine, Fine, Fine]),
+    (Table, Call::SyncDir, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Table, Call::Read, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Table, Call::Write, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Table, Call::SyncData, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    // The directory of the database: The names of CURRENT and of manifests.
+    (Directory, Call::SyncDir, [Poisoned, Resumable, Poisoned, Poisoned, Poisoned]),
+    // EVENTS.jsonl: Lines that are lost.
+    (Events, Call::Create, [Fine, Fine, Fine, Fine, Fine]),
+    (Events, Call::Len, [Fine, Fine, Fine, Fine, Fine]),
+    (Events, Call::Rename, [Fine, Fine, Fine, Fine, Fine]),
+    (Events, Call::Write, [Fine, Fine, Fine, Fine, Fine]),
+];
 
 /// What the paths of a kind begin with. That of the directory itself is the beginning of all: there, for good means everywhere.
 const PARTS: [(&str, Kind); 7] = [
@@ -333,7 +388,8 @@ fn the_table_says_what_each_failing_call_means() {
     for (&(kind, call), states) in &found {
         let line = TABLE.iter().find(|line| (line.0, line.1) == (kind, call));
         if line.is_none_or(|line| line.2 != *states) {
-            wrong.push(format!("({kind:?}, Call::{call:?}, {states:?}),"));
+            let states = format!("{states:?}").replace("Ok", "Fine");
+            wrong.push(format!("({kind:?}, Call::{call:?}, {states}),"));
         }
     }
     for (kind, call, _) in TABLE.iter().filter(|line| !found.contains_key(&(line.0, line.1))) {

@@ -4,6 +4,7 @@
 //! beneath all that the database is closed and opened. Prints what the process holds, each minute, and verifies every file. Ends
 //! with 1 if any answer was wrong, any file damaged, anything hung, or memory, threads or descriptors grew.
 
+mod allocator;
 mod audit;
 mod guest;
 mod ledger;

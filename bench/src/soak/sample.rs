@@ -1,7 +1,7 @@
 //! What the process and the directory hold at a moment, and whether that stays as it is.
 
-use crate::Checked;
 use crate::world::Opened;
+use crate::{Checked, allocator};
 use std::path::Path;
 
 /// A moment.
@@ -52,8 +52,9 @@ pub fn line(process: &Process, opened: &Opened, dir: &Path) -> String {
     let (stats, memory) = (opened.db.stats(), opened.db.memory_use());
     let (files, bytes) = files(dir);
     format!(
-        "RssAnon {} MiB ({} counted), {} threads, {} descriptors; {files} files of {} MiB, {} MiB live, log {} MiB",
+        "RssAnon {} MiB ({} allocated, {} counted), {} threads, {} descriptors; {files} files of {} MiB, {} MiB live, log {} MiB",
         process.anonymous_bytes / MIB,
+        allocator::in_use_bytes() / MIB,
         memory.total_bytes() / MIB,
         process.threads,
         process.descriptors,
