@@ -1802,7 +1802,7 @@ enum sstore_code sstore_iterator_next_batch(struct sstore_iterator *iterator,
                                             struct sstore_error **error);
 
 /**
- * The same backward: a new iterator begins with the last entry.
+ * The same backward: a new iterator begins with the last entry. Otherwise like sstore_iterator_next_batch.
  */
 enum sstore_code sstore_iterator_prev_batch(struct sstore_iterator *iterator,
                                             struct sstore_slice *keys,
@@ -2419,7 +2419,8 @@ enum sstore_code sstore_scan_set_cached(struct sstore_scan *scan,
                                         struct sstore_error **error);
 
 /**
- * The table as it was at a snapshot of its database; NULL: as it is when the scan is executed. The scan keeps the snapshot open.
+ * The table as it was at a snapshot of its database, of which no other is taken; NULL: as it is when the scan is executed. The scan
+ * keeps the snapshot open.
  * Otherwise like sstore_scan_set_columns.
  */
 enum sstore_code sstore_scan_set_snapshot(struct sstore_scan *scan,

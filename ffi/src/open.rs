@@ -39,7 +39,7 @@ impl Database {
 }
 
 #[cold]
-fn refuse_other(what: &str) -> Error {
+pub(crate) fn refuse_other(what: &str) -> Error {
     Error::invalid(format!("the {what} belongs to another database"))
 }
 
