@@ -316,6 +316,11 @@ impl Options {
         self.listener.clone()
     }
 
+    /// Without the listener, which else lived as long as the last handle of the database.
+    pub(super) fn without_listener(self) -> Self {
+        Self { listener: None, ..self }
+    }
+
     fn number(&self, id: Id) -> u64 {
         self.values[id as usize].number
     }
