@@ -118,6 +118,11 @@ fn hostile_arguments_get_codes() {
 }
 
 #[test]
+fn callbacks_that_call_back_or_block_hang_nothing() {
+    test("callbacks");
+}
+
+#[test]
 fn what_belongs_to_one_thread_survives_being_used_by_several() {
     test("one_at_a_time");
 }

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, FileNumber};
 use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::ArenaPool;
-use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram, Journal};
+use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram, Journal, Listener};
 use crate::version::file_name::{self, FileKind};
 use crate::version::{Change, Manifest, VersionEdit, VersionState};
 use crate::view::{Run, View};
@@ -54,7 +54,8 @@ impl Db {
             wal_path: options.wal_dir().unwrap_or_else(|| path.join(file_name::LOG_DIR)),
             env,
             path: path.to_path_buf(),
-            options: options.clone(),
+            options: options.clone().without_listener(),
+            listener: options.listener(),
         };
         let core = if options.read_only() { opening.read_only()? } else { opening.writable()? };
         let core = Arc::new(core);
@@ -68,7 +69,9 @@ pub(super) struct Opening {
     pub env: Env,
     pub path: PathBuf,
     pub wal_path: PathBuf,
+    /// Without the listener.
     pub options: Options,
+    pub listener: Option<Listener>,
 }
 
 /// What both ways of opening have found out before the database is put together.
@@ -106,7 +109,7 @@ impl Opening {
     fn events(&self) -> Arc<EventQueue> {
         let limit = if self.options.read_only() { 0 } else { self.options.events_bytes() };
         let journal = (limit > 0).then(|| Journal::new(self.env.clone(), &self.path, limit));
-        EventQueue::new(self.env.clone(), journal, self.options.listener())
+        EventQueue::new(self.env.clone(), journal, self.listener.clone())
     }
 
     fn writable(self) -> Result<Core> {

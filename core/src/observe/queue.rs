@@ -6,6 +6,7 @@
 use super::{Event, Journal};
 use crate::env::{Bell, Env, Next, Task};
 use crate::lock::Mutex;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,17 +17,30 @@ pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 /// How many events may wait for a slow listener.
 const CAPACITY: usize = 1024;
 
+thread_local! {
+    /// The queue whose listener runs on this thread, as a number; 0: none. No destructor runs at thread exit.
+    static CALLING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Where events go.
+#[derive(Default)]
+struct Outlets {
+    journal: Option<Journal>,
+    listener: Option<Listener>,
+}
+
 /// The queue of one database; with neither journal nor listener it keeps nothing.
 pub struct EventQueue {
     env: Env,
-    listener: Option<Listener>,
-    /// Until the task has it.
-    journal: Mutex<Option<Journal>>,
+    /// Until the task has them, which lets go of them when it ends: a listener does not outlive the closing.
+    outlets: Mutex<Outlets>,
     is_heard: bool,
     waiting: Mutex<VecDeque<Event>>,
     bell: Arc<Bell>,
     dropped: AtomicU64,
     stopped: AtomicBool,
+    /// Nothing more is handed on.
+    cut: AtomicBool,
 }
 
 impl EventQueue {
@@ -35,12 +49,12 @@ impl EventQueue {
         Arc::new(Self {
             env,
             is_heard: journal.is_some() || listener.is_some(),
-            listener,
-            journal: Mutex::new(journal),
+            outlets: Mutex::new(Outlets { journal, listener }),
             waiting: Mutex::default(),
             bell: Arc::default(),
             dropped: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
         })
     }
 
@@ -68,14 +82,21 @@ impl EventQueue {
     /// The task that hands events on, and its bell; `None` if nobody hears them. Called once.
     pub fn dispatcher(self: &Arc<Self>) -> Option<(Arc<Bell>, Box<dyn Task>)> {
         self.is_heard.then(|| {
-            let journal = self.journal.lock().take();
-            let task: Box<dyn Task> = Box::new(Dispatcher { queue: self.clone(), journal });
+            let outlets = std::mem::take(&mut *self.outlets.lock());
+            let task: Box<dyn Task> = Box::new(Dispatcher { queue: self.clone(), outlets });
             (self.bell.clone(), task)
         })
     }
 
-    /// Lets the task end once everything queued so far was handed on.
+    /// Whether the caller is the listener: it must not wait for the task to end.
+    pub fn is_calling(&self) -> bool {
+        CALLING.get() == std::ptr::from_ref(self).addr()
+    }
+
+    /// Lets the task end once everything queued so far was handed on. If the listener asks for it, nobody can wait for that,
+    /// and the rest is dropped: the directory is about to be somebody else's.
     pub fn stop(&self) {
+        self.cut.store(self.is_calling(), Ordering::SeqCst);
         self.stopped.store(true, Ordering::SeqCst);
         self.bell.ring();
     }
@@ -83,7 +104,7 @@ impl EventQueue {
 
 struct Dispatcher {
     queue: Arc<EventQueue>,
-    journal: Option<Journal>,
+    outlets: Outlets,
 }
 
 impl Task for Dispatcher {
@@ -93,13 +114,15 @@ impl Task for Dispatcher {
         match event {
             Some(event) => {
                 // First, so that what a listener does about it comes after it.
-                if let Some(journal) = &mut self.journal {
+                if let Some(journal) = &mut self.outlets.journal {
                     journal.write(&event);
                 }
-                if let Some(listener) = &self.queue.listener {
+                if let Some(listener) = &self.outlets.listener {
+                    let before = CALLING.replace(Arc::as_ptr(&self.queue).addr());
                     listener(&event);
+                    CALLING.set(before);
                 }
-                Next::Again
+                if self.queue.cut.load(Ordering::SeqCst) { Next::Done } else { Next::Again }
             }
             None if stopped => Next::Done,
             None => Next::Wait(None),
