@@ -88,11 +88,15 @@ pub enum sstore_event_kind {
     /// Opening found a live file that is too damaged to open. `number` is the file, `detail` the error, which reads that need the
     /// file get.
     SSTORE_EVENT_FILE_BROKEN = 20,
+    /// Opening with wal_recovery=salvage left out a stretch of the log: what was written there may be missing. `number` is the
+    /// segment, `bytes` how many, `detail` the file, the offsets from and to, and why.
+    SSTORE_EVENT_LOG_SKIPPED = 24,
 }
 
 const _: () = assert!(
     sstore_event_kind::SSTORE_EVENT_MEMTABLE_SEALED as u32 == EventKind::MemtableSealed as u32
         && sstore_event_kind::SSTORE_EVENT_FILE_BROKEN as u32 == EventKind::FileBroken as u32
+        && sstore_event_kind::SSTORE_EVENT_LOG_SKIPPED as u32 == EventKind::LogSkipped as u32
 );
 
 struct Callback {

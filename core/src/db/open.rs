@@ -181,6 +181,7 @@ impl Opening {
                 Ok(Some((parts, recovered))) => return Ok(self.assemble(parts, recovered, None, None)),
                 // The writer moved on: look again.
                 Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::Busy => {}
                 Err(error) => {
                     let before = Manifest::read(&self.env, &self.path)?;
                     // Only an error that stays when nothing moves is one.

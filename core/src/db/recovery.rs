@@ -139,6 +139,14 @@ impl Replayed {
             opening.options.wal_recovery(),
             &mut sink,
         )?;
+        for skipped in &outcome.skipped {
+            let path = opening.wal_path.join(wal::segment_name(skipped.segment));
+            let mut event = Event::new(EventKind::LogSkipped);
+            event.number = skipped.segment.0;
+            event.bytes = skipped.to - skipped.from;
+            event.detail = format!("{}: {} to {}: {}", path.display(), skipped.from, skipped.to, skipped.why);
+            parts.events.push(event);
+        }
         Ok(Self { families, outcome, records })
     }
 

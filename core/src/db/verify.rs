@@ -94,7 +94,8 @@ impl Db {
     /// Reads every file of the database in `path` that counts, manifest and log included, verifies every checksum, and tells `told` of
     /// each file, damaged or not: damage does not end it. Without a manifest that can be read nobody knows what counts, and every
     /// file of families and tables is read that has a name of ours. A torn end of the log, as a power cut leaves it, is no
-    /// damage unless the option `wal_recovery` says so. Opens no database: neither lock nor live writer are touched.
+    /// damage unless the option `wal_recovery` says so (`salvage` counts as `point_in_time`). Opens no database: neither lock nor live
+    /// writer are touched.
     ///
     /// Of the options only `wal_dir` and `wal_recovery` count. Errors: NotFound (there is no database), those of `told`, and of a disk
     /// that cannot be read at all.
@@ -227,8 +228,12 @@ impl Check<'_> {
                 Ok(())
             };
             let (id, epoch, durable) = (state.database_id, state.epoch, state.log_durable);
-            let replayed =
-                wal::replay(self.env, &dir, id, epoch, from, durable, self.options.wal_recovery(), &mut decode);
+            let mode = match self.options.wal_recovery() {
+                // Finds nothing wrong with anything.
+                RecoveryMode::Salvage => RecoveryMode::PointInTime,
+                mode => mode,
+            };
+            let replayed = wal::replay(self.env, &dir, id, epoch, from, durable, mode, &mut decode);
             let (damaged, error) = match replayed {
                 Ok(outcome) => {
                     segments.extend(outcome.segments.into_iter().filter(|number| *number >= from));

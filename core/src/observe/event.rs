@@ -46,6 +46,9 @@ pub enum EventKind {
     TableAltered = 19,
     /// Opening found a live file that is too damaged to open. `number` is the file, `detail` the error, which reads that need the file get.
     FileBroken = 20,
+    /// Opening with `wal_recovery=salvage` left out a stretch of the log: what was written there may be missing. `number` is the segment,
+    /// `bytes` how many, `detail` the file, the offsets from and to, and why.
+    LogSkipped = 24,
 }
 
 impl EventKind {
@@ -72,6 +75,7 @@ impl EventKind {
             Self::TableDropped => "table_dropped",
             Self::TableAltered => "table_altered",
             Self::FileBroken => "file_broken",
+            Self::LogSkipped => "log_skipped",
         }
     }
 }

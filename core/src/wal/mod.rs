@@ -18,7 +18,7 @@ mod writer;
 
 pub use inspect::{InspectedEnd, InspectedRecord, InspectedSegment, inspect_segment};
 pub use replay::{Cut, LoggedRecord, RecoveryMode, ReplayOutcome, replay};
-pub use salvage::{SalvagedSegment, salvage, salvaged_database_id};
+pub use salvage::{SalvageScope, SalvagedSegment, SkippedRange, salvage, salvaged_database_id};
 pub use segment::{segment_name, segment_number};
 pub use writer::LogWriter;
 

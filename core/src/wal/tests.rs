@@ -1,5 +1,7 @@
 //! Tests of the log.
 
+mod modes;
+
 use super::segment::{Begin, SegmentHeader};
 use super::*;
 use crate::env::executor::SeededRuntime;
