@@ -169,7 +169,11 @@ fn a_salvage_that_is_cut_short_can_be_repeated() {
 
 fn refused(mode: &str, opened: Result<Db, Error>, path: &Path, offset: u64) {
     let error = opened.err().unwrap_or_else(|| panic!("{mode} opens it"));
-    assert_eq!((error.kind(), error.path(), error.offset()), (ErrorKind::Corruption, Some(path), Some(offset)), "{mode}");
+    assert_eq!(
+        (error.kind(), error.path(), error.offset()),
+        (ErrorKind::Corruption, Some(path), Some(offset)),
+        "{mode}"
+    );
 }
 
 #[test]

@@ -339,13 +339,7 @@ impl Walk<'_> {
     }
 
     /// Compares the end of a segment with what the BEGIN record of the next one says of it.
-    fn check_link(
-        &self,
-        segment: &Found,
-        end: u64,
-        after: &Found,
-        begun: &Begin,
-    ) -> Result<Option<Tear>> {
+    fn check_link(&self, segment: &Found, end: u64, after: &Found, begun: &Begin) -> Result<Option<Tear>> {
         // The first of an epoch follows nothing.
         if begun.number.0 == 0 {
             return Ok(None);
