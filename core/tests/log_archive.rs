@@ -294,6 +294,28 @@ fn a_flush_neither_waits_for_the_archive_nor_fails_with_it() {
     assert!(given_up.last().unwrap().detail.starts_with("not archived: "), "{given_up:?}");
 }
 
+/// A segment that cannot be made durable goes: nobody knows what it holds. The database does not care.
+#[test]
+fn a_segment_whose_sync_fails_is_not_archived() {
+    let world = world(&[]);
+    let put = |key: u32| world.db.put(&world.db.default_family(), &key.to_be_bytes(), b"v", &WriteOptions::default());
+    put(0).unwrap();
+    let active = world.segments().into_iter().find(|path| !world.look_into(path).0.is_empty()).unwrap();
+    let name = active.file_name().unwrap().to_str().unwrap();
+    world.faults.add(Rule::once(Call::SyncData, Effect::Error(libc::EIO)).on(name));
+    world.flush();
+    world.rest();
+    assert_eq!((world.faults.hits(), world.archived()), (1, Vec::new()));
+    assert!(world.files.file_len(&active).unwrap().is_none(), "it is gone");
+    let told = world.told(EventKind::LogDeleted);
+    assert!(told.len() == 1 && told[0].detail.starts_with("not archived: "), "{told:?}");
+    put(1).unwrap();
+    world.db.sync_wal().unwrap();
+    world.flush();
+    world.rest();
+    assert_eq!(world.archived().len(), 1, "the next one is");
+}
+
 #[test]
 fn what_waits_to_be_archived_does_not_heap_up() {
     let world = world(&[("wal_archive_bytes", "150KiB")]);
