@@ -151,19 +151,20 @@ fn what_the_log_needs_no_more_is_archived_whole_and_in_its_order() {
 #[test]
 fn the_archive_keeps_to_its_limits_and_the_oldest_go_first() {
     let world = world(&[("wal_archive_bytes", "150KiB")]);
-    let mut all = BTreeSet::new();
     for round in 0..12 {
         world.fill(round * 20..round * 20 + 20);
         world.rest();
         let archived = world.archived();
         assert!(archived.iter().map(|(_, bytes)| bytes).sum::<u64>() <= 150 << 10, "{archived:?}");
-        all.extend(archived.iter().map(|(name, _)| name.clone()));
-        let newest: Vec<&String> = all.iter().rev().take(archived.len()).collect();
-        assert!(archived.iter().rev().map(|(name, _)| name).eq(newest), "the newest stay");
+        let all = world.told(EventKind::LogArchived);
+        let newest = all.iter().rev().map(|event| &event.detail).take(archived.len());
+        assert!(archived.iter().rev().map(|(name, _)| name).eq(newest), "the newest stay: {archived:?}");
         assert!(round < 4 || archived.len() >= 3, "{archived:?}");
     }
-    let gone: Vec<String> = world.told(EventKind::LogDeleted).into_iter().map(|event| event.detail).collect();
-    assert!(!gone.is_empty() && gone.iter().eq(all.iter().take(gone.len())), "{gone:?}");
+    let (all, gone) = (world.told(EventKind::LogArchived), world.told(EventKind::LogDeleted));
+    let details = |events: Vec<Event>| events.into_iter().map(|event| event.detail).collect::<Vec<_>>();
+    let (all, gone) = (details(all), details(gone));
+    assert!(!gone.is_empty() && gone[..] == all[..gone.len()], "{gone:?}");
 }
 
 #[test]
