@@ -392,3 +392,35 @@ fn a_salvage_stops_where_the_disk_fails() {
         files.clear();
     }
 }
+
+/// Who reads a log that is being written to sees it as it was at some moment, or is told to look again; never that it is damaged.
+#[test]
+fn a_live_writer_is_not_taken_for_damage() {
+    for round in 0..20 {
+        let files = MemFileSystem::new();
+        let env = env_of(files.clone());
+        let (mut writer, _log) = create_in(&env, dir(), LogBackend::Mapped);
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for sequence in 1..=400 {
+                    append(&mut writer, sequence, len_of(sequence)).unwrap();
+                }
+                done.store(true, std::sync::atomic::Ordering::SeqCst);
+            });
+            let mut last = 0;
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                for mode in [PointInTime, TolerateTail] {
+                    match replay_in(&env, dir(), mode, None) {
+                        Ok((_, records)) => {
+                            check_prefix(&records);
+                            assert!(records.len() >= last, "round {round}, {mode:?}: {} after {last}", records.len());
+                            last = records.len();
+                        }
+                        Err(error) => assert_eq!(error.kind(), ErrorKind::Busy, "round {round}, {mode:?}: {error}"),
+                    }
+                }
+            }
+        });
+    }
+}
