@@ -2,6 +2,7 @@
 
 use crate::world::{World, command, lines, run};
 use serde_json::{Value, json};
+use sstore::{Db, Options, WriteOptions};
 use std::io::Read;
 use std::process::Stdio;
 
