@@ -304,7 +304,8 @@ typedef enum sstore_event_kind {
      */
     SSTORE_EVENT_LOG_CREATED = 6,
     /**
-     * A log segment that nobody needs any more was deleted.
+     * A log segment that nobody needs any more was deleted. If it was, or was to be, in the archive, `detail` is its name
+     * there, or why it is not there.
      */
     SSTORE_EVENT_LOG_DELETED = 7,
     /**
@@ -362,6 +363,15 @@ typedef enum sstore_event_kind {
      * file get.
      */
     SSTORE_EVENT_FILE_BROKEN = 20,
+    /**
+     * Opening with wal_recovery=salvage left out a stretch of the log: what was written there may be missing. `number` is the
+     * segment, `bytes` how many, `detail` the file, the offsets from and to, and why.
+     */
+    SSTORE_EVENT_LOG_SKIPPED = 24,
+    /**
+     * A log segment that nobody needs any more was moved to the archive. `number` is the segment, `detail` its name there.
+     */
+    SSTORE_EVENT_LOG_ARCHIVED = 25,
 } sstore_event_kind;
 
 /**
@@ -1021,7 +1031,7 @@ typedef struct sstore_salvaged_segment {
      */
     const char *path;
     /**
-     * Why the rest of it, or all, was not read; NULL: it was read to its end.
+     * What of it was left out and why, the first place if there are several; NULL: it was read to its end.
      */
     const char *stopped;
     /**
@@ -1426,7 +1436,8 @@ enum sstore_code sstore_column_family_list(const struct sstore_db *db,
 /**
  * Drops a column family with all its data. The handle stays the caller's to free; every use of it, and of other handles of the
  * same family, gives SSTORE_DROPPED. Iterators that stand in it go on. Blocks: writes and syncs the manifest. Any thread.
- * Errors: INVALID_ARGUMENT (the default family, also as NULL, cannot be dropped), DROPPED, CLOSED, READ_ONLY, IO.
+ * Errors: INVALID_ARGUMENT (the default family, also as NULL, cannot be dropped), DROPPED, CLOSED, READ_ONLY; NO_SPACE, IO
+ * (it is as before, and can be dropped later); POISONED.
  */
 enum sstore_code sstore_column_family_drop(struct sstore_db *db,
                                            struct sstore_column_family *family,
@@ -2542,7 +2553,8 @@ enum sstore_code sstore_table_list(const struct sstore_db *db, struct sstore_lis
 /**
  * Drops a table with all its rows. The handle stays the caller's to free; every use of it, and of other handles of the same
  * table, gives SSTORE_DROPPED. Scans that run go on. Blocks: writes and syncs the manifest. Any thread.
- * Errors: DROPPED, CLOSED, READ_ONLY, IO, INVALID_ARGUMENT, NOT_SUPPORTED.
+ * Errors: DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT, NOT_SUPPORTED; NO_SPACE, IO (it is as before, and can be dropped
+ * later); POISONED.
  */
 enum sstore_code sstore_table_drop(struct sstore_db *db,
                                    struct sstore_table *table,

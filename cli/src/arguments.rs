@@ -52,7 +52,7 @@ pub enum Verb {
     Manifest(Manifest),
     /// What one .sst, .parquet or .arrow file says of itself: properties, index, filter.
     Sst(SstFile),
-    /// Reads every byte of every live file, of the manifest and of the log, and names every damaged file.
+    /// Reads every byte of every live file, of the manifest, of the log and its archive, and names every damaged file.
     Verify(Verify),
 }
 
@@ -190,6 +190,10 @@ pub struct Wal {
     /// Where the log of the database lies, if the option wal_dir put it elsewhere.
     #[arg(long, value_name = "DIR")]
     pub wal_dir: Option<PathBuf>,
+
+    /// Also the segments in the archive, before the others.
+    #[arg(long)]
+    pub archive: bool,
 }
 
 /// Which manifest.

@@ -32,6 +32,9 @@ const CHECKS: &[(&str, fn())] = &[
     ("wal_segment_bytes", wal_segment_bytes),
     ("wal_total_bytes", wal_total_bytes),
     ("wal_recovery", wal_recovery),
+    ("wal_archive", wal_archive),
+    ("wal_archive_seconds", wal_archive_seconds),
+    ("wal_archive_bytes", wal_archive_bytes),
     ("background_threads", background_threads),
     ("block_bytes", block_bytes),
     ("compression", compression),
@@ -344,6 +347,33 @@ fn wal_recovery() {
     assert_eq!(refused.kind(), ErrorKind::Corruption);
     assert!(refused.path().is_some_and(|path| path.starts_with("/db/wal")), "{refused}");
     assert_eq!(world_on(files, &[("wal_recovery", "point_in_time")]).entries(), 9);
+}
+
+/// How many segments lie in the archive, and how much was written, after a few flushes and some time.
+fn archived(set: &[(&str, &str)], seconds: u64) -> usize {
+    let world = world(&[&[("wal_segment_bytes", "64KiB")], set].concat());
+    for _ in 0..5 {
+        world.fill(50, 1000);
+        world.flush();
+        world.runtime.run_until_idle();
+    }
+    world.runtime.pass(Duration::from_secs(seconds));
+    world.runtime.run_until_idle();
+    world.files.list(Path::new("/db/wal/archive")).map_or(0, |names| names.len())
+}
+
+fn wal_archive() {
+    assert_eq!((archived(&[], 0), archived(&[("wal_archive", "true")], 1_000_000)), (0, 5));
+}
+
+fn wal_archive_seconds() {
+    let archive = |seconds| archived(&[("wal_archive", "true"), ("wal_archive_seconds", seconds)], 100);
+    assert_eq!((archive("0"), archive("1000"), archive("50")), (5, 5, 0));
+}
+
+fn wal_archive_bytes() {
+    let archive = |bytes| archived(&[("wal_archive", "true"), ("wal_archive_bytes", bytes)], 0);
+    assert_eq!((archive("0"), archive("130KiB"), archive("1KiB")), (5, 2, 0));
 }
 
 fn background_threads() {

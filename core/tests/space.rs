@@ -219,3 +219,132 @@ fn a_failure_whose_family_was_dropped_is_forgotten() {
     world.rest();
     assert!(world.db.background_error().is_none(), "nothing is left that could fail");
 }
+
+/// A family, or a table of one column: what is dropped, and whether it is there with what was written to it.
+struct Victim {
+    table: bool,
+}
+
+impl Victim {
+    fn create(&self, db: &Db) {
+        #[cfg(feature = "parquet")]
+        if self.table {
+            use arrow_schema::{DataType, Field, Schema};
+            let schema = Schema::new(vec![Field::new("id", DataType::Int64, false)]);
+            db.create_table("victim", &schema, &["id"], &sstore::KeyOptions::default(), &Options::new()).unwrap();
+            return;
+        }
+        db.create_column_family("victim", &Options::new()).unwrap();
+    }
+
+    fn put(&self, db: &Db, key: i64) {
+        #[cfg(feature = "parquet")]
+        if self.table {
+            use arrow_array::{Int64Array, RecordBatch};
+            let table = db.table("victim").unwrap();
+            let column = Arc::new(Int64Array::from(vec![key]));
+            let rows = RecordBatch::try_new(table.schema(), vec![column]).unwrap();
+            db.append(&table, &rows, &SYNC).unwrap();
+            return;
+        }
+        db.put(&db.column_family("victim").unwrap(), &key.to_be_bytes(), b"v", &SYNC).unwrap();
+    }
+
+    fn drop_from(&self, db: &Db) -> sstore::Result<()> {
+        #[cfg(feature = "parquet")]
+        if self.table {
+            return db.drop_table(&db.table("victim")?);
+        }
+        db.drop_column_family(&db.column_family("victim")?)
+    }
+
+    /// How many keys or rows it has; `None`: there is no such thing.
+    fn count(&self, db: &Db) -> Option<usize> {
+        #[cfg(feature = "parquet")]
+        if self.table {
+            let table = db.table("victim").ok()?;
+            let scan = db.scan(&table, &sstore::ScanOptions::default(), &ReadOptions::default()).unwrap();
+            return Some(scan.map(|batch| batch.unwrap().num_rows()).sum());
+        }
+        let family = db.column_family("victim").ok()?;
+        let mut iterator = db.iterator(&family, sstore::IterOptions::default()).unwrap();
+        let (mut count, mut valid) = (0, iterator.seek_to_first().unwrap());
+        while valid {
+            count += 1;
+            valid = iterator.next().unwrap();
+        }
+        Some(count)
+    }
+}
+
+#[test]
+fn what_cannot_be_dropped_for_want_of_space_is_there_as_before_and_can_be_dropped_later() {
+    let full = |call: Call, part: &str| Rule::once(call, Effect::Error(libc::ENOSPC)).on(part).sticky();
+    let applied = Rule::once(Call::Write, Effect::AppliedButError(libc::ENOSPC)).on("MANIFEST").sticky();
+    let middle = Rule::once(Call::Write, Effect::ShortWrite(20, libc::ENOSPC)).on("MANIFEST").sticky();
+    let rules = [
+        applied,
+        middle,
+        full(Call::Create, "MANIFEST"),
+        full(Call::SyncData, "MANIFEST"),
+        full(Call::Create, "CURRENT"),
+        full(Call::Write, "CURRENT"),
+        full(Call::SyncData, "CURRENT"),
+        full(Call::Rename, "CURRENT"),
+    ];
+    for (table, flushed) in [(false, false), (false, true), (true, true)] {
+        for (at, rule) in rules.iter().enumerate() {
+            let when = format!("rule {at}, table {table}, flushed {flushed}");
+            let victim = Victim { table };
+            let world = world_on(MemFileSystem::new(), 7, "auto");
+            victim.create(&world.db);
+            (0..5).for_each(|key| victim.put(&world.db, key));
+            if flushed {
+                world.db.flush(&[]).unwrap().wait(None).unwrap();
+            }
+            world.faults.add(rule.clone());
+            for _ in 0..2 {
+                let error = victim.drop_from(&world.db).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::NoSpace, "{when}: {error}");
+            }
+            assert!(world.db.background_error().is_none(), "{when}: {:?}", world.db.background_error());
+            // It is there, takes writes, and keeps them whatever comes.
+            (5..8).for_each(|key| victim.put(&world.db, key));
+            world.put(1, &SYNC).unwrap();
+            assert_eq!(victim.count(&world.db), Some(8), "{when}");
+            for left in [world.files.crash_clone(&mut AllLost), world.files.crash_clone(&mut AllKept)] {
+                let after = world_on(left, 7, "auto");
+                assert_eq!((victim.count(&after.db), after.get(1)), (Some(8), Some(value(1))), "{when}: after a crash");
+            }
+            world.faults.clear();
+            world.db.flush(&[]).unwrap().wait(None).unwrap();
+            victim.drop_from(&world.db).unwrap();
+            assert_eq!(victim.count(&world.db), None, "{when}");
+            world.db.verify().unwrap();
+            let manifests = world.files.list(Path::new("/db")).unwrap();
+            let manifests = manifests.iter().filter(|name| name.starts_with("MANIFEST")).count();
+            assert_eq!(manifests, 1, "{when}: what failed left nothing behind");
+            let after = world_on(world.files.crash_clone(&mut AllLost), 7, "auto");
+            assert_eq!(victim.count(&after.db), None, "{when}: dropped, also after a power cut");
+            victim.create(&after.db);
+            assert_eq!(victim.count(&after.db), Some(0), "{when}: made anew");
+        }
+    }
+}
+
+/// Of the one step that puts a manifest in force nobody can tell, if it fails and took effect: then nothing is written any more.
+#[test]
+fn a_drop_whose_last_step_took_effect_although_it_failed_is_final() {
+    let world = world_on(MemFileSystem::new(), 7, "auto");
+    let victim = Victim { table: false };
+    victim.create(&world.db);
+    victim.put(&world.db, 1);
+    world.faults.add(Rule::once(Call::Rename, Effect::AppliedButError(libc::ENOSPC)).on("CURRENT"));
+    victim.drop_from(&world.db).unwrap_err();
+    assert_eq!(world.put(1, &SYNC).unwrap_err().kind(), ErrorKind::Poisoned);
+    for left in [world.files.crash_clone(&mut AllLost), world.files.crash_clone(&mut AllKept)] {
+        let after = world_on(left, 7, "auto");
+        assert!(matches!(victim.count(&after.db), None | Some(1)));
+        after.put(1, &SYNC).unwrap();
+    }
+}

@@ -126,7 +126,8 @@ pub unsafe extern "C" fn sstore_column_family_list(
 
 /// Drops a column family with all its data. The handle stays the caller's to free; every use of it, and of other handles of the
 /// same family, gives SSTORE_DROPPED. Iterators that stand in it go on. Blocks: writes and syncs the manifest. Any thread.
-/// Errors: INVALID_ARGUMENT (the default family, also as NULL, cannot be dropped), DROPPED, CLOSED, READ_ONLY, IO.
+/// Errors: INVALID_ARGUMENT (the default family, also as NULL, cannot be dropped), DROPPED, CLOSED, READ_ONLY; NO_SPACE, IO
+/// (it is as before, and can be dropped later); POISONED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_column_family_drop(
     db: *mut sstore_db,

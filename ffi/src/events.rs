@@ -58,7 +58,8 @@ pub enum sstore_event_kind {
     SSTORE_EVENT_COMPACTION_DONE = 5,
     /// A log segment was begun.
     SSTORE_EVENT_LOG_CREATED = 6,
-    /// A log segment that nobody needs any more was deleted.
+    /// A log segment that nobody needs any more was deleted. If it was, or was to be, in the archive, `detail` is its name
+    /// there, or why it is not there.
     SSTORE_EVENT_LOG_DELETED = 7,
     /// A file that nobody needs any more was deleted.
     SSTORE_EVENT_FILE_DELETED = 8,
@@ -89,11 +90,18 @@ pub enum sstore_event_kind {
     /// Opening found a live file that is too damaged to open. `number` is the file, `detail` the error, which reads that need the
     /// file get.
     SSTORE_EVENT_FILE_BROKEN = 20,
+    /// Opening with wal_recovery=salvage left out a stretch of the log: what was written there may be missing. `number` is the
+    /// segment, `bytes` how many, `detail` the file, the offsets from and to, and why.
+    SSTORE_EVENT_LOG_SKIPPED = 24,
+    /// A log segment that nobody needs any more was moved to the archive. `number` is the segment, `detail` its name there.
+    SSTORE_EVENT_LOG_ARCHIVED = 25,
 }
 
 const _: () = assert!(
     sstore_event_kind::SSTORE_EVENT_MEMTABLE_SEALED as u32 == EventKind::MemtableSealed as u32
         && sstore_event_kind::SSTORE_EVENT_FILE_BROKEN as u32 == EventKind::FileBroken as u32
+        && sstore_event_kind::SSTORE_EVENT_LOG_SKIPPED as u32 == EventKind::LogSkipped as u32
+        && sstore_event_kind::SSTORE_EVENT_LOG_ARCHIVED as u32 == EventKind::LogArchived as u32
 );
 
 struct Callback {

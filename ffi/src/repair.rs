@@ -47,7 +47,7 @@ impl ReportObject {
     fn new(report: RepairReport) -> Self {
         let file =
             |file: &RepairedFile| (path_text(&file.path), c_text(file.collection.as_bytes()), text(&file.skipped));
-        let segment = |segment: &SalvagedSegment| (path_text(&segment.path), text(&segment.stopped));
+        let segment = |segment: &SalvagedSegment| (path_text(&segment.path), text(&segment.stopped()));
         Self {
             manifest_error: text(&report.manifest_error),
             files: report.files.iter().map(file).collect(),
@@ -241,7 +241,7 @@ pub struct sstore_salvaged_segment {
     pub reserved: u32,
     /// Where it lies in the damaged database.
     pub path: *const c_char,
-    /// Why the rest of it, or all, was not read; NULL: it was read to its end.
+    /// What of it was left out and why, the first place if there are several; NULL: it was read to its end.
     pub stopped: *const c_char,
     /// Its number.
     pub number: u64,

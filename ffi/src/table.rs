@@ -149,7 +149,8 @@ pub unsafe extern "C" fn sstore_table_list(
 
 /// Drops a table with all its rows. The handle stays the caller's to free; every use of it, and of other handles of the same
 /// table, gives SSTORE_DROPPED. Scans that run go on. Blocks: writes and syncs the manifest. Any thread.
-/// Errors: DROPPED, CLOSED, READ_ONLY, IO, INVALID_ARGUMENT, NOT_SUPPORTED.
+/// Errors: DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT, NOT_SUPPORTED; NO_SPACE, IO (it is as before, and can be dropped
+/// later); POISONED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_table_drop(
     db: *mut sstore_db,

@@ -150,7 +150,7 @@ pub(crate) fn repair<'py>(
     let files = report.files.iter().map(file).collect::<PyResult<Vec<_>>>()?;
     let class = SEGMENT.import(py, "sstore._types", "SalvagedSegment")?;
     let segment = |segment: &sstore::wal::SalvagedSegment| {
-        class.call1((&segment.path, segment.number.0, segment.records, &segment.stopped))
+        class.call1((&segment.path, segment.number.0, segment.records, segment.stopped()))
     };
     let log = report.log.iter().map(segment).collect::<PyResult<Vec<_>>>()?;
     CLASS.import(py, "sstore._types", "RepairReport")?.call1((

@@ -11,8 +11,10 @@ use sstore::batch::{Operations, RowsHeader};
 use sstore::env::posix::posix;
 use sstore::record::RecordKind;
 use sstore::version::file_name;
-use sstore::wal::{InspectedEnd, InspectedRecord, InspectedSegment, inspect_segment, segment_number};
-use std::path::PathBuf;
+use sstore::wal::{
+    ARCHIVE_DIR, InspectedEnd, InspectedRecord, InspectedSegment, archived_stamp, inspect_segment, segment_number,
+};
+use std::path::{Path, PathBuf};
 
 pub fn run(wal: &Wal, output: &mut Output) -> Done {
     let mut outcome = Outcome::Fine;
@@ -44,7 +46,7 @@ pub fn run(wal: &Wal, output: &mut Output) -> Done {
     Ok(outcome)
 }
 
-/// The segments that are meant, by number.
+/// The segments that are meant, in the order of the log: those of the archive came first.
 fn segments(wal: &Wal) -> Result<Vec<PathBuf>, Failure> {
     if wal.path.is_file() {
         return Ok(vec![wal.path.clone()]);
@@ -55,13 +57,31 @@ fn segments(wal: &Wal) -> Result<Vec<PathBuf>, Failure> {
         None if in_database.is_dir() => in_database,
         None => wal.path.clone(),
     };
+    let mut found = Vec::new();
+    if wal.archive {
+        let archive = dir.join(ARCHIVE_DIR);
+        if archive.is_dir() {
+            found = archived(&archive)?;
+        }
+    }
     let names = posix().files.list(&dir)?;
     let mut numbers: Vec<_> = names.iter().filter_map(|name| segment_number(name)).collect();
-    if numbers.is_empty() {
+    numbers.sort();
+    found.extend(numbers.into_iter().map(|number| dir.join(sstore::wal::segment_name(number))));
+    if found.is_empty() {
+        // Perhaps the archive itself.
+        found = archived(&dir)?;
+    }
+    if found.is_empty() {
         return Err(Failure::Absent(format!("no segment of a log lies in {}", dir.display())));
     }
-    numbers.sort();
-    Ok(numbers.into_iter().map(|number| dir.join(sstore::wal::segment_name(number))).collect())
+    Ok(found)
+}
+
+/// The archived segments in a folder, oldest first.
+fn archived(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let names = posix().files.list(dir)?;
+    Ok(names.iter().filter(|name| archived_stamp(name).is_some()).map(|name| dir.join(name)).collect())
 }
 
 fn show(segment: &InspectedSegment, record: &InspectedRecord<'_>, output: &mut Output) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 use crate::world::{World, command, lines, run};
 use serde_json::{Value, json};
+use sstore::{Db, Options, WriteOptions};
 use std::io::Read;
 use std::process::Stdio;
 
@@ -177,6 +178,34 @@ fn wal_shows_records_and_how_segments_end() {
     let said = run(&["wal", segment.to_str().unwrap()]);
     assert!(said.code == 0 && said.out.contains("0: 2 put; 0: 1 delete"), "{}", said.out);
     assert_eq!(run(&["wal", "/nowhere"]).code, 1);
+}
+
+#[test]
+fn wal_shows_the_archive_too_and_verify_reads_it() {
+    let world = World::empty();
+    let db = Db::open(world.path(), &Options::new().with("wal_archive", "true").unwrap()).unwrap();
+    for value in ["first", "second"] {
+        db.put(&db.default_family(), b"key", value.as_bytes(), &WriteOptions::default()).unwrap();
+        db.flush(&[]).unwrap().wait(None).unwrap();
+    }
+    db.put(&db.default_family(), b"key", b"third", &WriteOptions::default()).unwrap();
+    world.close(db);
+    let archive = world.path().join("wal").join("archive");
+    let data = |shown: Vec<Value>| {
+        let sequences =
+            shown.iter().filter(|line| line["kind"] == "data").map(|line| line["sequence"].as_u64().unwrap());
+        sequences.collect::<Vec<_>>()
+    };
+    assert_eq!(data(world.json("wal", &["--archive"])), [1, 2, 3]);
+    assert_eq!(data(world.json("wal", &[])), [3]);
+    let said = run(&["wal", archive.to_str().unwrap(), "--format", "json"]);
+    assert_eq!((said.code, said.out.matches("\"kind\":\"data\"").count()), (0, 2), "{}", said.out);
+    let verified = world.json("verify", &[]);
+    assert_eq!(verified.iter().filter(|line| line["part"] == "archive").count(), 2, "{verified:?}");
+    let victim = std::fs::read_dir(&archive).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&victim, b"sstor").unwrap();
+    let said = world.run("verify", &[]);
+    assert!(said.code == 1 && said.out.contains(victim.to_str().unwrap()), "{}", said.out);
 }
 
 #[test]

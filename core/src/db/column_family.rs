@@ -92,7 +92,8 @@ impl Db {
     }
 
     /// Drops a family and everything in it. Durable when it returns. Handles to it answer Dropped from now on; iterators that
-    /// stand in it go on. The default family cannot be dropped.
+    /// stand in it go on. The default family cannot be dropped. After an error it is as before, and can be dropped later, unless the
+    /// database refuses all writes from then on (Poisoned).
     pub fn drop_column_family(&self, family: &ColumnFamily) -> Result<()> {
         let core = &self.handle.core;
         core.check_writable()?;

@@ -19,7 +19,7 @@ use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram, StallCau
 use crate::sst::SstOptions;
 use crate::version::{FileMeta, Manifest, VersionState};
 use crate::view::{CollectionView, View};
-use crate::wal::{Log, LogEvent};
+use crate::wal::{Log, LogEvent, archived_name};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -206,13 +206,23 @@ pub(super) fn sst_options(options: &Options) -> SstOptions {
 pub(super) fn log_event(events: &EventQueue, event: LogEvent) {
     let mut told = match event {
         LogEvent::SegmentCreated { .. } => Event::new(EventKind::LogCreated),
-        LogEvent::SegmentDeleted { .. } => Event::new(EventKind::LogDeleted),
+        LogEvent::SegmentArchived { .. } => Event::new(EventKind::LogArchived),
+        LogEvent::SegmentDeleted { .. } | LogEvent::NotArchived { .. } | LogEvent::ArchivedDeleted { .. } => {
+            Event::new(EventKind::LogDeleted)
+        }
         LogEvent::Stalled { .. } => Event::new(EventKind::StallEnd),
     };
     match event {
         LogEvent::SegmentCreated { number, bytes } | LogEvent::SegmentDeleted { number, bytes } => {
             told.number = number.0;
             told.bytes = bytes;
+        }
+        LogEvent::SegmentArchived { number, bytes, stamp } => {
+            (told.number, told.bytes, told.detail) = (number.0, bytes, archived_name(stamp));
+        }
+        LogEvent::ArchivedDeleted { bytes, stamp } => (told.bytes, told.detail) = (bytes, archived_name(stamp)),
+        LogEvent::NotArchived { number, bytes, why } => {
+            (told.number, told.bytes, told.detail) = (number.0, bytes, format!("not archived: {why}"));
         }
         LogEvent::Stalled { nanos } => {
             told.micros = nanos / 1000;

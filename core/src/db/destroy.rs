@@ -6,11 +6,12 @@ use crate::env::Env;
 use crate::env::posix::posix;
 use crate::error::{ErrorKind, Result};
 use crate::version::file_name::{self, FileKind};
+use crate::wal::{ARCHIVE_DIR, archived_stamp};
 use std::path::Path;
 
 impl Db {
     /// Deletes the database in `path`. Locked if it is open anywhere. Files that are not ours by name stay, and so do the
-    /// directories that hold them; a log kept elsewhere by `wal_dir` stays too. A directory without a database is fine.
+    /// directories that hold them; a log kept elsewhere by `wal_dir`, with its archive, stays too. A directory without a database is fine.
     pub fn destroy(path: impl AsRef<Path>) -> Result<()> {
         Self::destroy_in(&posix(), path.as_ref())
     }
@@ -40,6 +41,12 @@ impl Db {
             }
         }
         let wal = path.join(file_name::LOG_DIR);
+        let archive = wal.join(ARCHIVE_DIR);
+        for name in files.list(&archive).unwrap_or_default() {
+            if archived_stamp(&name).is_some() {
+                files.remove(&archive.join(name))?;
+            }
+        }
         for name in files.list(&wal).unwrap_or_default() {
             if crate::wal::segment_number(&name).is_some() {
                 files.remove(&wal.join(name))?;
@@ -60,6 +67,7 @@ impl Db {
             let _ = files.remove_dir(&table);
         }
         let _ = files.remove_dir(&tables);
+        let _ = files.remove_dir(&archive);
         let _ = files.remove_dir(&wal);
         files.remove(&lock_path)?;
         drop(lock);

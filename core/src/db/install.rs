@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flush::RunOutput;
 use crate::key::{CollectionId, FileNumber, Sequence};
 use crate::observe::{Counter, EventKind, FlushReason};
-use crate::version::{Change, Manifest, VersionEdit};
+use crate::version::{Change, Manifest, NotReplaced, VersionEdit};
 use crate::view::{Frozen, Run};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,7 +27,8 @@ struct Unflushed {
 impl Core {
     /// Makes an edit durable and applies it to the state. An append whose outcome is unknown is answered with a whole new
     /// manifest that includes the edit; if that fails too the database is poisoned, and nothing is deleted. But a full disk leaves it
-    /// without a manifest until there is space for a whole new one: see [`Installer::lost`].
+    /// without a manifest until there is space for a whole new one: see [`Installer::lost`]. Where nothing was appended, an error
+    /// leaves all as it was, unless it came when the new manifest was put in force.
     pub(super) fn append_edit(&self, install: &mut Installer, mut edit: VersionEdit) -> Result<()> {
         if self.health.is_poisoned() {
             return self.health.check_writable();
@@ -44,8 +45,11 @@ impl Core {
         }
         let mut next = install.state.clone();
         next.apply(&edit)?;
+        // Of an append that failed nobody knows whether it is there, and what is written to a collection that may be gone after a crash
+        // may be gone too. A whole new manifest is in force or is not, but for its last step.
+        let drops = edit.changes.iter().any(|change| matches!(change, Change::DropCollection(_)));
         let (old, appended) = match (&mut install.manifest, install.lost) {
-            (Some(manifest), _) if manifest.size_bytes() < self.options.manifest_bytes() => {
+            (Some(manifest), _) if !drops && manifest.size_bytes() < self.options.manifest_bytes() => {
                 (manifest.number(), Some(manifest.append(&edit)))
             }
             (Some(manifest), _) => (manifest.number(), None),
@@ -59,7 +63,7 @@ impl Core {
             let number = self.new_file_number();
             next.next_file_number = next.next_file_number.max(FileNumber(number.0 + 1));
             let may = || self.check_not_fenced(old);
-            match Manifest::create_if(&self.env, &self.path, number, &next, may) {
+            match Manifest::replace(&self.env, &self.path, number, &next, may) {
                 Ok(created) => {
                     install.manifest = Some(created);
                     install.lost = None;
@@ -69,12 +73,12 @@ impl Core {
                         self.delete_file(&collection, &meta);
                     }
                 }
-                Err(error) => {
+                // All is as before.
+                Err(NotReplaced { error, is_unknown: false }) if appended.is_none() => return Err(error),
+                Err(NotReplaced { error, is_unknown }) => {
                     install.manifest = None;
                     let full = appended.into_iter().filter_map(Result::err).chain([error.clone()]);
-                    // What is written to a collection that may be gone after a crash would be gone too.
-                    let drops = edit.changes.iter().any(|change| matches!(change, Change::DropCollection(_)));
-                    if drops || full.into_iter().any(|error| error.kind() != ErrorKind::NoSpace) {
+                    if drops && is_unknown || full.into_iter().any(|error| error.kind() != ErrorKind::NoSpace) {
                         self.poison(&error);
                     } else {
                         install.lost = Some(old);

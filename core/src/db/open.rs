@@ -171,8 +171,11 @@ impl Opening {
         let manifest = Manifest::create(&self.env, &self.path, manifest_number, &recovered.state)?;
         // Everything that is needed is durable and named by now.
         delete_orphans(&self.env, &self.path, &recovered.state, &Known { merged, broken }, manifest_number);
-        for old in &recovered.old_segments {
-            let _ = files.remove(&self.wal_path.join(crate::wal::segment_name(*old)));
+        for stale in &recovered.stale_segments {
+            let _ = files.remove(&self.wal_path.join(crate::wal::segment_name(*stale)));
+        }
+        if let Some(log) = &recovered.log {
+            log.retire(&recovered.old_segments);
         }
         Ok(self.assemble(parts, recovered, Some(manifest), Some(lock)))
     }
@@ -184,6 +187,7 @@ impl Opening {
                 Ok(Some((parts, recovered))) => return Ok(self.assemble(parts, recovered, None, None)),
                 // The writer moved on: look again.
                 Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::Busy => {}
                 Err(error) => {
                     let before = Manifest::read(&self.env, &self.path)?;
                     // Only an error that stays when nothing moves is one.
@@ -374,6 +378,9 @@ impl Core {
             let core = self.clone();
             let (bell, helper) = log.helper(Box::new(move || core.mark_log()));
             tasks.push(runtime.spawn("sstore-log", bell, helper)?);
+            if let Some((bell, archiver)) = log.archiver() {
+                tasks.push(runtime.spawn("sstore-archive", bell, archiver)?);
+            }
         }
         let (bell, preparer) = self.pool.preparer();
         tasks.push(runtime.spawn("sstore-memory", bell, preparer)?);
@@ -398,8 +405,9 @@ impl Core {
 pub(super) fn log_events(parts: &Parts) -> Arc<dyn Fn(crate::wal::LogEvent) + Send + Sync> {
     let (events, work) = (parts.events.clone(), parts.work.clone());
     Arc::new(move |event| {
+        let is_new = matches!(event, crate::wal::LogEvent::SegmentCreated { .. });
         log_event(&events, event);
-        if matches!(event, crate::wal::LogEvent::SegmentCreated { .. }) {
+        if is_new {
             work.ring();
         }
     })

@@ -6,7 +6,7 @@
 use crate::error::{Error, Result};
 use crate::observe::Listener;
 use crate::sst::Compression;
-use crate::wal::{LogBackend, RecoveryMode};
+use crate::wal::{ArchiveLimits, LogBackend, RecoveryMode};
 use std::path::PathBuf;
 
 /// What an option's value is.
@@ -111,15 +111,21 @@ options! {
     Logged "logged" Collection Bool, "true", ANY,
         "Write this family's operations to the log. Without it they are lost unless flushed. Fixed at creation.";
     WalDir "wal_dir" Database PathType, "", ANY,
-        "Directory of the log; empty: the folder wal inside the database. Must be the same at every opening.";
+        "Directory of the log, of no other database's too; empty: the folder wal inside the database. Must be the same at every opening.";
     WalBackend "wal_backend" Database Choice(&["auto", "mapped", "write"]), "auto", ANY,
         "How the log is written: through a shared mapping, or by write calls. auto chooses by the file system.";
     WalSegmentBytes "wal_segment_bytes" Database Bytes, "64MiB", (64 << 10, 1 << 30),
         "Largest log segment; segments start at 256 KiB and double. A record larger than that gets a segment of its own.";
     WalTotalBytes "wal_total_bytes" Database Bytes, "0", ANY,
         "Log length beyond which the family that holds the oldest segment is flushed; no segment is longer than a quarter of it. 0: four times the write buffer.";
-    WalRecovery "wal_recovery" Database Choice(&["point_in_time", "absolute"]), "point_in_time", ANY,
-        "What opening does with a damaged end of the log: stop before it, or refuse to open.";
+    WalRecovery "wal_recovery" Database Choice(&["point_in_time", "absolute", "tolerate_tail", "salvage"]), "point_in_time", ANY,
+        "What opening does with a damaged log. point_in_time: drops what a power cut may have torn, and all behind it; refuses damage to what was durable. absolute: refuses any. tolerate_tail: drops only a torn last record, refuses the rest. salvage: leaves out whatever cannot be read, so that writes in the middle may be gone while later ones are there; events tell what.";
+    WalArchive "wal_archive" Database Bool, "false", ANY,
+        "Move segments that the log needs no more to the folder archive in its directory, instead of deleting them. Opening does not read them.";
+    WalArchiveSeconds "wal_archive_seconds" Database Count, "0", ANY,
+        "How long a segment stays in the archive; 0: no limit. Holds while wal_archive is true.";
+    WalArchiveBytes "wal_archive_bytes" Database Bytes, "1GiB", ANY,
+        "How long the archive may be before its oldest segments are deleted; 0: no limit. A full disk has them deleted too.";
     BackgroundThreads "background_threads" Database Count, "2", (1, 16),
         "Threads for flushes and merges. With two or more, one is kept free of merges.";
     BlockBytes "block_bytes" Collection Bytes, "8KiB", (512, 48 << 10),
@@ -390,7 +396,18 @@ impl Options {
     }
 
     pub(super) fn wal_recovery(&self) -> RecoveryMode {
-        if self.number(Id::WalRecovery) == 0 { RecoveryMode::PointInTime } else { RecoveryMode::Absolute }
+        match self.number(Id::WalRecovery) {
+            0 => RecoveryMode::PointInTime,
+            1 => RecoveryMode::Absolute,
+            2 => RecoveryMode::TolerateTail,
+            _ => RecoveryMode::Salvage,
+        }
+    }
+
+    /// The limits of the log's archive; `None`: there is none.
+    pub(super) fn wal_archive(&self) -> Option<ArchiveLimits> {
+        let (seconds, bytes) = (self.number(Id::WalArchiveSeconds), self.number(Id::WalArchiveBytes));
+        self.flag(Id::WalArchive).then_some(ArchiveLimits { seconds, bytes })
     }
 
     pub(super) fn background_threads(&self) -> usize {

@@ -40,6 +40,8 @@ pub(super) struct Recovered {
     pub last_sequence: Sequence,
     /// Segments that the new manifest does not need.
     pub old_segments: Vec<FileNumber>,
+    /// Segments that an opening, or the making of a segment, left unfinished.
+    pub stale_segments: Vec<FileNumber>,
 }
 
 /// One family while its log is replayed.
@@ -139,6 +141,14 @@ impl Replayed {
             opening.options.wal_recovery(),
             &mut sink,
         )?;
+        for skipped in &outcome.skipped {
+            let path = opening.wal_path.join(wal::segment_name(skipped.segment));
+            let mut event = Event::new(EventKind::LogSkipped);
+            event.number = skipped.segment.0;
+            event.bytes = skipped.to - skipped.from;
+            event.detail = format!("{}: {} to {}: {}", path.display(), skipped.from, skipped.to, skipped.why);
+            parts.events.push(event);
+        }
         Ok(Self { families, outcome, records })
     }
 
@@ -217,6 +227,7 @@ pub(super) fn recover(
             .options
             .wal_segment_bytes()
             .min((opening.options.wal_total_bytes() / 4).max(64 << 10)),
+        archive: opening.options.wal_archive(),
         ..LogOptions::default()
     };
     let numbers = parts.next_file.clone();
@@ -243,12 +254,12 @@ pub(super) fn recover(
     event.bytes = replayed.outcome.bytes;
     event.micros = opening.env.runtime.monotonic_nanos().saturating_sub(began) / 1000;
     parts.events.push(event);
-    let mut old_segments = replayed.outcome.segments.clone();
-    old_segments.extend(&replayed.outcome.stale);
+    let old_segments = replayed.outcome.segments.clone();
+    let stale_segments = replayed.outcome.stale.clone();
     let mut recovered = finish(state, catalog, replayed, last_sequence);
     recovered.writer = Some(writer);
     recovered.log = Some(log);
-    recovered.old_segments = old_segments;
+    (recovered.old_segments, recovered.stale_segments) = (old_segments, stale_segments);
     Ok(recovered)
 }
 
@@ -282,7 +293,8 @@ fn finish(state: VersionState, catalog: Catalog, replayed: Replayed, last_sequen
         });
         active.push(family.active);
     }
-    Recovered { state, catalog, view, active, writer: None, log: None, last_sequence, old_segments: Vec::new() }
+    let (old_segments, stale_segments) = (Vec::new(), Vec::new());
+    Recovered { state, catalog, view, active, writer: None, log: None, last_sequence, old_segments, stale_segments }
 }
 
 /// Flushes all that was replayed of one family into one file.

@@ -172,6 +172,7 @@ impl Db {
     }
 
     /// Drops a table and everything in it. Durable when it returns. Handles to it answer Dropped from now on; scans that run go on.
+    /// After an error it is as before, as of [`drop_column_family`](Self::drop_column_family).
     pub fn drop_table(&self, table: &Table) -> Result<()> {
         let core = &self.handle.core;
         core.check_writable()?;

@@ -29,6 +29,8 @@ pub enum FilePart {
     Manifest,
     /// A segment of the log.
     Log,
+    /// A segment in the log's archive: nothing in the database needs it.
+    Archive,
     /// A file of a column family.
     Family,
     /// A file of a table.
@@ -41,6 +43,7 @@ impl FilePart {
         match self {
             Self::Manifest => "manifest",
             Self::Log => "log",
+            Self::Archive => "archive",
             Self::Family => "family",
             Self::Table => "table",
         }
@@ -94,10 +97,11 @@ impl Db {
         Ok(())
     }
 
-    /// Reads every file of the database in `path` that counts, manifest and log included, verifies every checksum, and tells `told` of
+    /// Reads every file of the database in `path` that counts, manifest, log and its archive included, verifies every checksum, and tells `told` of
     /// each file, damaged or not: damage does not end it. Without a manifest that can be read nobody knows what counts, and every
     /// file of families and tables is read that has a name of ours. A torn end of the log, as a power cut leaves it, is no
-    /// damage unless the option `wal_recovery` says so. Opens no database: neither lock nor live writer are touched.
+    /// damage unless the option `wal_recovery` says so (`salvage` counts as `point_in_time`). Opens no database: neither lock nor live
+    /// writer are touched.
     ///
     /// Of the options only `wal_dir` and `wal_recovery` count. Errors: NotFound (there is no database), those of `told`, and of a disk
     /// that cannot be read at all.
@@ -129,7 +133,8 @@ impl Db {
         };
         told(check.verified(path.join(file_name::manifest(number)), FilePart::Manifest, "", None))?;
         check.live_files(state, told)?;
-        check.log(told)
+        check.log(told)?;
+        check.archive(told)
     }
 }
 
@@ -213,7 +218,7 @@ impl Check<'_> {
 
     /// Each segment of the log that counts. Behind a damaged one it goes on with the next.
     fn log<E: From<Error>>(&self, told: Told<'_, E>) -> std::result::Result<(), E> {
-        let dir = self.options.wal_dir().unwrap_or_else(|| self.path.join(file_name::LOG_DIR));
+        let dir = self.log_dir();
         let mut from = FileNumber(0);
         let mut last_error: Option<Error> = None;
         for _ in 0..LOG_ROUNDS_MAX {
@@ -230,8 +235,12 @@ impl Check<'_> {
                 Ok(())
             };
             let (id, epoch, durable) = (state.database_id, state.epoch, state.log_durable);
-            let replayed =
-                wal::replay(self.env, &dir, id, epoch, from, durable, self.options.wal_recovery(), &mut decode);
+            let mode = match self.options.wal_recovery() {
+                // Finds nothing wrong with anything.
+                RecoveryMode::Salvage => RecoveryMode::PointInTime,
+                mode => mode,
+            };
+            let replayed = wal::replay(self.env, &dir, id, epoch, from, durable, mode, &mut decode);
             let (damaged, error) = match replayed {
                 Ok(outcome) => {
                     segments.extend(outcome.segments.into_iter().filter(|number| *number >= from));
@@ -291,18 +300,46 @@ impl Check<'_> {
             let result = LoneFile::open(self.env, &place).and_then(|reader| reader.verify());
             told(self.verified(place, part, &name.unwrap_or_default(), result.err()))?;
         }
-        let dir = self.options.wal_dir().unwrap_or_else(|| self.path.join(file_name::LOG_DIR));
+        let dir = self.log_dir();
         for number in self.segments(&dir)? {
             let path = dir.join(wal::segment_name(number));
-            let walked = wal::inspect_segment::<Error>(self.env, &path, &mut |_, _| Ok(()));
-            let absolute = self.options.wal_recovery() == RecoveryMode::Absolute;
-            let error = match walked {
-                // Who knows whether a power cut left that, or damage: it is told where any bad byte is to be.
-                Ok((_, end)) => end.damage.filter(|_| absolute).map(|why| Error::corruption(&path, end.offset, why)),
-                Err(error) => Some(error),
-            };
+            let error = self.lone_segment(&path).err();
             told(self.verified(path, FilePart::Log, "", error))?;
         }
+        self.archive(told)
+    }
+
+    /// Each segment in the archive of the log.
+    fn archive<E: From<Error>>(&self, told: Told<'_, E>) -> std::result::Result<(), E> {
+        let dir = self.log_dir().join(wal::ARCHIVE_DIR);
+        let names = match self.env.files.list(&dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            names => names?,
+        };
+        for name in names.iter().filter(|name| wal::archived_stamp(name).is_some()) {
+            let path = dir.join(name);
+            match self.lone_segment(&path) {
+                // The live writer deleted it meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                checked => told(self.verified(path, FilePart::Archive, "", checked.err()))?,
+            }
+        }
         Ok(())
+    }
+
+    fn log_dir(&self) -> PathBuf {
+        self.options.wal_dir().unwrap_or_else(|| self.path.join(file_name::LOG_DIR))
+    }
+
+    /// A segment without the rest of its log.
+    fn lone_segment(&self, path: &Path) -> Result<()> {
+        let (_, end) = wal::inspect_segment::<Error>(self.env, path, &mut |_, _| Ok(()))?;
+        match end.damage {
+            // Who knows whether a power cut left that, or damage: it is told where any bad byte is to be.
+            Some(why) if self.options.wal_recovery() == RecoveryMode::Absolute => {
+                Err(Error::corruption(path, end.offset, why))
+            }
+            _ => Ok(()),
+        }
     }
 }

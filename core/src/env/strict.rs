@@ -3,11 +3,12 @@
 //! - A file whose sync failed is neither written nor synced again.
 //! - CURRENT is replaced only by a synced file that names a synced manifest whose name is durable.
 //! - While a manifest holds unsynced writes no durable log segment and no durable table file is removed.
+//! - A log segment is renamed, which is how it is archived, only when its bytes are synced, and otherwise as it is removed.
 //! - When a manifest is synced every table file that was synced has a durable name.
 //! - A read-only open makes no mutating call.
 //!
-//! The third and fourth rule look over all files, so jobs side by side on real threads break them innocently: there
-//! [`StrictFileSystem::concurrent`] leaves them out.
+//! The rules that speak of a manifest and other files look over all files, so jobs side by side on real threads break them
+//! innocently: there [`StrictFileSystem::concurrent`] leaves them out.
 
 #[cfg(test)]
 mod tests;
@@ -178,6 +179,12 @@ impl FileSystem for StrictFileSystem {
         self.watch.lock().check_mutable("rename", from);
         if name(to) == "CURRENT" {
             self.check_current(from, to)?;
+        }
+        if is_log(from) {
+            let watch = self.watch.lock();
+            watch.check_before_remove(from);
+            let is_synced = !watch.files.get(from).is_some_and(|known| known.unsynced);
+            assert!(is_synced, "strict: rename of {} before it is synced", from.display());
         }
         self.inner.rename(from, to)?;
         let mut watch = self.watch.lock();

@@ -18,7 +18,8 @@ pub enum EventKind {
     CompactionDone = 5,
     /// A log segment was begun.
     LogCreated = 6,
-    /// A log segment that nobody needs any more was deleted.
+    /// A log segment that nobody needs any more was deleted. If it was, or was to be, in the archive, `detail` is its name there, or why it
+    /// is not there.
     LogDeleted = 7,
     /// A file that nobody needs any more was deleted.
     FileDeleted = 8,
@@ -46,6 +47,11 @@ pub enum EventKind {
     TableAltered = 19,
     /// Opening found a live file that is too damaged to open. `number` is the file, `detail` the error, which reads that need the file get.
     FileBroken = 20,
+    /// Opening with `wal_recovery=salvage` left out a stretch of the log: what was written there may be missing. `number` is the segment,
+    /// `bytes` how many, `detail` the file, the offsets from and to, and why.
+    LogSkipped = 24,
+    /// A log segment that nobody needs any more was moved to the archive. `number` is the segment, `detail` its name there.
+    LogArchived = 25,
 }
 
 impl EventKind {
@@ -72,6 +78,8 @@ impl EventKind {
             Self::TableDropped => "table_dropped",
             Self::TableAltered => "table_altered",
             Self::FileBroken => "file_broken",
+            Self::LogSkipped => "log_skipped",
+            Self::LogArchived => "log_archived",
         }
     }
 }

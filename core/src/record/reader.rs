@@ -126,6 +126,35 @@ impl RecordReader {
         Ok(None)
     }
 
+    /// Goes on behind the damage or the zeros at which the walk stopped: at the end of the record there if its header is good, else at
+    /// the next place where a good header stands. Gives that place; `None`: no record follows, and the walk stays where it is.
+    pub fn skip_damage(&mut self) -> Result<Option<u64>> {
+        let (at, salt, rest) = (self.offset, self.salt, self.file_len.saturating_sub(self.offset));
+        let header = match self.bytes(at, rest.min(HEADER_BYTES as u64))?.first_chunk() {
+            Some(bytes) => RecordHeader::decode(bytes, salt, at).ok(),
+            None => return Ok(None),
+        };
+        // A good header is believed, so that a file is walked once, however many records of it are damaged.
+        let next = match header {
+            Some(header) => Some(at + header.record_bytes()).filter(|end| *end <= self.file_len),
+            None => self.find_header(at + ALIGNMENT as u64, |_, _| true)?,
+        };
+        self.offset = next.unwrap_or(at);
+        Ok(next)
+    }
+
+    /// The end of the last byte from `from` on that is not zero; `from` if there is none.
+    pub fn used_end(&mut self, from: u64) -> Result<u64> {
+        let (mut offset, mut end) = (from, from);
+        while offset < self.file_len {
+            let len = WINDOW_BYTES.min(self.file_len - offset);
+            let used = self.bytes(offset, len)?.iter().rposition(|&byte| byte != 0);
+            end = used.map_or(end, |last| offset + last as u64 + 1);
+            offset += len;
+        }
+        Ok(end)
+    }
+
     /// Whether every byte from `from` on is zero.
     pub fn is_zero_from(&mut self, from: u64) -> Result<bool> {
         let mut offset = from;

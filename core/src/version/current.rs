@@ -34,15 +34,19 @@ pub(super) fn read(files: &dyn FileSystem, dir: &Path) -> Result<Option<FileNumb
     Ok(Some(number))
 }
 
-/// Puts manifest `number` in force. Requires: the manifest and its name are durable. After an error either may be in force.
-pub(super) fn replace(files: &dyn FileSystem, dir: &Path, number: FileNumber) -> Result<()> {
+/// Makes ready what [`switch`] puts in the place of CURRENT. Requires: the manifest and its name are durable. Changes nothing that counts.
+pub(super) fn prepare(files: &dyn FileSystem, dir: &Path, number: FileNumber) -> Result<()> {
     let temporary = dir.join(CURRENT_TEMPORARY);
     if files.file_len(&temporary)?.is_some() {
         files.remove(&temporary)?;
     }
     let file = files.create(&temporary)?;
     file.write_at(line(number).as_bytes(), 0)?;
-    file.sync_data()?;
-    files.rename(&temporary, &dir.join(CURRENT))?;
+    file.sync_data()
+}
+
+/// Puts in force what was made ready. After an error either manifest may be in force.
+pub(super) fn switch(files: &dyn FileSystem, dir: &Path) -> Result<()> {
+    files.rename(&dir.join(CURRENT_TEMPORARY), &dir.join(CURRENT))?;
     files.sync_dir(dir)
 }

@@ -25,6 +25,15 @@ pub struct Manifest {
     failed: bool,
 }
 
+/// A manifest that was not put in force, as far as one knows.
+#[derive(Debug)]
+pub struct NotReplaced {
+    /// Why.
+    pub error: Error,
+    /// Whether it may be in force all the same, now or after a crash. If not, nothing that counts has changed.
+    pub is_unknown: bool,
+}
+
 impl Manifest {
     /// The state that the manifest in force holds, and its number; `None` if no database was ever completed in `dir`.
     ///
@@ -48,22 +57,42 @@ impl Manifest {
         current::read(&*env.files, dir)
     }
 
-    /// Writes `state` as manifest `number` and puts it in force. Requires: the number is above that of every file in the
-    /// database, so also above that of an earlier attempt.
-    ///
-    /// After an error the old manifest is in force, or perhaps the new one: remove neither before a later call succeeds.
+    /// The same as [`replace`](Self::replace), for who does not go on after an error and whom nobody can forbid it.
     pub fn create(env: &Env, dir: &Path, number: FileNumber, state: &VersionState) -> Result<Self> {
-        Self::create_if(env, dir, number, state, || Ok(()))
+        Self::replace(env, dir, number, state, || Ok(())).map_err(|not_replaced| not_replaced.error)
     }
 
-    /// The same, but that `may` is asked before it is put in force: its error is the answer then, and nothing has changed.
-    pub fn create_if(
+    /// Writes `state` as manifest `number` and, unless `may` answers with an error, puts it in force. Requires: the number is above that
+    /// of every file in the database, so also above that of an earlier attempt.
+    ///
+    /// After an error that is unknown in its outcome the old manifest is in force, or perhaps the new one: remove neither before a later
+    /// call succeeds.
+    pub fn replace(
         env: &Env,
         dir: &Path,
         number: FileNumber,
         state: &VersionState,
         may: impl FnOnce() -> Result<()>,
-    ) -> Result<Self> {
+    ) -> std::result::Result<Self, NotReplaced> {
+        let as_before = |error| NotReplaced { error, is_unknown: false };
+        let manifest = Self::write(env, dir, number, state).map_err(as_before)?;
+        let files = &*env.files;
+        let mut switched = false;
+        let outcome = may().and_then(|()| current::prepare(files, dir, number)).and_then(|()| {
+            switched = true;
+            current::switch(files, dir)
+        });
+        let Err(error) = outcome else { return Ok(manifest) };
+        // A rename that failed and shows no effect has none after a crash either.
+        let is_unknown = switched && !current::read(files, dir).is_ok_and(|current| current != Some(number));
+        if !is_unknown {
+            let _ = files.remove(manifest.file.path());
+        }
+        Err(NotReplaced { error, is_unknown })
+    }
+
+    /// Writes `state` as manifest `number`, durable, but not in force. After an error nothing is left of it.
+    fn write(env: &Env, dir: &Path, number: FileNumber, state: &VersionState) -> Result<Self> {
         let path = dir.join(file_name::manifest(number));
         let mut bytes = framing::encode_header(state.database_id, number);
         let mut payload = Vec::new();
@@ -72,13 +101,11 @@ impl Manifest {
         framing::encode_record(&mut bytes, number, HEADER_BYTES as u64, 1, &payload);
         let file = env.files.create(&path)?;
         let written = file.write_at(&bytes, 0).and_then(|()| file.sync_data()).and_then(|()| env.files.sync_dir(dir));
-        let written = written.and_then(|()| may());
         if let Err(error) = written {
             // Nothing names it, and on a full disk its bytes are wanted.
             let _ = env.files.remove(&path);
             return Err(error);
         }
-        current::replace(&*env.files, dir, number)?;
         Ok(Self { file, number, size_bytes: bytes.len() as u64, next_edit_number: 2, failed: false })
     }
 

@@ -5,6 +5,7 @@
 //! which the outcome on disk is unknown the log is poisoned: it takes and syncs nothing any more.
 #![doc = include_str!("FORMAT.md")]
 
+mod archive;
 mod backend;
 mod helper;
 mod inspect;
@@ -16,9 +17,10 @@ mod sync;
 mod write;
 mod writer;
 
+pub use archive::{ARCHIVE_DIR, ArchiveLimits, archived_name, archived_stamp};
 pub use inspect::{InspectedEnd, InspectedRecord, InspectedSegment, inspect_segment};
 pub use replay::{Cut, LoggedRecord, RecoveryMode, ReplayOutcome, replay};
-pub use salvage::{SalvagedSegment, salvage, salvaged_database_id};
+pub use salvage::{SalvageScope, SalvagedSegment, SkippedRange, salvage, salvaged_database_id};
 pub use segment::{segment_name, segment_number};
 pub use writer::LogWriter;
 
@@ -27,6 +29,7 @@ use crate::env::{Bell, Env, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FileNumber, LogPosition, Sequence};
 use crate::lock::Mutex;
+use archive::{Archive, Retired};
 use segment::{Making, SEGMENT_HEADER_BYTES, Segment};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -53,11 +56,13 @@ pub struct LogOptions {
     pub segment_bytes_min: u64,
     /// The size in bytes at which segments stop growing. A longer record gets a segment of its own.
     pub segment_bytes_max: u64,
+    /// Segments that are not needed any more are kept within these limits; `None`: they are deleted.
+    pub archive: Option<ArchiveLimits>,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { backend: LogBackend::Auto, segment_bytes_min: 256 << 10, segment_bytes_max: 64 << 20 }
+        Self { backend: LogBackend::Auto, segment_bytes_min: 256 << 10, segment_bytes_max: 64 << 20, archive: None }
     }
 }
 
@@ -71,7 +76,7 @@ pub struct LogIdentity {
 }
 
 /// What happens to the log's files. Told without any lock of the log held, except that appends tell it under the caller's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogEvent {
     /// A segment was made.
     SegmentCreated {
@@ -86,6 +91,31 @@ pub enum LogEvent {
         number: FileNumber,
         /// Its size in bytes.
         bytes: u64,
+    },
+    /// A segment was moved to the archive.
+    SegmentArchived {
+        /// Its number.
+        number: FileNumber,
+        /// Its length in bytes.
+        bytes: u64,
+        /// When: its name there.
+        stamp: u64,
+    },
+    /// A segment was removed that was meant for the archive.
+    NotArchived {
+        /// Its number.
+        number: FileNumber,
+        /// Its length in bytes.
+        bytes: u64,
+        /// Why it is not there.
+        why: String,
+    },
+    /// A segment left the archive.
+    ArchivedDeleted {
+        /// Its length in bytes.
+        bytes: u64,
+        /// When it came: its name there.
+        stamp: u64,
     },
     /// An append had to make a segment itself, because none was ready.
     Stalled {
@@ -146,6 +176,7 @@ pub struct Log {
     synced: Bell,
     /// Wakes the helper.
     wanted: Arc<Bell>,
+    archive: Option<Archive>,
 }
 
 impl Log {
@@ -191,6 +222,7 @@ impl Log {
             wants_pages: AtomicBool::new(true),
             synced: Bell::new(),
             wanted: Arc::new(Bell::new()),
+            archive: options.archive.map(Archive::new),
         });
         let writer = LogWriter::new(log.clone(), last_sequence)?;
         Ok((writer, log))
@@ -237,8 +269,8 @@ impl Log {
         needed.or(state.segments.back()).map_or(FileNumber(0), |segment| segment.number)
     }
 
-    /// Removes the segments below `floor`, except the active one and one that a sync may be working on; that goes with a later
-    /// call. Gives the numbers of those removed. Requires: the floor is durable in the manifest.
+    /// Removes the segments below `floor`, or hands them to the archiver, except the active one and one that a sync may be working on;
+    /// that goes with a later call. Gives the numbers of those that went. Requires: the floor is durable in the manifest.
     pub fn remove_below(&self, floor: FileNumber) -> Result<Vec<FileNumber>> {
         let mut removed = Vec::new();
         loop {
@@ -253,6 +285,11 @@ impl Log {
             state.segments.pop_front();
             drop(state);
             self.closed_bytes.fetch_sub(oldest.end(), Ordering::Relaxed);
+            if let Some(archive) = &self.archive {
+                removed.push(oldest.number);
+                archive.take(Retired::ours(oldest));
+                continue;
+            }
             self.env.files.remove(&oldest.path)?;
             removed.push(oldest.number);
             (self.events)(LogEvent::SegmentDeleted { number: oldest.number, bytes: oldest.capacity });
@@ -281,9 +318,12 @@ impl Log {
         (self.wanted.clone(), Box::new(helper::Helper::new(self.clone(), mark)))
     }
 
-    /// Ends the helper and removes the segment that it made ahead. The log can still be written.
+    /// Ends the helper and removes the segment that it made ahead; ends the archiver. The log can still be written.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
+        if let Some(archive) = &self.archive {
+            archive.ring();
+        }
         let spare = self.state.lock().ready.take();
         if let Some(spare) = spare {
             self.discard(&spare);

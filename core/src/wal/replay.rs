@@ -4,6 +4,7 @@
 //! bytes in any mixture, so a log may end torn, in any segment that was not synced; everything behind the tear is then dropped,
 //! even if whole. But bytes that were durable must not be bad: if anything proves that they were, it is Corruption.
 
+use super::salvage::{SalvageScope, SkippedRange};
 use super::segment::{Begin, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name, segment_number};
 use crate::env::{Env, File};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,13 +13,17 @@ use crate::record::{HEADER_BYTES, RecordHeader, RecordKind, RecordReader, Salt, 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What to do about a log that ends badly.
+/// What to do about a log that is damaged or ends badly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecoveryMode {
-    /// Drop what a power cut may have torn; damage to what was durable is an error.
+    /// Drop what a power cut may have torn, and all behind it; damage to what was durable is an error.
     PointInTime,
     /// Any bad byte is an error.
     Absolute,
+    /// Drop a torn last record of the newest segment, as a killed process leaves it; any damage before it is an error, durable or not.
+    TolerateTail,
+    /// Leave out what cannot be read, and go on behind it: there may be holes. What was left out is told in [`ReplayOutcome::skipped`].
+    Salvage,
 }
 
 /// A record of the log.
@@ -64,6 +69,8 @@ pub struct ReplayOutcome {
     pub segments: Vec<FileNumber>,
     /// Segments that an open, or the making of a segment, left unfinished.
     pub stale: Vec<FileNumber>,
+    /// What was left out: never anything but in a salvage.
+    pub skipped: Vec<SkippedRange>,
 }
 
 /// A segment whose header is good.
@@ -72,7 +79,6 @@ struct Found {
     path: PathBuf,
     file: Arc<dyn File>,
     salt: Salt,
-    epoch: u64,
 }
 
 /// Why and where the records of a segment end.
@@ -84,7 +90,8 @@ struct Tear {
 /// Reads the segments of `database_id` from `floor` on (0: all) whose epoch is at most `max_epoch`, and gives every record to
 /// `sink` in order. `durable` is a position up to which the log is known to have been durable; below the floor it asks nothing.
 ///
-/// Errors: Corruption, naming file and offset, where what was durable is missing or bad; those of `sink` and of the files.
+/// Errors: Corruption, naming file and offset, where what was durable is missing or bad, or a segment is not of this log; those of
+/// `sink` and of the files; Busy, if a live writer was in the way. A salvage has those of `sink` and of the files alone.
 #[allow(clippy::too_many_arguments)] // Each is a fact of its own, and there is one caller.
 pub fn replay(
     env: &Env,
@@ -96,6 +103,10 @@ pub fn replay(
     mode: RecoveryMode,
     sink: &mut dyn FnMut(LoggedRecord<'_>) -> Result<()>,
 ) -> Result<ReplayOutcome> {
+    if mode == RecoveryMode::Salvage {
+        let scope = SalvageScope { database_id, max_epoch, floor, durable, skip_unreadable: false };
+        return super::salvage::replay_around_damage(env, dir, &scope, sink);
+    }
     let mut outcome = ReplayOutcome::default();
     let used = select(find(env, dir, database_id, max_epoch, floor, &mut outcome)?, dir, floor)?;
     // What nobody needs may be gone.
@@ -147,20 +158,28 @@ fn find(
             }
             header => header?,
         };
-        if header.identity.database_id != database_id {
-            continue;
+        let (id, epoch) = (header.identity.database_id, header.identity.epoch);
+        if id != database_id {
+            // What nobody needs may be anybody's.
+            if number < floor {
+                continue;
+            }
+            return Err(Error::corruption(&path, 16, foreign_database(id, database_id)));
         }
         if header.number != number {
             let message = format!("log segment carries the number {}, not that of its name", header.number);
             return Err(Error::corruption(&path, 24, message));
         }
-        if header.identity.epoch > max_epoch {
+        if epoch > max_epoch {
             outcome.stale.push(number);
             continue;
         }
+        if number >= floor && epoch < max_epoch {
+            return Err(Error::corruption(&path, 32, foreign_epoch(epoch, max_epoch)));
+        }
         outcome.segments.push(number);
         if number >= floor {
-            found.push(Found { number, path, file, salt: header.salt(), epoch: header.identity.epoch });
+            found.push(Found { number, path, file, salt: header.salt() });
         }
     }
     // Those that were made ahead and never used may have higher numbers than one that a writer was making when it was killed.
@@ -184,8 +203,18 @@ fn find(
     Ok(found)
 }
 
+/// What is wrong with a segment of the database `found` in the log of `wanted`.
+pub(super) fn foreign_database(found: u64, wanted: u64) -> String {
+    format!("log segment of another database: its id is {found:016x}, that of this one {wanted:016x}")
+}
+
+/// What is wrong with a segment of the epoch `found` in the log of a later one: each opening begins a new log.
+pub(super) fn foreign_epoch(found: u64, wanted: u64) -> String {
+    format!("log segment of an earlier opening: its epoch is {found}, that of the log {wanted}")
+}
+
 /// Whether a segment holds nothing behind its header.
-fn is_empty(file: &Arc<dyn File>) -> Result<bool> {
+pub(super) fn is_empty(file: &Arc<dyn File>) -> Result<bool> {
     RecordReader::new(file.clone(), Salt::new(0, FileNumber(0)), 0)?.is_zero_from(SEGMENT_HEADER_BYTES)
 }
 
@@ -268,7 +297,6 @@ impl Walk<'_> {
         };
         self.outcome.last_sequence = self.outcome.last_sequence.max(begin.last_sequence);
         let mut reader = RecordReader::new(segment.file.clone(), segment.salt, SEGMENT_HEADER_BYTES)?;
-        let is_absolute = self.mode == RecoveryMode::Absolute;
         loop {
             match reader.step()? {
                 Step::Record { offset, header, payload } => {
@@ -307,7 +335,7 @@ impl Walk<'_> {
                 Step::Damage { offset, why } => return Ok(Some(Tear { offset, why: why.to_owned() })),
                 Step::Nothing { offset } => {
                     if let Some((after, Some(begun))) = next {
-                        return self.check_link(segment, offset, after, begun, is_absolute);
+                        return self.check_link(segment, offset, after, begun);
                     }
                     // Nobody says where it ends. Bytes behind the end are records that lost the ones before them.
                     let is_torn = !reader.is_zero_from(offset)?;
@@ -318,14 +346,7 @@ impl Walk<'_> {
     }
 
     /// Compares the end of a segment with what the BEGIN record of the next one says of it.
-    fn check_link(
-        &self,
-        segment: &Found,
-        end: u64,
-        after: &Found,
-        begun: &Begin,
-        is_absolute: bool,
-    ) -> Result<Option<Tear>> {
+    fn check_link(&self, segment: &Found, end: u64, after: &Found, begun: &Begin) -> Result<Option<Tear>> {
         // The first of an epoch follows nothing.
         if begun.number.0 == 0 {
             return Ok(None);
@@ -334,10 +355,7 @@ impl Walk<'_> {
             let why = format!("segment {:06} says that this one goes to offset {}", after.number.0, begun.end);
             return Ok(Some(Tear { offset: end, why }));
         }
-        if end > begun.end
-            || begun.last_sequence != self.outcome.last_sequence
-            || is_absolute && after.epoch < segment.epoch
-        {
+        if end > begun.end || begun.last_sequence != self.outcome.last_sequence {
             let why = format!(
                 "BEGIN record does not fit segment {:06}: it says end {} and last sequence {}, found {end} and {}",
                 segment.number.0, begun.end, begun.last_sequence, self.outcome.last_sequence
@@ -354,7 +372,7 @@ impl Walk<'_> {
         Some(Tear { offset: self.reached.offset.max(SEGMENT_HEADER_BYTES), why })
     }
 
-    /// Decides whether the tear in the first of `segments` is what a power cut leaves, or damage.
+    /// Decides whether the tear in the first of `segments` is what a power cut, or a kill, leaves, or damage.
     fn judge(&mut self, segments: &[(Found, Option<Begin>)], tear: &Tear) -> Result<()> {
         let Some(((torn, _), later)) = segments.split_first() else { return Ok(()) };
         let reached = self.outcome.last_sequence;
@@ -364,15 +382,32 @@ impl Walk<'_> {
             Some(durable) if durable > place => {
                 Some(format!("but the manifest says that the log was durable up to {durable}"))
             }
+            _ if self.mode == RecoveryMode::TolerateTail => what_follows(torn, tear.offset, later)?,
             _ => proof_of(torn, tear.offset, later)?,
         };
         if let Some(proof) = proof {
+            // Whole by now: who reads beside a live writer looks again.
+            let mut again = RecordReader::new(torn.file.clone(), torn.salt, tear.offset)?;
+            if matches!(again.step()?, Step::Record { .. }) {
+                let message = "the log was written to while it was read";
+                return Err(Error::new(ErrorKind::Busy, message).at(&torn.path, tear.offset));
+            }
             let message = format!("log record damaged ({}) after sequence {reached}, {proof}", tear.why);
             return Err(Error::corruption(&torn.path, tear.offset, message));
         }
         self.outcome.cut = Some(Cut { segment: torn.number, offset: tear.offset, sequence: reached });
         Ok(())
     }
+}
+
+/// What shows that the damage at `offset` of `torn` is not the end of the log, if anything does.
+fn what_follows(torn: &Found, offset: u64, later: &[(Found, Option<Begin>)]) -> Result<Option<String>> {
+    if let Some((next, _)) = later.first() {
+        return Ok(Some(format!("and it is not the end: segment {:06} follows", next.number.0)));
+    }
+    let mut reader = RecordReader::new(torn.file.clone(), torn.salt, offset)?;
+    let found = reader.find_header(offset + HEADER_BYTES as u64, |_, _| true)?;
+    Ok(found.map(|place| format!("and it is not the end: a record follows at offset {place}")))
 }
 
 /// What shows that the byte at `offset` of `torn` was durable, if anything does.

@@ -1,5 +1,7 @@
 //! Tests of the log.
 
+mod modes;
+
 use super::segment::{Begin, SegmentHeader};
 use super::*;
 use crate::env::executor::SeededRuntime;
@@ -26,7 +28,7 @@ fn numbers_from(first: u64) -> Arc<dyn Fn() -> FileNumber + Send + Sync> {
 }
 
 fn options(backend: LogBackend) -> LogOptions {
-    LogOptions { backend, segment_bytes_min: 4096, segment_bytes_max: 8192 }
+    LogOptions { backend, segment_bytes_min: 4096, segment_bytes_max: 8192, archive: None }
 }
 
 fn create_in(env: &Env, dir: &Path, backend: LogBackend) -> (LogWriter, Arc<Log>) {

@@ -116,7 +116,7 @@ class SalvagedSegment:
     records: int
     """The records that were read."""
     stopped: str | None
-    """Why the rest, or all of it, was not; None: it was read to its end."""
+    """What was left out and why, the first place if there are several; None: it was read to its end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{CollectionId, CollectionKind, FileNumber, Sequence};
 use crate::record::payload_checksum;
 use crate::version::VersionState;
-use crate::wal::{Log, LogIdentity, LogOptions, LogWriter, LoggedRecord, SalvagedSegment, salvage};
+use crate::wal::{Log, LogIdentity, LogOptions, LogWriter, LoggedRecord, SalvageScope, SalvagedSegment, salvage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -39,15 +39,20 @@ pub(super) struct Relogged {
     pub last_sequence: Sequence,
 }
 
+/// All that is left from `floor` on. The manifest may be lost, or an old one.
+fn scope(state: &VersionState, floor: FileNumber) -> SalvageScope {
+    SalvageScope { database_id: state.database_id, max_epoch: u64::MAX, floor, durable: None, skip_unreadable: true }
+}
+
 /// Looks through the old log.
 pub(super) fn look_through(env: &Env, dir: &Path, state: &VersionState) -> Result<OldLog> {
     let mut old = OldLog::default();
-    let segments = salvage(env, dir, state.database_id, state.log_floor, &mut |record| {
+    let segments = salvage(env, dir, &scope(state, state.log_floor), &mut |record| {
         let operations = Operations::new(record.payload).filter_map(std::result::Result::ok);
         old.families.extend(operations.filter(|op| !op.kind.is_rows()).map(|op| op.collection));
         Ok(())
     })?;
-    old.next_file = segments.iter().map(|segment| segment.number.0 + 1).max().unwrap_or(0);
+    old.next_file = segments.iter().map(|segment| segment.number.0.saturating_add(1)).max().unwrap_or(0);
     old.epoch = segments.iter().map(|segment| segment.epoch).max().unwrap_or(0);
     Ok(old)
 }
@@ -77,7 +82,7 @@ pub(super) fn relog(
         |table: &crate::version::CollectionState| Ok((table.id, Schemas::decode(&table.name, &table.schemas)?));
     let schemas = tables.map(decode).collect::<Result<_>>()?;
     let mut relogging = Relogging { env, dir: to, state, schemas, next_file, log: None, done: Relogged::default() };
-    let segments = salvage(env, from, state.database_id, floor, &mut |record| relogging.record(record))?;
+    let segments = salvage(env, from, &scope(state, floor), &mut |record| relogging.record(record))?;
     if let Some((mut writer, _)) = relogging.log.take() {
         writer.close()?;
     }

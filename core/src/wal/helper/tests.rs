@@ -40,7 +40,8 @@ fn a_segment_that_is_ready_too_late_is_not_used_after_its_successor() {
         }
     });
     let identity = LogIdentity { database_id: 7, epoch: 1 };
-    let options = LogOptions { backend: LogBackend::Mapped, segment_bytes_min: 4096, segment_bytes_max: 4096 };
+    let options =
+        LogOptions { backend: LogBackend::Mapped, segment_bytes_min: 4096, segment_bytes_max: 4096, archive: None };
     let (mut writer, log) = Log::create(&env, dir, identity, options, numbers, 0, events).unwrap();
     let made = log.make_segment(0).unwrap();
     *late.lock() = Some((log.clone(), made));
@@ -82,7 +83,7 @@ impl Marked {
         files.create_dir(Path::new("/wal")).unwrap();
         let next = AtomicU64::new(1);
         let numbers = Arc::new(move || FileNumber(next.fetch_add(1, Ordering::Relaxed)));
-        let options = LogOptions { backend, segment_bytes_min: 4096, segment_bytes_max: 4096 };
+        let options = LogOptions { backend, segment_bytes_min: 4096, segment_bytes_max: 4096, archive: None };
         let identity = LogIdentity { database_id: 7, epoch: 1 };
         let made = Log::create(&env, Path::new("/wal"), identity, options, numbers, 0, Arc::new(|_| ()));
         let (writer, log) = made.unwrap();
