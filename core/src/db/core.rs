@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, FileNumber, MemtableId, Sequence};
 use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::{AnyMemtable, AnyMemtableWriter, ArenaPool, MemtableKind, MemtableOptions, create_any};
-use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram, StallCause};
+use crate::observe::{Counters, Event, EventKind, EventQueue, StallCause, Timings};
 use crate::sst::SstOptions;
 use crate::version::{FileMeta, Manifest, VersionState};
 use crate::view::{CollectionView, View};
@@ -92,9 +92,7 @@ pub(crate) struct Core {
     // What others may see.
     pub counters: Counters,
     pub events: Arc<EventQueue>,
-    pub sync_nanos: Histogram,
-    pub flush_nanos: Histogram,
-    pub stall_nanos: Histogram,
+    pub timings: Arc<Timings>,
 
     // Waits: `work` wakes background tasks, `progress` whoever waits for their results.
     pub work: Arc<Bell>,

@@ -4,6 +4,7 @@ use super::{ColumnFamily, Db, Snapshot};
 use crate::error::{Error, Result};
 use crate::iter::PinnedBytes;
 use crate::key::Sequence;
+use crate::observe::Timed;
 use crate::read::{self, Answer};
 use crate::sst::Io;
 
@@ -21,6 +22,7 @@ impl Db {
         core.check()?;
         self.check_family(family)?;
         let snapshot = self.check_snapshot(options)?;
+        let _timed = core.timings.sample(Timed::Get);
         // What lies in memory is read inside the epoch; for I/O the view is counted and the epoch left.
         // Here and in the callers an answer is looked at where it lies: to move it on costs more than to find it.
         let quick = core.with_view(|view, visible| {

@@ -9,7 +9,7 @@ use super::jobs::Flushed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flush::RunOutput;
 use crate::key::{CollectionId, FileNumber, Sequence};
-use crate::observe::{Counter, EventKind, FlushReason};
+use crate::observe::{Counter, EventKind, FlushReason, Timed};
 use crate::version::{Change, Manifest, VersionEdit};
 use crate::view::{Frozen, Run};
 use std::sync::Arc;
@@ -183,7 +183,7 @@ impl Core {
         self.counters.add(Counter::FlushedMemtables, taken.len() as u64);
         self.counters.add(Counter::FlushBytes, bytes);
         self.counters.add(Counter::DroppedVersions, output.counts.dropped());
-        self.flush_nanos.record(nanos);
+        self.timings.record(Timed::Flush, nanos);
         self.event(EventKind::FlushDone, |event| {
             event.collection.clone_from(&collection.name);
             event.number = file.map_or(0, |number| number.0);
@@ -267,6 +267,7 @@ impl Core {
         self.counters.add(Counter::CompactionWriteBytes, bytes);
         self.counters.add(Counter::DroppedVersions, output.counts.dropped());
         self.counters.add(Counter::ExpiredRows, output.counts.expired);
+        self.timings.record(Timed::Merge, nanos);
         self.event(EventKind::CompactionDone, |event| {
             event.collection.clone_from(&collection.name);
             event.number = output.file.as_ref().map_or(0, |(meta, _)| meta.number.0);

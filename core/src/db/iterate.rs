@@ -4,6 +4,7 @@ use super::{ColumnFamily, Db, Handle, ReadOptions, Snapshot};
 use crate::error::Result;
 use crate::iter::{EntryBatch, PinnedBytes};
 use crate::key::{KeyRange, Sequence};
+use crate::observe::Timed;
 use crate::read::VisibleCursor;
 use crate::sst::Access;
 use std::sync::Arc;
@@ -46,24 +47,28 @@ impl DbIterator {
     /// Moves to the first entry; whether there is one.
     pub fn seek_to_first(&mut self) -> Result<bool> {
         self.check()?;
+        let _timed = self.handle.core.timings.sample(Timed::Seek);
         self.cursor.seek_to_first()
     }
 
     /// Moves to the last entry.
     pub fn seek_to_last(&mut self) -> Result<bool> {
         self.check()?;
+        let _timed = self.handle.core.timings.sample(Timed::Seek);
         self.cursor.seek_to_last()
     }
 
     /// Moves to the first entry at or after `key`.
     pub fn seek(&mut self, key: &[u8]) -> Result<bool> {
         self.check()?;
+        let _timed = self.handle.core.timings.sample(Timed::Seek);
         self.cursor.seek(key)
     }
 
     /// Moves to the last entry at or before `key`.
     pub fn seek_for_prev(&mut self, key: &[u8]) -> Result<bool> {
         self.check()?;
+        let _timed = self.handle.core.timings.sample(Timed::Seek);
         self.cursor.seek_for_prev(key)
     }
 

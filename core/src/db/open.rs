@@ -4,6 +4,7 @@ use super::background::Worker;
 use super::collection::{Collection, Schemas, directory};
 use super::column_family::DEFAULT_FAMILY;
 use super::core::{CATALOG_PLACE, Catalog, Core, INSTALL_PLACE, Installer, JOBS_PLACE, OPEN, log_event};
+use super::disk::DiskWatch;
 use super::health::Health;
 use super::jobs::Jobs;
 use super::obsolete_files::{FilePins, Found, Known, delete_orphans, list_files};
@@ -17,13 +18,14 @@ use crate::commit::Commit;
 use crate::env::posix::posix;
 #[cfg(debug_assertions)]
 use crate::env::strict::StrictFileSystem;
+use crate::env::timed::TimedFileSystem;
 use crate::env::{Bell, Env, FileLock};
 use crate::epoch::{Domain, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, FileNumber};
 use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::ArenaPool;
-use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram, Journal};
+use crate::observe::{Counters, Event, EventKind, EventQueue, Journal, Timings};
 use crate::version::file_name::{self, FileKind};
 use crate::version::{Change, Manifest, VersionEdit, VersionState};
 use crate::view::{Run, View};
@@ -50,7 +52,11 @@ impl Db {
         // In debug builds every test is a test of the order on disk too.
         #[cfg(debug_assertions)]
         let env = Env { files: StrictFileSystem::concurrent(env.files), runtime: env.runtime };
+        let timings = Timings::new(env.runtime.clone());
+        let watch = Arc::new(DiskWatch { timings: timings.clone() });
+        let env = Env { files: TimedFileSystem::new(env.files, env.runtime.clone(), watch), runtime: env.runtime };
         let opening = Opening {
+            timings,
             wal_path: options.wal_dir().unwrap_or_else(|| path.join(file_name::LOG_DIR)),
             env,
             path: path.to_path_buf(),
@@ -69,6 +75,7 @@ pub(super) struct Opening {
     pub path: PathBuf,
     pub wal_path: PathBuf,
     pub options: Options,
+    pub timings: Arc<Timings>,
 }
 
 /// What both ways of opening have found out before the database is put together.
@@ -336,9 +343,7 @@ impl Opening {
             iterators: AtomicU64::new(0),
             counters: Counters::default(),
             events: parts.events,
-            sync_nanos: Histogram::default(),
-            flush_nanos: Histogram::default(),
-            stall_nanos: Histogram::default(),
+            timings: self.timings,
             work: parts.work,
             progress: Bell::new(),
             stop: AtomicBool::new(false),

@@ -7,7 +7,7 @@ use crate::batch::{Operation, WriteBatch, check_sizes};
 use crate::commit::{CommitState, Many, One, Payload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, Kind, MAX_SEQUENCE, Sequence};
-use crate::observe::{Counter, FlushReason};
+use crate::observe::{Counter, FlushReason, Timed};
 use crate::read::{self, Answer};
 use crate::sst::Io;
 use crate::view::CollectionView;
@@ -91,6 +91,7 @@ impl Core {
         options: &WriteOptions,
         guarded: Option<&Guarded<'_>>,
     ) -> Result<Option<Sequence>> {
+        let _timed = self.timings.sample(Timed::Write);
         self.check_writable()?;
         if !self.pool.memory().is_open() {
             let bytes = shares.iter().map(|share| share.bytes).sum::<usize>() + payload_rows_bytes(payload);
@@ -165,7 +166,7 @@ impl Core {
             return Err(error);
         }
         self.counters.add(Counter::SyncWrites, 1);
-        self.sync_nanos.record(self.env.runtime.monotonic_nanos().saturating_sub(began));
+        self.timings.record(Timed::Sync, self.env.runtime.monotonic_nanos().saturating_sub(began));
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod exposition;
 mod journal;
 mod queue;
 mod stall;
+mod timings;
 
 pub use counters::{Counter, Counters, Histogram, HistogramSummary};
 pub use event::{Event, EventKind, FlushReason};
@@ -16,3 +17,4 @@ pub use exposition::{Exposition, MetricType};
 pub use journal::{EVENTS, Journal, OLD_EVENTS, UNFINISHED_EVENTS};
 pub use queue::{EventQueue, Listener};
 pub use stall::StallCause;
+pub use timings::{Stopwatch, Timed, Timings};
