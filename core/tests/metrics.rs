@@ -62,10 +62,12 @@ fn every_line_is_valid_and_says_what_stats_say() {
     for (name, value) in &stats.counters {
         assert_eq!(samples[&format!("sstore_{name}_total")], *value as f64, "{name}");
     }
-    for (name, summary) in &stats.histograms {
+    // The log's next segment may be synced at any time.
+    for (name, summary) in stats.histograms.iter().filter(|(name, _)| *name != "fsync") {
         assert_eq!(samples[&format!("sstore_{name}_seconds_count")], summary.count as f64, "{name}");
         assert_eq!(samples[&format!("sstore_{name}_seconds{{quantile=\"1\"}}")], summary.max as f64 / 1e9, "{name}");
     }
+    assert!(samples["sstore_fsync_seconds_count"] >= 9.0);
     let labels = "{collection=\"other-1.x\",kind=\"family\"}";
     assert_eq!(samples[&format!("sstore_collection_runs{labels}")], 3.0);
     assert_eq!(samples[&format!("sstore_collection_entries{labels}")], 1500.0);
@@ -115,8 +117,8 @@ fn every_operation_has_its_histogram() {
     let histogram = |name| stats.histograms.iter().find(|(other, _)| *other == name).expect(name).1;
     for name in ["write", "get", "seek"] {
         let summary = histogram(name);
-        assert!((80..=120).contains(&summary.count), "about one {name} in 64 of 6,400 is timed: {summary:?}");
-        assert_eq!(summary.one_in, 64, "{name}");
+        assert!((40..=60).contains(&summary.count), "about one {name} in 128 of 6,400 is timed: {summary:?}");
+        assert_eq!(summary.one_in, 128, "{name}");
     }
     let counter = |name| stats.counters.iter().find(|(other, _)| *other == name).expect(name).1;
     for (name, counted) in [("sync", "sync_writes"), ("flush", "flushes"), ("merge", "compactions")] {

@@ -31,6 +31,8 @@ pub mod files;
 pub mod flush;
 pub mod get;
 pub mod iterator;
+pub mod log_limit;
+pub mod memory;
 pub mod open;
 pub mod options;
 pub mod repair;

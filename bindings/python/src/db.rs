@@ -296,6 +296,9 @@ impl DB {
     }
 
     /// Figures of the database: sizes in bytes, counters, and histograms in nanoseconds.
+    ///
+    /// The histograms are those of ``write``, ``get``, ``seek``, ``sync`` (waits for the log to be durable), ``fsync`` (of each file and
+    /// directory), ``flush``, ``merge``, ``stall`` and ``delay`` (of writers). One in ``one_in`` is timed, the others are not counted either.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let db = self.shared.db();
         let stats = attached(py, || {
@@ -341,6 +344,7 @@ impl DB {
                 ("p99", summary.p99),
                 ("p999", summary.p999),
                 ("max", summary.max),
+                ("one_in", summary.one_in),
             ] {
                 histogram.set_item(name, value)?;
             }
@@ -356,6 +360,46 @@ impl DB {
     fn metrics_text(&self, py: Python<'_>) -> PyResult<String> {
         let db = self.shared.db();
         attached(py, || db.metrics_text())
+    }
+
+    /// Memory by owner, in bytes.
+    ///
+    /// ``total_bytes`` is the sum of what memtables (``active``, ``frozen``, ``pinned``), spares, caches and open files hold;
+    /// beside it stand the budget, the memtables' share of it, and what caches may hold now.
+    fn memory_use<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let db = self.shared.db();
+        let held = attached(py, || db.column_families().map(|_| db.memory_use()))?;
+        let figures = PyDict::new(py);
+        for (name, value) in [
+            ("budget_bytes", held.budget_bytes),
+            ("memtable_share_bytes", held.memtable_share_bytes),
+            ("total_bytes", held.total_bytes()),
+            ("active_memtable_bytes", held.active_memtable_bytes),
+            ("frozen_memtable_bytes", held.frozen_memtable_bytes),
+            ("pinned_memtable_bytes", held.pinned_memtable_bytes),
+            ("spare_bytes", held.spare_bytes),
+            ("cache_bytes", held.cache_bytes),
+            ("cache_limit_bytes", held.cache_limit_bytes),
+            ("file_bytes", held.file_bytes),
+        ] {
+            figures.set_item(name, value)?;
+        }
+        Ok(figures)
+    }
+
+    /// Who needs the oldest record of the log, and so its oldest segment; None if all that was logged is in files.
+    ///
+    /// A dict of ``collection`` (the family or table: flushing it shortens the log), ``sequence``, ``segment`` (its number) and
+    /// ``is_frozen`` (its flush is on its way).
+    fn log_pin<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let db = self.shared.db();
+        let Some(pin) = attached(py, || db.column_families().map(|_| db.log_pin()))? else { return Ok(None) };
+        let figures = PyDict::new(py);
+        figures.set_item("collection", pin.collection)?;
+        figures.set_item("sequence", pin.sequence)?;
+        figures.set_item("segment", pin.segment.0)?;
+        figures.set_item("is_frozen", pin.is_frozen)?;
+        Ok(Some(figures))
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {

@@ -224,6 +224,48 @@ def test_metrics_text_is_what_a_collector_reads(db: sstore.DB) -> None:
     assert metrics['sstore_collection_runs{collection="default",kind="family"}'] == 1
 
 
+def test_histograms_say_how_many_are_timed(db: sstore.DB) -> None:
+    for number in range(2000):
+        db[number.to_bytes(4, "big")] = b"value"
+        assert db.get(number.to_bytes(4, "big")) == b"value"
+    db.flush()
+    histograms = db.stats()["histograms"]
+    assert list(histograms) == ["write", "get", "seek", "sync", "fsync", "flush", "merge", "stall", "delay"]
+    for name in ("write", "get"):
+        histogram = histograms[name]
+        assert histogram["one_in"] == 128 and 5 <= histogram["count"] <= 30, histogram
+        assert 0 < histogram["p50"] <= histogram["p99"] <= histogram["max"] <= histogram["sum"]
+    assert histograms["fsync"]["count"] >= 3 and histograms["flush"]["one_in"] == 1
+
+
+def test_memory_by_owner(db: sstore.DB) -> None:
+    db[b"a"] = b"b" * 100_000
+    held = db.memory_use()
+    owners = ("active_memtable", "frozen_memtable", "pinned_memtable", "spare", "cache", "file")
+    assert held["total_bytes"] == sum(held[f"{owner}_bytes"] for owner in owners)
+    assert held["active_memtable_bytes"] >= 100_000 and held["memtable_share_bytes"] * 2 == held["budget_bytes"]
+    db.close()
+    with pytest.raises(sstore.ClosedError):
+        db.memory_use()
+
+
+def test_the_log_names_who_holds_it(db: sstore.DB) -> None:
+    db.flush()
+    assert db.log_pin() is None
+    family = db.create_column_family("held")
+    family[b"a"] = b"b"
+    db[b"a"] = b"b"
+    pin = db.log_pin()
+    assert pin is not None and pin["collection"] == "held" and pin["is_frozen"] is False
+    assert pin["sequence"] == db.stats()["sequence"] - 1 and pin["segment"] > 0
+    family.flush()
+    pin = db.log_pin()
+    assert pin is not None and pin["collection"] == "default"
+    db.close()
+    with pytest.raises(sstore.ClosedError):
+        db.log_pin()
+
+
 def test_options(path: Path, tmp_path: Path) -> None:
     infos = {info.name: info for info in sstore.options()}
     assert infos["compression"].choices == ("auto", "none", "lz4", "zstd")

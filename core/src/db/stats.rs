@@ -141,6 +141,16 @@ impl Db {
         stats
     }
 
+    /// How long one kind of operation took since opening: one of the names in [`Stats::histograms`]. Errors: InvalidArgument (no such name).
+    pub fn histogram(&self, name: &str) -> Result<HistogramSummary> {
+        let found = Timed::ALL.iter().find(|timed| timed.name() == name);
+        let timed = found.ok_or_else(|| {
+            let names: Vec<&str> = Timed::ALL.iter().map(|timed| timed.name()).collect();
+            Error::invalid(format!("there is no histogram \"{name}\": one of {} expected", names.join(", ")))
+        })?;
+        Ok(self.handle.core.timings.summary(*timed))
+    }
+
     /// Why the database is not healthy: a background job that keeps failing, the failure that turned it read-only, or else the damage
     /// of a live file that did not open.
     pub fn background_error(&self) -> Option<Error> {

@@ -17,4 +17,4 @@ pub use exposition::{Exposition, MetricType};
 pub use journal::{EVENTS, Journal, OLD_EVENTS, UNFINISHED_EVENTS};
 pub use queue::{EventQueue, Listener};
 pub use stall::StallCause;
-pub use timings::{Stopwatch, Timed, Timings};
+pub use timings::{Began, Timed, Timings};

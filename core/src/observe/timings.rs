@@ -7,10 +7,10 @@ use super::{Histogram, HistogramSummary};
 use crate::env::Runtime;
 use crate::epoch;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Of what is not timed each time, one in so many is, on average.
-const SAMPLED_ONE_IN: u64 = 64;
+const SAMPLED_ONE_IN: u64 = 128;
 
 macro_rules! timed {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal one in $one_in:expr,)*) => {
@@ -68,11 +68,16 @@ const LANES: usize = 64;
 #[repr(align(64))]
 struct Lane(AtomicU64);
 
+#[repr(align(128))]
+struct Flag(AtomicBool);
+
 /// The histograms of one database.
 pub struct Timings {
     runtime: Arc<dyn Runtime>,
     histograms: [Histogram; Timed::ALL.len()],
     lanes: [Lane; LANES],
+    /// Alone on its line, which is written to once in a while: all writers look at it.
+    next_write: Flag,
 }
 
 impl Timings {
@@ -82,6 +87,7 @@ impl Timings {
             runtime,
             histograms: std::array::from_fn(|_| Histogram::default()),
             lanes: std::array::from_fn(|_| Lane(AtomicU64::new(0))),
+            next_write: Flag(AtomicBool::new(true)),
         })
     }
 
@@ -90,14 +96,39 @@ impl Timings {
         self.histograms[timed as usize].record(nanos);
     }
 
-    /// Perhaps times what ends when the stopwatch is dropped: an operation of which one in [`Timed::one_in`] is timed.
+    /// Perhaps begins to time an operation of which one in [`Timed::one_in`] is timed. Call [`end`](Self::end) when it is over.
     #[inline]
-    pub fn sample(&self, timed: Timed) -> Stopwatch<'_> {
+    pub fn begin(&self) -> Began {
         // Two threads of one lane may count an operation once only: the lane is where to look, not how many there were.
         let lane = &self.lanes[epoch::thread_slot() % LANES].0;
         let turn = lane.load(Ordering::Relaxed);
         lane.store(turn.wrapping_add(1), Ordering::Relaxed);
-        Stopwatch { timings: self, timed, began: if is_sampled(turn) { self.now() } else { 0 } }
+        Began(if is_sampled(turn) { self.now() } else { 0 })
+    }
+
+    /// The same for a write. Which of them is timed is decided by the one before, in [`written`](Self::written): a put is so short that
+    /// looking for its thread's lane would be felt.
+    #[inline]
+    pub fn begin_write(&self) -> Began {
+        let next = &self.next_write.0;
+        Began(if next.load(Ordering::Relaxed) && next.swap(false, Ordering::Relaxed) { self.now() } else { 0 })
+    }
+
+    /// A write has the sequences up to `last`.
+    #[inline]
+    pub fn written(&self, last: u64) {
+        if is_sampled(last) {
+            self.next_write.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// An operation is over.
+    // Not the drop of a guard: what it costs to unwind keeps the compiler from inlining what a put consists of.
+    #[inline]
+    pub fn end(&self, timed: Timed, began: Began) {
+        if began.0 != 0 {
+            self.finish(timed, began.0);
+        }
     }
 
     #[cold]
@@ -125,22 +156,9 @@ fn is_sampled(turn: u64) -> bool {
     turn.wrapping_mul(0x9E37_79B9_7F4A_7C15) < u64::MAX / SAMPLED_ONE_IN
 }
 
-/// An operation that is being timed, or is not.
-pub struct Stopwatch<'t> {
-    timings: &'t Timings,
-    timed: Timed,
-    /// 0: it is not.
-    began: u64,
-}
-
-impl Drop for Stopwatch<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.began != 0 {
-            self.timings.finish(self.timed, self.began);
-        }
-    }
-}
+/// When an operation began; 0 if it is not timed.
+#[must_use]
+pub struct Began(u64);
 
 #[cfg(test)]
 mod tests {
@@ -148,22 +166,22 @@ mod tests {
     use crate::env::posix::posix;
 
     #[test]
-    fn one_in_sixty_four_is_sampled_also_of_operations_in_turns() {
-        for (of, first) in [(1, 0), (2, 0), (2, 1), (3, 2), (7, 4), (64, 5)] {
-            let sampled = (0..64_000u64).filter(|turn| is_sampled(turn * of + first)).count();
-            assert!((900..=1100).contains(&sampled), "{sampled} of 64,000, every {of}th from {first}");
+    fn one_in_so_many_is_sampled_also_of_operations_in_turns() {
+        for (of, first) in [(1, 0), (2, 0), (2, 1), (3, 2), (7, 4), (128, 5)] {
+            let sampled = (0..128_000u64).filter(|turn| is_sampled(turn * of + first)).count();
+            assert!((900..=1100).contains(&sampled), "{sampled} of 128,000, every {of}th from {first}");
         }
     }
 
     #[test]
     fn what_is_sampled_goes_to_its_histogram() {
         let timings = Timings::new(posix().runtime);
-        for _ in 0..6400 {
-            drop(timings.sample(Timed::Get));
+        for _ in 0..12_800 {
+            timings.end(Timed::Get, timings.begin());
         }
         timings.record(Timed::Merge, 7);
         let [get, merge, seek] = [Timed::Get, Timed::Merge, Timed::Seek].map(|timed| timings.summary(timed));
-        assert!((80..=120).contains(&get.count) && get.one_in == 64, "{get:?}");
+        assert!((80..=120).contains(&get.count) && get.one_in == 128, "{get:?}");
         assert_eq!((merge.count, merge.max, merge.one_in, seek.count), (1, 7, 1, 0));
     }
 
