@@ -365,6 +365,28 @@ typedef enum sstore_event_kind {
 } sstore_event_kind;
 
 /**
+ * How much a line matters. The numbers are frozen.
+ */
+typedef enum sstore_log_level {
+    /**
+     * Steps of what goes on in the background: jobs that begin, files that come and go.
+     */
+    SSTORE_LOG_DEBUG = 1,
+    /**
+     * What was done: flushes, merges, recoveries, families and tables created and dropped; and small delays of writers.
+     */
+    SSTORE_LOG_INFO = 2,
+    /**
+     * What somebody should look at before it hurts: writers were stopped.
+     */
+    SSTORE_LOG_WARN = 3,
+    /**
+     * Something failed.
+     */
+    SSTORE_LOG_ERROR = 4,
+} sstore_log_level;
+
+/**
  * What a row builder makes. The numbers are frozen.
  */
 typedef enum sstore_row_kind {
@@ -941,10 +963,42 @@ typedef struct sstore_event {
 
 /**
  * Receives an event. Runs on a thread of the library, which runs no other callback of that database meanwhile; it may take
- * its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database, and must not
- * close it, throw, longjmp or otherwise not return.
+ * its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database and wait for its
+ * flushes, and must not throw, longjmp or otherwise not return. sstore_close gives SSTORE_BUSY in it.
  */
 typedef void (*sstore_event_callback)(void *user_data, const struct sstore_event *event);
+
+/**
+ * One line for a log. It and its texts live until the callback returns.
+ */
+typedef struct sstore_log_line {
+    /**
+     * sizeof(sstore_log_line) of the library: fields beyond it do not exist.
+     */
+    uint32_t struct_size;
+    /**
+     * A number of sstore_log_level.
+     */
+    uint32_t level;
+    /**
+     * When it happened, in nanoseconds since 1970.
+     */
+    uint64_t unix_nanos;
+    /**
+     * "debug", "info", "warn" or "error".
+     */
+    const char *level_name;
+    /**
+     * What happened, in one line: without a line end, the time or the level.
+     */
+    const char *text;
+} sstore_log_line;
+
+/**
+ * Receives a line. What holds for an sstore_event_callback holds for it too: both run on the same thread of the library, the line
+ * before the event.
+ */
+typedef void (*sstore_log_callback)(void *user_data, const struct sstore_log_line *line);
 
 /**
  * One option, as sstore_options_describe tells it. The texts live for ever.
@@ -1971,7 +2025,8 @@ enum sstore_code sstore_open(const char *path,
  * Closes a database. NULL options: every default. On SSTORE_OK the handle is gone, and its column families, iterators,
  * snapshots and tokens, which are still to be freed, give SSTORE_CLOSED. On SSTORE_BUSY something is still open (the message
  * says how many of what), nothing was closed and the database goes on. On any other error the handle stays as well; give it up
- * with sstore_release. Blocks: flushes, waits for background work, syncs. Any thread, but not a callback.
+ * with sstore_release. Blocks: flushes, waits for background work, syncs. Any thread; in a callback of the
+ * database's own events it gives SSTORE_BUSY.
  * Errors: BUSY, CLOSED, TIMED_OUT, IO, NO_SPACE, INVALID_ARGUMENT.
  */
 enum sstore_code sstore_close(struct sstore_db *db,
@@ -2044,6 +2099,18 @@ enum sstore_code sstore_options_set_listener(struct sstore_options *options,
                                              void *user_data,
                                              void (*destroy)(void *user_data),
                                              struct sstore_error **error);
+
+/**
+ * Gives every event of a database opened with these options that is of `level` (a number of sstore_log_level) or above to `callback`,
+ * as a line for a log: one at a time, in order, from one thread of the library. Otherwise like sstore_options_set_listener, beside
+ * which it may be set. Errors: INVALID_ARGUMENT, BUSY.
+ */
+enum sstore_code sstore_options_set_logger(struct sstore_options *options,
+                                           uint32_t level,
+                                           sstore_log_callback callback,
+                                           void *user_data,
+                                           void (*destroy)(void *user_data),
+                                           struct sstore_error **error);
 
 /**
  * How many options there are. Does not block; any thread.
@@ -2208,7 +2275,7 @@ enum sstore_code sstore_stats_get(const struct sstore_db *db, struct sstore_stat
 /**
  * Fills `*histogram`, which must have its struct_size set, with the times of one operation: "write" (single writes, and batches as a
  * whole), "get" (single look-ups of families), "seek" (of iterators over families), "sync" (waits for the log to be durable), "fsync" (syncs of single files
- * and directories), "flush", "merge", "stall" (stops of writers), "delay" (their short waits). Of the first three one in 64 is
+ * and directories), "flush", "merge", "stall" (stops of writers), "delay" (their short waits). Of the first three one in 128 is
  * timed. Does not block; any thread. Errors: INVALID_ARGUMENT (unknown name), CLOSED.
  */
 enum sstore_code sstore_histogram_get(const struct sstore_db *db,

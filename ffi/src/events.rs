@@ -36,8 +36,8 @@ pub struct sstore_event {
 }
 
 /// Receives an event. Runs on a thread of the library, which runs no other callback of that database meanwhile; it may take
-/// its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database, and must not
-/// close it, throw, longjmp or otherwise not return.
+/// its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database and wait for its
+/// flushes, and must not throw, longjmp or otherwise not return. sstore_close gives SSTORE_BUSY in it.
 pub type sstore_event_callback = Option<unsafe extern "C" fn(user_data: *mut c_void, event: *const sstore_event)>;
 
 /// What an event tells. The numbers are frozen.
@@ -95,18 +95,19 @@ const _: () = assert!(
         && sstore_event_kind::SSTORE_EVENT_FILE_BROKEN as u32 == EventKind::FileBroken as u32
 );
 
-struct Callback {
-    function: unsafe extern "C" fn(*mut c_void, *const sstore_event),
-    user_data: *mut c_void,
-    destroy: Option<unsafe extern "C" fn(*mut c_void)>,
+/// A function of the application's, and what it wants to be called with.
+pub(crate) struct Receiver<F> {
+    pub(crate) function: F,
+    pub(crate) user_data: *mut c_void,
+    pub(crate) destroy: Option<unsafe extern "C" fn(*mut c_void)>,
 }
 
 // SAFETY: the header says that the callback runs on a thread of the library, so the application passes data fit for that.
-unsafe impl Send for Callback {}
+unsafe impl<F: Send> Send for Receiver<F> {}
 // SAFETY: as above; the engine calls a listener from one thread at a time.
-unsafe impl Sync for Callback {}
+unsafe impl<F: Sync> Sync for Receiver<F> {}
 
-impl Callback {
+impl Receiver<unsafe extern "C" fn(*mut c_void, *const sstore_event)> {
     fn tell(&self, event: &Event) {
         let [family, detail, text] =
             [&event.collection, &event.detail, &event.to_string()].map(|t| c_text(t.as_bytes()));
@@ -130,10 +131,10 @@ impl Callback {
     }
 }
 
-impl Drop for Callback {
+impl<F> Drop for Receiver<F> {
     fn drop(&mut self) {
         if let Some(destroy) = self.destroy {
-            // SAFETY: by the contract of sstore_options_set_listener it is called once, when nobody can call the callback.
+            // SAFETY: by the contracts of the functions that set a callback it is called once, when nobody can call the callback.
             unsafe { destroy(self.user_data) };
         }
     }
@@ -144,6 +145,6 @@ pub(crate) fn listener(
     user_data: *mut c_void,
     destroy: Option<unsafe extern "C" fn(*mut c_void)>,
 ) -> Arc<dyn Fn(&Event) + Send + Sync> {
-    let callback = Callback { function, user_data, destroy };
-    Arc::new(move |event| callback.tell(event))
+    let receiver = Receiver { function, user_data, destroy };
+    Arc::new(move |event| receiver.tell(event))
 }

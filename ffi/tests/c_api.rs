@@ -118,6 +118,11 @@ fn hostile_arguments_get_codes() {
 }
 
 #[test]
+fn a_logger_is_told_by_the_rules() {
+    test("log_callback");
+}
+
+#[test]
 fn what_belongs_to_one_thread_survives_being_used_by_several() {
     test("one_at_a_time");
 }

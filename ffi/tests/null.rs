@@ -204,6 +204,7 @@ fn argument(function: &str, (kind, name): &(String, String), number: usize) -> (
         ("const struct sstore_operation *", _) => "&one_operation".to_owned(),
         ("const struct sstore_column_family *const *", _) => "one_family".to_owned(),
         ("sstore_event_callback", _) => "on_event".to_owned(),
+        ("sstore_log_callback", _) => "on_line".to_owned(),
         ("void (*)(void *user_data)", _) => "on_destroy".to_owned(),
         ("size_t", "capacity") => "4".to_owned(),
         ("size_t", "index" | "max_bytes") | ("uint64_t", "expected_sequence") => "0".to_owned(),
@@ -235,7 +236,7 @@ fn argument(function: &str, (kind, name): &(String, String), number: usize) -> (
 }
 
 fn is_pointer(kind: &str) -> bool {
-    kind.contains('*') || kind == "sstore_event_callback"
+    kind.contains('*') || kind.ends_with("_callback")
 }
 
 /// The body of one case: the call with NULL for the parameter `null`, its checks, and a line that says what came of it.
@@ -300,6 +301,7 @@ const PROGRAM: &str = r#"
 
 static char room[64];
 static void on_event(void *data, const sstore_event *event) { (void)data; (void)event; }
+static void on_line(void *data, const sstore_log_line *line) { (void)data; (void)line; }
 static void on_destroy(void *data) { (void)data; }
 
 /* A database that nobody has open. */

@@ -21,6 +21,9 @@ use std::sync::Arc;
 ///
 /// Options are keywords; ``sstore.options()`` lists them. ``on_event`` is called with an ``Event`` for whatever the engine
 /// does in the background, on a thread of the engine; what it raises goes to ``sys.unraisablehook``.
+///
+/// The same is logged to the logger ``sstore`` of the module ``logging``, from ``DEBUG`` to ``ERROR``: what that logger is enabled for when the
+/// database is opened. Handlers run on the engine's thread, one line at a time; they may use the database, but not close it.
 #[pyfunction]
 #[pyo3(signature = (path, *, on_event=None, **options))]
 pub(crate) fn open<'py>(
@@ -37,6 +40,9 @@ pub(crate) fn open<'py>(
     };
     if let Some(listener) = listener.clone() {
         options.set_listener(Arc::new(move |event: &Event| listener.deliver(event)));
+    }
+    if let Some((level, logger)) = events::logger(py, path.clone())? {
+        options.set_logger(level, logger);
     }
     let buffered = attached(py, || options.get("durability"))? == "buffered";
     let db = detached(py, || sstore::Db::open(&path, &options))?;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import pickle
 import re
 import sys
@@ -334,6 +335,59 @@ def test_nothing_is_pickled(db: sstore.DB) -> None:
             pickle.dumps(thing)
         with pytest.raises(TypeError):
             copy.copy(thing)
+
+
+def test_logging(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="sstore"), sstore.open(path) as db:
+        db[b"a"] = b"b"
+        db.flush()
+    assert {record.name for record in caplog.records} == {"sstore"}
+    done = [record for record in caplog.records if "flush_done" in record.getMessage()]
+    assert done and done[0].levelno == logging.INFO and done[0].getMessage().startswith(f"{path}: flush_done ")
+    assert min(record.levelno for record in caplog.records) == logging.INFO
+    caplog.clear()
+    with caplog.at_level(logging.DEBUG, logger="sstore"), sstore.open(path) as db:
+        db[b"a"] = b"c"
+        db.flush()
+    assert any(record.levelno == logging.DEBUG and "flush_begin" in record.getMessage() for record in caplog.records)
+    caplog.clear()
+    with sstore.open(path) as db:
+        db[b"a"] = b"d"
+        db.flush()
+    assert not caplog.records, "nothing of it is a warning"
+
+
+def test_a_log_handler_may_use_the_database_but_not_close_it(path: Path) -> None:
+    class Handler(logging.Handler):
+        def __init__(self) -> None:
+            super().__init__()
+            self.db: sstore.DB | None = None
+            self.raised: list[Exception] = []
+            self.ended = threading.Event()
+
+        def emit(self, record: logging.LogRecord) -> None:
+            if self.db is not None and "flush_done" in record.getMessage() and not self.ended.is_set():
+                self.db[b"from"] = b"within"
+                try:
+                    self.db.close()
+                except sstore.BusyError as error:
+                    self.raised.append(error)
+                self.ended.set()
+
+    logger, handler = logging.getLogger("sstore"), Handler()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        with sstore.open(path) as db:
+            handler.db = db
+            db[b"a"] = b"b"
+            db.flush()
+            assert handler.ended.wait(60)
+            assert len(handler.raised) == 1 and db[b"from"] == b"within"
+            handler.db = None
+    finally:
+        logger.setLevel(logging.NOTSET)
+        logger.removeHandler(handler)
 
 
 def test_events(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

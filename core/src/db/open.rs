@@ -113,7 +113,7 @@ impl Opening {
     fn events(&self) -> Arc<EventQueue> {
         let limit = if self.options.read_only() { 0 } else { self.options.events_bytes() };
         let journal = (limit > 0).then(|| Journal::new(self.env.clone(), &self.path, limit));
-        EventQueue::new(self.env.clone(), journal, self.options.listener())
+        EventQueue::new(self.env.clone(), journal, self.options.listener(), self.options.logger())
     }
 
     fn writable(self) -> Result<Core> {

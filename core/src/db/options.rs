@@ -4,7 +4,7 @@
 //! name and number, and checked when set; the engine reads them through the typed getters below.
 
 use crate::error::{Error, Result};
-use crate::observe::Listener;
+use crate::observe::{Level, Listener, Logger};
 use crate::sst::Compression;
 use crate::wal::{LogBackend, RecoveryMode};
 use std::path::PathBuf;
@@ -152,11 +152,12 @@ options! {
         "Bytes that EVENTS.jsonl in the database's directory and EVENTS.jsonl.1, the older one, may take together; 0: no such file. Each line is an event as JSON.";
 }
 
-/// The values of all options, and the listener for events.
+/// The values of all options, the listener for events, and the logger.
 #[derive(Clone)]
 pub struct Options {
     values: Vec<Value>,
     listener: Option<Listener>,
+    logger: Option<(Level, Logger)>,
 }
 
 #[derive(Clone, Debug)]
@@ -268,7 +269,7 @@ impl Options {
             value.explicit = false;
             value
         };
-        Self { values: OptionInfo::ALL.iter().map(default).collect(), listener: None }
+        Self { values: OptionInfo::ALL.iter().map(default).collect(), listener: None, logger: None }
     }
 
     /// Sets an option from text. An unknown name, a value of the wrong type or out of range is an InvalidArgument that
@@ -303,6 +304,15 @@ impl Options {
     /// Gives events to `listener`, one at a time, in order, on a thread of the library's own.
     pub fn set_listener(&mut self, listener: Listener) {
         self.listener = Some(listener);
+    }
+
+    /// Gives events from `level` on to `logger`, as lines: one at a time, in order, on the thread that tells events.
+    pub fn set_logger(&mut self, level: Level, logger: Logger) {
+        self.logger = Some((level, logger));
+    }
+
+    pub(super) fn logger(&self) -> Option<(Level, Logger)> {
+        self.logger.clone()
     }
 
     pub(super) fn listener(&self) -> Option<Listener> {

@@ -1,11 +1,13 @@
-//! The way of an event to the journal and to the application: a bounded queue, and a task that hands events on in order from one thread.
+//! The way of an event to the journal, the log and the application: a bounded queue, and a task that hands events on in order from one
+//! thread.
 //!
 //! Filled from anywhere, also under locks: pushing never blocks and never calls foreign code. When the queue is full the event is
 //! dropped and counted, and the next event that fits is preceded by nothing: [`EventQueue::dropped`] tells.
 
-use super::{Event, Journal};
+use super::{Event, Journal, Level, Logger, logger};
 use crate::env::{Bell, Env, Next, Task};
 use crate::lock::Mutex;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,10 +18,16 @@ pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 /// How many events may wait for a slow listener.
 const CAPACITY: usize = 1024;
 
-/// The queue of one database; with neither journal nor listener it keeps nothing.
+thread_local! {
+    /// The queue whose events this thread is handing to the application: compared, never followed.
+    static HANDING_ON: Cell<*const EventQueue> = const { Cell::new(std::ptr::null()) };
+}
+
+/// The queue of one database; with nobody to hear it keeps nothing.
 pub struct EventQueue {
     env: Env,
     listener: Option<Listener>,
+    logger: Option<(Level, Logger)>,
     /// Until the task has it.
     journal: Mutex<Option<Journal>>,
     is_heard: bool,
@@ -30,12 +38,18 @@ pub struct EventQueue {
 }
 
 impl EventQueue {
-    /// A queue that leads to `journal` and `listener`.
-    pub fn new(env: Env, journal: Option<Journal>, listener: Option<Listener>) -> Arc<Self> {
+    /// A queue that leads to `journal`, `listener`, and from a level on to `logger`.
+    pub fn new(
+        env: Env,
+        journal: Option<Journal>,
+        listener: Option<Listener>,
+        logger: Option<(Level, Logger)>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             env,
-            is_heard: journal.is_some() || listener.is_some(),
+            is_heard: journal.is_some() || listener.is_some() || logger.is_some(),
             listener,
+            logger,
             journal: Mutex::new(journal),
             waiting: Mutex::default(),
             bell: Arc::default(),
@@ -63,6 +77,22 @@ impl EventQueue {
     /// How many events were dropped because the journal or the listener was too slow.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Whether the application is being told an event, by this thread: waiting for the task would be waiting for oneself.
+    pub fn is_handing_on(&self) -> bool {
+        std::ptr::eq(HANDING_ON.get(), self)
+    }
+
+    fn hand_on(&self, event: &Event) {
+        HANDING_ON.set(self);
+        if let Some((least, logger)) = &self.logger {
+            logger::log(*least, logger, event);
+        }
+        if let Some(listener) = &self.listener {
+            listener(event);
+        }
+        HANDING_ON.set(std::ptr::null());
     }
 
     /// The task that hands events on, and its bell; `None` if nobody hears them. Called once.
@@ -96,9 +126,7 @@ impl Task for Dispatcher {
                 if let Some(journal) = &mut self.journal {
                     journal.write(&event);
                 }
-                if let Some(listener) = &self.queue.listener {
-                    listener(&event);
-                }
+                self.queue.hand_on(&event);
                 Next::Again
             }
             None if stopped => Next::Done,
