@@ -362,6 +362,16 @@ typedef enum sstore_event_kind {
      * file get.
      */
     SSTORE_EVENT_FILE_BROKEN = 20,
+    /**
+     * A sync, or a write of 4 KiB or more, took longer than the option slow_disk_millis. `micros` is how long, `bytes` are those of the
+     * write, `detail` says what and where. At most one in ten seconds is told; `entries` counts those between that were not.
+     */
+    SSTORE_EVENT_SLOW_DISK = 21,
+    /**
+     * A flush or merge has ended, and the disk has less room than the option low_disk_bytes. `bytes` are what is free, `detail` says
+     * where. Told again after a minute, or once there was more in between.
+     */
+    SSTORE_EVENT_LOW_DISK = 22,
 } sstore_event_kind;
 
 /**
@@ -377,7 +387,7 @@ typedef enum sstore_log_level {
      */
     SSTORE_LOG_INFO = 2,
     /**
-     * What somebody should look at before it hurts: writers were stopped.
+     * What somebody should look at before it hurts: writers were stopped, the disk is slow or nearly full.
      */
     SSTORE_LOG_WARN = 3,
     /**

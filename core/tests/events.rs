@@ -256,3 +256,47 @@ fn a_callback_may_let_the_last_handle_go() {
     heard.recv_timeout(Duration::from_secs(60)).expect("the last handle closes the database, also within a callback");
     close(&Db::open(&path, &Options::new()).unwrap());
 }
+
+#[test]
+fn a_slow_disk_is_told() {
+    let world = World::new();
+    let options = Options::new().with("slow_disk_millis", "400").unwrap();
+    // Of this world only the clock has to be real.
+    let env = Env { files: world.faults.clone(), runtime: sstore::env::posix::posix().runtime };
+    let db = Db::open_in(env, Path::new("/db"), &options).unwrap();
+    flush(&db);
+    world.faults.add(Rule::once(Call::SyncData, Effect::Delay(Duration::from_millis(600))).on(".sst"));
+    flush(&db);
+    close(&db);
+    let lines = world.lines("EVENTS.jsonl").unwrap();
+    let slow: Vec<_> = lines.iter().filter(|line| line.contains("\"event\":\"slow_disk\"")).collect();
+    assert_eq!(slow.len(), 1, "one call was slow: {slow:?}");
+    assert!(slow[0].contains("\"detail\":\"fsync /db/cf/default/") && slow[0].contains("\"micros\":6"), "{slow:?}");
+}
+
+#[test]
+fn a_disk_that_is_nearly_full_is_told_once_until_it_has_room_again() {
+    let world = World::new();
+    let leave = |room: u64| {
+        world.files.set_capacity_bytes(Some(1 << 40));
+        let used = (1 << 40) - world.files.free_bytes(Path::new("/db")).unwrap();
+        world.files.set_capacity_bytes(Some(used + room));
+    };
+    leave(64 << 20);
+    let db = world.open(&[("low_disk_bytes", "1MiB"), ("auto_compaction", "false"), ("wal_segment_bytes", "64KiB")]);
+    for room in [64 << 20, 900 << 10, 800 << 10, 64 << 20, 900 << 10] {
+        leave(room);
+        flush(&db);
+    }
+    db.compact(&db.default_family()).unwrap();
+    close(&db);
+    let lines = world.lines("EVENTS.jsonl").unwrap();
+    let events = |name: &str| {
+        let named = lines.iter().filter(|line| line.contains(&format!("\"event\":\"{name}\"")));
+        named.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(events("flush_done").len(), 5);
+    let low = events("low_disk");
+    assert_eq!(low.len(), 2, "told when it begins, and when it begins again: {low:?}");
+    assert!(low.iter().all(|line| line.contains("bytes are free for /db, less than 1048576")), "{low:?}");
+}

@@ -88,11 +88,18 @@ pub enum sstore_event_kind {
     /// Opening found a live file that is too damaged to open. `number` is the file, `detail` the error, which reads that need the
     /// file get.
     SSTORE_EVENT_FILE_BROKEN = 20,
+    /// A sync, or a write of 4 KiB or more, took longer than the option slow_disk_millis. `micros` is how long, `bytes` are those of the
+    /// write, `detail` says what and where. At most one in ten seconds is told; `entries` counts those between that were not.
+    SSTORE_EVENT_SLOW_DISK = 21,
+    /// A flush or merge has ended, and the disk has less room than the option low_disk_bytes. `bytes` are what is free, `detail` says
+    /// where. Told again after a minute, or once there was more in between.
+    SSTORE_EVENT_LOW_DISK = 22,
 }
 
 const _: () = assert!(
     sstore_event_kind::SSTORE_EVENT_MEMTABLE_SEALED as u32 == EventKind::MemtableSealed as u32
         && sstore_event_kind::SSTORE_EVENT_FILE_BROKEN as u32 == EventKind::FileBroken as u32
+        && sstore_event_kind::SSTORE_EVENT_LOW_DISK as u32 == EventKind::LowDisk as u32
 );
 
 /// A function of the application's, and what it wants to be called with.

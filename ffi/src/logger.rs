@@ -17,7 +17,7 @@ pub enum sstore_log_level {
     SSTORE_LOG_DEBUG = 1,
     /// What was done: flushes, merges, recoveries, families and tables created and dropped; and small delays of writers.
     SSTORE_LOG_INFO = 2,
-    /// What somebody should look at before it hurts: writers were stopped.
+    /// What somebody should look at before it hurts: writers were stopped, the disk is slow or nearly full.
     SSTORE_LOG_WARN = 3,
     /// Something failed.
     SSTORE_LOG_ERROR = 4,

@@ -357,6 +357,18 @@ def test_logging(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert not caplog.records, "nothing of it is a warning"
 
 
+def test_a_disk_with_little_room_is_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    events: list[sstore.Event] = []
+    with sstore.open(path, on_event=events.append, low_disk_bytes="1000TiB", slow_disk_millis=0) as db:
+        for value in (b"b", b"c"):
+            db[b"a"] = value
+            db.flush()
+    (low,) = (event for event in events if event.kind == "low_disk")
+    assert 0 < low.bytes < 1000 << 40 and str(path) in low.detail
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING and "low_disk" in record.getMessage()
+
+
 def test_a_log_handler_may_use_the_database_but_not_close_it(path: Path) -> None:
     class Handler(logging.Handler):
         def __init__(self) -> None:

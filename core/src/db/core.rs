@@ -1,6 +1,7 @@
 //! The state of an open database, in parts, and the checks that every call begins with.
 
 use super::collection::Collection;
+use super::disk::DiskWatch;
 use super::health::Health;
 use super::jobs::Jobs;
 use super::obsolete_files::FilePins;
@@ -93,6 +94,7 @@ pub(crate) struct Core {
     pub counters: Counters,
     pub events: Arc<EventQueue>,
     pub timings: Arc<Timings>,
+    pub(super) disk: Arc<DiskWatch>,
 
     // Waits: `work` wakes background tasks, `progress` whoever waits for their results.
     pub work: Arc<Bell>,

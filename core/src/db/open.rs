@@ -25,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, FileNumber};
 use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::ArenaPool;
-use crate::observe::{Counters, Event, EventKind, EventQueue, Journal, Timings};
+use crate::observe::{Counters, Event, EventKind, EventQueue, Journal};
 use crate::version::file_name::{self, FileKind};
 use crate::version::{Change, Manifest, VersionEdit, VersionState};
 use crate::view::{Run, View};
@@ -52,11 +52,11 @@ impl Db {
         // In debug builds every test is a test of the order on disk too.
         #[cfg(debug_assertions)]
         let env = Env { files: StrictFileSystem::concurrent(env.files), runtime: env.runtime };
-        let timings = Timings::new(env.runtime.clone());
-        let watch = Arc::new(DiskWatch { timings: timings.clone() });
-        let env = Env { files: TimedFileSystem::new(env.files, env.runtime.clone(), watch), runtime: env.runtime };
+        let disk = DiskWatch::new(&env, options);
+        let files = TimedFileSystem::new(env.files, env.runtime.clone(), disk.clone());
+        let env = Env { files, runtime: env.runtime };
         let opening = Opening {
-            timings,
+            disk,
             wal_path: options.wal_dir().unwrap_or_else(|| path.join(file_name::LOG_DIR)),
             env,
             path: path.to_path_buf(),
@@ -75,7 +75,7 @@ pub(super) struct Opening {
     pub path: PathBuf,
     pub wal_path: PathBuf,
     pub options: Options,
-    pub timings: Arc<Timings>,
+    pub disk: Arc<DiskWatch>,
 }
 
 /// What both ways of opening have found out before the database is put together.
@@ -113,7 +113,9 @@ impl Opening {
     fn events(&self) -> Arc<EventQueue> {
         let limit = if self.options.read_only() { 0 } else { self.options.events_bytes() };
         let journal = (limit > 0).then(|| Journal::new(self.env.clone(), &self.path, limit));
-        EventQueue::new(self.env.clone(), journal, self.options.listener(), self.options.logger())
+        let events = EventQueue::new(self.env.clone(), journal, self.options.listener(), self.options.logger());
+        self.disk.tell(&events);
+        events
     }
 
     fn writable(self) -> Result<Core> {
@@ -343,7 +345,8 @@ impl Opening {
             iterators: AtomicU64::new(0),
             counters: Counters::default(),
             events: parts.events,
-            timings: self.timings,
+            timings: self.disk.timings.clone(),
+            disk: self.disk,
             work: parts.work,
             progress: Bell::new(),
             stop: AtomicBool::new(false),

@@ -150,6 +150,10 @@ options! {
         "Size at which the manifest is written anew.";
     EventsBytes "events_bytes" Database Bytes, "1MiB", ANY,
         "Bytes that EVENTS.jsonl in the database's directory and EVENTS.jsonl.1, the older one, may take together; 0: no such file. Each line is an event as JSON.";
+    SlowDiskMillis "slow_disk_millis" Database Count, "1000", ANY,
+        "A sync, or a write of 4 KiB or more, that takes so many milliseconds is told as the event slow_disk; 0: none is.";
+    LowDiskBytes "low_disk_bytes" Database Bytes, "512MiB", ANY,
+        "If the disk has less room when a flush or merge has ended, the event low_disk tells; 0: it never does.";
 }
 
 /// The values of all options, the listener for events, and the logger.
@@ -452,6 +456,15 @@ impl Options {
 
     pub(super) fn events_bytes(&self) -> u64 {
         self.number(Id::EventsBytes)
+    }
+
+    /// 0: none.
+    pub(super) fn slow_disk_nanos(&self) -> u64 {
+        self.number(Id::SlowDiskMillis).saturating_mul(1_000_000)
+    }
+
+    pub(super) fn low_disk_bytes(&self) -> u64 {
+        self.number(Id::LowDiskBytes)
     }
 
     pub(super) fn manifest_bytes(&self) -> u64 {

@@ -13,7 +13,7 @@ pub enum Level {
     Debug = 1,
     /// What was done: flushes, merges, recoveries, collections created and dropped; and small delays of writers.
     Info = 2,
-    /// What somebody should look at before it hurts: writers were stopped.
+    /// What somebody should look at before it hurts: writers were stopped, the disk is slow or nearly full.
     Warn = 3,
     /// Something failed.
     Error = 4,
@@ -72,6 +72,7 @@ impl Event {
                 let stops = [StallCause::FrozenMemtables, StallCause::MemoryBudget];
                 if stops.iter().any(|cause| cause.name() == self.detail) { Level::Warn } else { Level::Info }
             }
+            EventKind::SlowDisk | EventKind::LowDisk => Level::Warn,
             EventKind::BackgroundError | EventKind::FileBroken => Level::Error,
         }
     }

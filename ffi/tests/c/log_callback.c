@@ -7,7 +7,7 @@
 #include <time.h>
 
 static _Atomic(sstore_db *) open_db;
-static atomic_int lines, errors, flushed, put, refused, destroyed;
+static atomic_int lines, errors, warnings, flushed, put, refused, destroyed;
 static pthread_t application;
 
 static void on_line(void *data, const sstore_log_line *line)
@@ -19,6 +19,11 @@ static void on_line(void *data, const sstore_log_line *line)
     CHECK((line->level == SSTORE_LOG_INFO) == (strcmp(line->level_name, "info") == 0));
     lines++;
     errors += line->level == SSTORE_LOG_ERROR;
+    if (line->level == SSTORE_LOG_WARN) {
+        /* At most one a minute. */
+        CHECK(strcmp(line->level_name, "warn") == 0 && strncmp(line->text, "low_disk ", 9) == 0);
+        warnings++;
+    }
     if (strncmp(line->text, "flush_done", 10) == 0) {
         sstore_db *db = open_db;
         flushed++;
@@ -65,6 +70,8 @@ int main(int argc, char **argv)
     GIVES(SSTORE_OK, sstore_options_set_logger(options, SSTORE_LOG_INFO, on_line, &lines, on_destroy, &error));
     GIVES(SSTORE_OK, sstore_options_set_logger(options, SSTORE_LOG_INFO, on_line, &lines, on_destroy, &error));
     CHECK(destroyed == 1);
+    GIVES(SSTORE_OK, sstore_options_set(options, "low_disk_bytes", "1000TiB", &error));
+    GIVES(SSTORE_OK, sstore_options_set(options, "slow_disk_millis", "0", &error));
     GIVES(SSTORE_OK, sstore_open(path, options, &db, &error));
     sstore_options_free(options);
     CHECK(destroyed == 1);
@@ -78,7 +85,7 @@ int main(int argc, char **argv)
     sstore_free(value);
     GIVES(SSTORE_OK, sstore_close(db, NULL, &error));
     /* All of them were told before the close was over, and none can come any more. */
-    CHECK(refused && flushed >= 1 && errors == 0 && destroyed == 2);
+    CHECK(refused && flushed >= 1 && errors == 0 && warnings >= 1 && destroyed == 2);
     seen = lines;
     GIVES(SSTORE_OK, sstore_open(path, NULL, &db, &error));
     GIVES(SSTORE_OK, sstore_close(db, NULL, &error));
