@@ -2,7 +2,7 @@
 # `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test mutants models sanitize bench docs header clean
+.PHONY: help demo test mutants models sanitize soak bench docs header clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ models: ## the code without locks under loom, which tries the orders of the thre
 
 sanitize: ## the C examples and tests under valgrind and AddressSanitizer
 	@scripts/sanitize
+
+soak: ## everything at once for SSTORE_SOAK_MINUTES (30) on the real disk, every answer checked, what it holds printed
+	@scripts/soak
 
 bench: ## measure, beside the limits of this machine, into bench/RESULTS.md
 	@scripts/prepare

@@ -6,6 +6,7 @@
 mod boundary;
 mod data;
 mod limits;
+mod load;
 mod measure;
 mod memtable;
 mod read;
@@ -31,6 +32,8 @@ pub struct Plan {
     pub fill_bytes: u64,
     /// Rows of a table.
     pub rows: usize,
+    /// Whether it is only to be seen that it runs.
+    pub is_quick: bool,
     /// A Python that has the peers of tables; `None`: they are left out.
     pub peers: Option<PathBuf>,
     /// A folder of our own on the disk to be measured; made and removed here.
@@ -77,6 +80,35 @@ const GROUPS: &[Group] = &[
     },
 ];
 
+/// Measured only when they are named, as they take long: `load` is all of them. Each has a section of RESULTS.md, by its title, which
+/// nothing else writes.
+const LONG_GROUPS: &[(&str, Group)] = &[
+    (
+        "Load: overwrites",
+        Group {
+            name: "load-overwrite",
+            help: "ten minutes of overwrites at full speed: latencies, the evenness of the seconds, stalls",
+            run: load::overwrite,
+        },
+    ),
+    (
+        "Load: threads",
+        Group {
+            name: "load-threads",
+            help: "several writers, several readers, readers beside a writer",
+            run: load::threads,
+        },
+    ),
+    (
+        "Load: memory",
+        Group {
+            name: "load-memory",
+            help: "what the process holds under a budget, beside what is counted",
+            run: load::memory,
+        },
+    ),
+];
+
 const USAGE: &str = "usage: sstore-bench [group]... [--rounds N] [--rows N] [--quick] [--dir D] [--peers PYTHON] [--json] [--results FILE]";
 
 struct Arguments {
@@ -91,14 +123,17 @@ fn main() -> ExitCode {
     if let [first, words @ ..] = &words[..]
         && first == "--child"
     {
-        return ended(tables::child(words));
+        return ended(match words {
+            [work, words @ ..] if work == load::BUDGET => load::child(words),
+            words => tables::child(words),
+        });
     }
     let arguments = match parse(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(message) => {
             eprintln!("sstore-bench: {message}\n\n{USAGE}");
-            for group in GROUPS {
-                eprintln!("  {:<9} {}", group.name, group.help);
+            for group in all_groups() {
+                eprintln!("  {:<14} {}", group.name, group.help);
             }
             return ExitCode::FAILURE;
         }
@@ -116,12 +151,22 @@ fn ended(outcome: Result<()>) -> ExitCode {
     }
 }
 
+fn all_groups() -> impl Iterator<Item = &'static Group> {
+    GROUPS.iter().chain(LONG_GROUPS.iter().map(|(_, group)| group))
+}
+
+/// The section of RESULTS.md that only this group writes.
+fn section_of(group: &Group) -> Option<&'static str> {
+    LONG_GROUPS.iter().find(|(_, long)| long.name == group.name).map(|(title, _)| *title)
+}
+
 fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Arguments, String> {
     let plan = Plan {
         rounds: 5,
         keys: 480_000,
         fill_bytes: 64 << 20,
         rows: 5_000_000,
+        is_quick: false,
         peers: None,
         dir: PathBuf::from("build/bench"),
     };
@@ -140,7 +185,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Argumen
             "--json" => arguments.json = true,
             "--quick" => {
                 (arguments.plan.rounds, arguments.plan.keys, arguments.plan.fill_bytes) = (1, 20_000, 2 << 20);
-                arguments.plan.rows = 100_000;
+                (arguments.plan.rows, arguments.plan.is_quick) = (100_000, true);
             }
             "all" => arguments.groups = GROUPS.iter().collect(),
             name => {
@@ -148,7 +193,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Argumen
                 let is_of = |rest: &str| rest.is_empty() || rest.starts_with('-');
                 let named = |group: &&Group| group.name.strip_prefix(name).is_some_and(is_of);
                 let before = arguments.groups.len();
-                arguments.groups.extend(GROUPS.iter().filter(named));
+                arguments.groups.extend(all_groups().filter(named));
                 if arguments.groups.len() == before {
                     return Err(format!("no group \"{name}\""));
                 }
@@ -164,28 +209,47 @@ fn parse(mut words: impl Iterator<Item = String>) -> std::result::Result<Argumen
 
 fn measure_all(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(&arguments.plan.dir)?;
-    let mut rows = Vec::new();
+    // By section, in the order of the groups.
+    let mut measured: Vec<(Option<&str>, Vec<Row>)> = Vec::new();
     for group in &arguments.groups {
         eprintln!("{}: {}", group.name, group.help);
-        rows.extend((group.run)(&arguments.plan)?);
+        let (section, rows) = (section_of(group), (group.run)(&arguments.plan)?);
+        match measured.iter_mut().find(|(other, _)| *other == section) {
+            Some((_, before)) => before.extend(rows),
+            None => measured.push((section, rows)),
+        }
     }
     let machine = report::machine(&arguments.plan.dir);
+    if let Some(path) = &arguments.results {
+        for (section, rows) in &measured {
+            write_results(path, *section, &machine, rows)?;
+        }
+        eprintln!("written: {}", path.display());
+    }
+    let rows: Vec<Row> = measured.into_iter().flat_map(|(_, rows)| rows).collect();
     if arguments.json {
         println!("{}", report::json(&machine, &rows));
     } else {
         println!("{}", report::text(&rows));
     }
-    if let Some(path) = &arguments.results {
-        write_results(path, &machine, &rows)?;
-    }
     std::fs::remove_dir_all(&arguments.plan.dir)?;
     Ok(())
 }
 
-fn write_results(path: &Path, machine: &[(&'static str, String)], rows: &[Row]) -> Result<()> {
+fn write_results(path: &Path, section: Option<&str>, machine: &[(&'static str, String)], rows: &[Row]) -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let command = format!("sstore-bench {}", arguments.join(" "));
-    std::fs::write(path, report::markdown(machine, &command, rows))?;
-    eprintln!("written: {}", path.display());
-    Ok(())
+    let old = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        old => old?,
+    };
+    let measured = report::markdown(machine, &command, rows);
+    let new = match section {
+        Some(title) => report::with_section(&old, title, &measured),
+        None => {
+            let kept: Vec<&str> = LONG_GROUPS.iter().map(|(title, _)| *title).collect();
+            report::document(&old, &kept, &measured)
+        }
+    };
+    Ok(std::fs::write(path, new)?)
 }

@@ -1,7 +1,7 @@
 //! Rounds, medians and histograms: how a figure comes about.
 
 use hdrhistogram::Histogram;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Whether more is better.
 #[derive(Clone, Copy, PartialEq)]
@@ -10,6 +10,8 @@ pub enum Goal {
     AtMost(f64),
     /// The figure should be at least this.
     AtLeast(f64),
+    /// The figure should be neither less than the first nor more than the second.
+    Between(f64, f64),
     /// A figure of the machine, or one without a goal.
     None,
 }
@@ -20,6 +22,7 @@ impl Goal {
         match self {
             Self::AtMost(limit) => Some(figure <= limit),
             Self::AtLeast(limit) => Some(figure >= limit),
+            Self::Between(least, most) => Some((least..=most).contains(&figure)),
             Self::None => None,
         }
     }
@@ -78,8 +81,13 @@ impl Latencies {
     pub fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();
-        self.0.saturating_record(start.elapsed().as_nanos() as u64);
+        self.add(start.elapsed());
         result
+    }
+
+    /// Records a latency that was measured elsewhere.
+    pub fn add(&mut self, latency: Duration) {
+        self.0.saturating_record(latency.as_nanos() as u64);
     }
 
     /// The latency that `share` of all operations stayed within, in nanoseconds.
@@ -126,5 +134,7 @@ mod tests {
         assert_eq!(row.goal.reached(row.median), Some(true));
         assert_eq!(Row::new("y", "ns", Goal::None, vec![4.0, 2.0]).median, 3.0);
         assert_eq!(Goal::AtLeast(3.0).reached(2.0), Some(false));
+        let within = [0.8, 0.85, 1.15, 1.2].map(|figure| Goal::Between(0.85, 1.15).reached(figure));
+        assert_eq!(within, [Some(false), Some(true), Some(true), Some(false)]);
     }
 }

@@ -60,6 +60,9 @@ pub fn json(machine: &[(&'static str, String)], rows: &[Row]) -> String {
         .map(|row| {
             let (limit, reached) = match row.goal {
                 Goal::AtMost(limit) | Goal::AtLeast(limit) => (number(limit), row.goal.reached(row.median) == Some(true)),
+                Goal::Between(least, most) => {
+                    (format!("[{},{}]", number(least), number(most)), row.goal.reached(row.median) == Some(true))
+                }
                 Goal::None => ("null".to_owned(), true),
             };
             format!(
@@ -75,11 +78,39 @@ pub fn json(machine: &[(&'static str, String)], rows: &[Row]) -> String {
     format!("{{\"machine\":{{{}}},\"rows\":[{}]}}", facts.join(","), figures.join(","))
 }
 
-/// RESULTS.md.
+/// The beginning of RESULTS.md.
+const HEAD: &str = "# Results\n\nWritten by `make bench`. Medians of several rounds, with the least and the greatest; the limits were measured in the\nsame run. How each figure comes about: [README.md](README.md).\n\n";
+
+/// RESULTS.md anew. The sections with these titles are kept from the `old` one.
+pub fn document(old: &str, kept: &[&str], measured: &str) -> String {
+    let kept = kept.iter().filter_map(|title| section(old, title));
+    kept.fold(format!("{HEAD}{measured}"), |text, section| format!("{text}\n{}\n", section.trim_end()))
+}
+
+/// RESULTS.md with one section new, where the old one stood or else at the end.
+pub fn with_section(old: &str, title: &str, measured: &str) -> String {
+    let new = format!("## {title}\n\n{measured}");
+    match section(old, title) {
+        Some(found) => {
+            let gap = if old.ends_with(found) { "" } else { "\n" };
+            old.replacen(found, &format!("{new}{gap}"), 1)
+        }
+        None if old.is_empty() => format!("{HEAD}{new}"),
+        None => format!("{}\n\n{new}", old.trim_end()),
+    }
+}
+
+/// A section with its title, as far as the next one.
+fn section<'a>(text: &'a str, title: &str) -> Option<&'a str> {
+    let title = format!("## {title}\n");
+    let start = if text.starts_with(&title) { 0 } else { text.find(&format!("\n{title}"))? + 1 };
+    let rest = &text[start..];
+    Some(rest.find("\n## ").map_or(rest, |end| &rest[..end + 1]))
+}
+
+/// What was measured, and on what machine.
 pub fn markdown(machine: &[(&'static str, String)], command: &str, rows: &[Row]) -> String {
-    let mut text = String::from(
-        "# Results\n\nWritten by `make bench`. Medians of several rounds, with the least and the greatest; the limits were measured in the\nsame run. How each figure comes about: [README.md](README.md).\n\n",
-    );
+    let mut text = String::new();
     for (name, value) in machine {
         text.push_str(&format!("- {name}: {value}\n"));
     }
@@ -107,6 +138,7 @@ fn goal(row: &Row) -> String {
     match row.goal {
         Goal::AtMost(limit) => reached(&format!("≤ {}", figure(limit))),
         Goal::AtLeast(limit) => reached(&format!("≥ {}", figure(limit))),
+        Goal::Between(least, most) => reached(&format!("{} to {}", figure(least), figure(most))),
         Goal::None => String::new(),
     }
 }
@@ -145,6 +177,21 @@ mod tests {
         ];
         assert!(text(&rows).contains("≤ 10.0, MISSED"));
         assert!(markdown(&[], "x", &rows).contains("≥ 1.00, reached"));
+        let within = Row::new("d", "x", Goal::Between(0.85, 1.15), vec![1.5]);
+        assert_eq!(goal(&within), "0.850 to 1.15, MISSED");
+        assert!(json(&[], &[within]).contains("\"goal\":[0.85,1.15],\"reached\":false"));
         assert!(json(&[], &rows).contains("\"a \\\"b\\\"\"") && json(&[], &rows).contains("\"reached\":false"));
+    }
+
+    #[test]
+    fn one_section_is_written_anew_and_the_others_stay() {
+        let first = with_section(&document("", &[], "a\n"), "Load", "one\n");
+        assert!(first.starts_with(HEAD) && first.ends_with("a\n\n## Load\n\none\n"), "{first}");
+        let more = format!("{first}\n## Size\n\n7\n");
+        let second = with_section(&more, "Load", "two\n");
+        assert!(second.contains("\n\ntwo\n\n## Size\n\n7\n") && !second.contains("one"), "{second}");
+        assert_eq!(with_section(&second, "Load", "two\n"), second);
+        let third = document(&second, &["Load", "Threads"], "b\n");
+        assert!(third.ends_with("b\n\n## Load\n\ntwo\n"), "{third}");
     }
 }

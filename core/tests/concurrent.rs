@@ -5,6 +5,8 @@
 //! families agree at its snapshot, no value older than one acknowledged before the snapshot, none going back, and an old snapshot
 //! unchanged. At the end the database is opened again and must hold the last acknowledged value of every key.
 
+mod profile;
+
 use sstore::env::mem::MemFileSystem;
 use sstore::env::posix::posix;
 use sstore::env::strict::StrictFileSystem;
@@ -234,7 +236,7 @@ fn run(name: &str, files: Arc<dyn FileSystem>, path: &Path, backend: &str) {
             });
         }
         let _stop = StopOnPanic(&world.stop);
-        let guests = world.guests(Instant::now() + Duration::from_millis(2500));
+        let guests = world.guests(Instant::now() + Duration::from_millis(profile::CONCURRENT_MILLIS.get()));
         world.stop.store(true, Ordering::Relaxed);
         guests
     });

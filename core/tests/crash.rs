@@ -6,6 +6,8 @@
 //! commit in every family and table, none of the synced ones missing. Then the opening itself is cut at each of its calls.
 #![cfg(feature = "parquet")]
 
+mod profile;
+
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
@@ -382,9 +384,10 @@ impl Enumeration<'_> {
     fn all(&mut self, pages: bool) {
         let images = self.script.files.take_images();
         self.totals.images += images.len() as u64;
+        let (choices, recovery_every) = (profile::CRASH_CHOICES.get(), profile::CRASH_RECOVERY_EVERY.get().max(1));
         for recorded in &images {
             let (op, image) = (recorded.op, &recorded.image);
-            let recurse = op % 23 == 0;
+            let recurse = op % recovery_every == 0;
             let mut cut = |choice: &mut dyn CrashChoice, what: &str, recurse: bool| {
                 let left = image.crash_clone(choice);
                 self.check(&left, op, what, recurse);
@@ -396,10 +399,10 @@ impl Enumeration<'_> {
             for at in [1, 7, 20, 512] {
                 cut(&mut TornLast(at), "last write torn", false);
             }
-            for seed in 0..2 {
-                cut(&mut RandomSectors(op * 2 + seed), "random sectors", false);
+            for seed in 0..choices {
+                cut(&mut RandomSectors(op * choices + seed), "random sectors", false);
                 if pages {
-                    cut(&mut RandomPages(op * 2 + seed), "random pages", recurse);
+                    cut(&mut RandomPages(op * choices + seed), "random pages", recurse);
                 }
             }
             let names = image.unsynced_dir_ops().min(6) as u32;

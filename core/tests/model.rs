@@ -5,6 +5,8 @@
 //! the seed and what it did; `SSTORE_MODEL_SEED` and `SSTORE_MODEL_OPS` choose other runs.
 #![cfg(feature = "parquet")]
 
+mod profile;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
@@ -540,11 +542,8 @@ impl Run {
 
 #[test]
 fn a_million_operations_answer_as_the_model_does() {
-    let number =
-        |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let seed = number("SSTORE_MODEL_SEED", 20_261_121);
-    let operations = number("SSTORE_MODEL_OPS", 1_000_000);
-    println!("SSTORE_MODEL_SEED={seed} SSTORE_MODEL_OPS={operations}");
+    let operations = profile::MODEL_OPERATIONS.get();
+    let seed = profile::seed("SSTORE_MODEL_SEED", 20_261_121);
     let mut run = Run::new(seed);
     for _ in 0..operations {
         run.step();

@@ -11,6 +11,7 @@
 mod condition;
 #[path = "table_oracle/model.rs"]
 mod model;
+mod profile;
 #[path = "table_oracle/values.rs"]
 mod values;
 
@@ -561,12 +562,9 @@ impl Drop for Telltale {
 
 #[test]
 fn scans_and_lookups_find_what_reading_everything_finds() {
-    let number =
-        |name: &str, default: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
-    let seed = number("SSTORE_ORACLE_SEED", 20_261_121);
-    let cases = number("SSTORE_ORACLE_CASES", 15_000);
-    let first = number("SSTORE_ORACLE_ROUND", 0);
-    println!("SSTORE_ORACLE_SEED={seed} SSTORE_ORACLE_CASES={cases}");
+    let cases = profile::ORACLE_CASES.get();
+    let seed = profile::seed("SSTORE_ORACLE_SEED", 20_261_121);
+    let first = profile::seed("SSTORE_ORACLE_ROUND", 0);
     let mut counts = Counts::default();
     for round in first.. {
         let telltale = Telltale(round);

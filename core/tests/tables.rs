@@ -5,10 +5,15 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
+use sstore::env::fault::{Effect, FaultFileSystem, Rule};
+use sstore::env::mem::MemFileSystem;
+use sstore::env::posix::posix;
+use sstore::env::{Call, Env, FileSystem};
 use sstore::{
     CloseOptions, Db, ErrorKind, Filter, KeyOptions, Options, ReadOptions, ScanOptions, SchemaChange, Table,
     WriteBatch, WriteOptions,
 };
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,6 +123,35 @@ fn rows_are_found_by_key_and_scan_whatever_holds_them() {
         let table = db.table("t").unwrap();
         assert_eq!(all(&db, &table), second, "{format} reopened");
         db.verify().unwrap();
+    }
+}
+
+#[test]
+fn a_check_goes_on_while_a_merge_replaces_the_files_that_it_has_not_come_to() {
+    for format in FORMATS {
+        let faults = FaultFileSystem::new(MemFileSystem::new(), Vec::new());
+        let env = Env { files: faults.clone(), runtime: posix().runtime };
+        let db = Db::open_in(env, Path::new("/db"), &options(format)).unwrap();
+        let table = db.create_table("t", &schema(), &["id"], &KeyOptions::default(), &options(format)).unwrap();
+        for id in 1..=3 {
+            db.append(&table, &rows(&[(id, Some("a"), None)]), &WriteOptions::default()).unwrap();
+            flush(&db);
+        }
+        // The check is held up where it reads the first file, until the merge is done.
+        faults.add(Rule::once(Call::Read, Effect::Delay(Duration::from_secs(1))).on("/table/t/"));
+        std::thread::scope(|scope| {
+            let checked = scope.spawn(|| db.verify());
+            while faults.hits() == 0 {
+                std::thread::yield_now();
+            }
+            db.compact_table(&table).unwrap();
+            let checked = checked.join().unwrap();
+            assert!(checked.is_ok(), "{format}: files that were merged meanwhile are taken for damage: {checked:?}");
+        });
+        assert_eq!(db.table_segments(&table).unwrap().len(), 1, "{format}");
+        let data = |path: &str| faults.list(Path::new(path)).unwrap().len();
+        let left = if format == "arrow" { data("/db/table/t") } else { data("/db/table/t/0") + data("/db/table/t/1") };
+        assert_eq!(left, 1, "{format}: what was merged is deleted once the check is over");
     }
 }
 

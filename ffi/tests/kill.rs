@@ -3,9 +3,11 @@
 //! n is at least the last batch that was acknowledged. The writer keeps marks in a shared mapping: from them comes what each kill hit,
 //! which is printed and held against a minimum.
 //!
-//! Environment: `SSTORE_KILL_ROUNDS` kills per back end (100), `SSTORE_KILL_SEED` the seed (random; always printed).
+//! Environment: `SSTORE_KILL_ROUNDS` kills per back end, `SSTORE_KILL_SEED` the seed (random; always printed).
 
 mod library;
+#[path = "../../core/tests/profile/mod.rs"]
+mod profile;
 
 use engine::{CloseOptions, Db, IterOptions, Options};
 use std::collections::BTreeMap;
@@ -226,11 +228,10 @@ impl Killer {
 }
 
 fn kill_and_verify(backend: &'static str) {
-    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let rounds = number("SSTORE_KILL_ROUNDS").unwrap_or(100);
+    let rounds = profile::KILL_ROUNDS.get();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let seed = number("SSTORE_KILL_SEED").unwrap_or(now.as_nanos() as u64);
-    println!("{backend}: {rounds} rounds, SSTORE_KILL_SEED={seed}");
+    let seed = profile::seed("SSTORE_KILL_SEED", now.as_nanos() as u64);
+    println!("{backend}: {rounds} rounds");
 
     // In the build folder: what is temporary may lie in memory, this is to be a disk.
     let work = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

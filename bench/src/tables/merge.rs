@@ -76,7 +76,7 @@ pub fn child(words: &[String]) -> Result<()> {
     let db = Db::open(PathBuf::from(path), &options)?;
     let table = db.table(TABLE)?;
     let rows: u64 = db.table_segments(&table)?.iter().map(|segment| segment.entries).sum();
-    let before = memory("VmRSS")?;
+    let before = memory_mib("VmRSS")?;
     let seconds = match work.as_str() {
         "scan" => read::scan(&db, &table, &ScanOptions::default(), rows as usize)?,
         _ => {
@@ -85,12 +85,12 @@ pub fn child(words: &[String]) -> Result<()> {
             seconds
         }
     };
-    println!("{seconds} {}", memory("VmHWM")? - before);
+    println!("{seconds} {}", memory_mib("VmHWM")? - before);
     Ok(db.close(&CloseOptions::default())?)
 }
 
 /// One of the figures that Linux has of this process, in MiB.
-fn memory(name: &str) -> Result<f64> {
+pub fn memory_mib(name: &str) -> Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let kib: f64 = line.and_then(|line| line.split_whitespace().next()).ok_or("no such figure")?.parse()?;

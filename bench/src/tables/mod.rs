@@ -8,7 +8,7 @@ mod peers;
 mod read;
 mod write;
 
-pub use merge::{child, run as merge};
+pub use merge::{child, memory_mib, run as merge};
 pub use read::run as read;
 pub use write::flush;
 

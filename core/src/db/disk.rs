@@ -145,7 +145,7 @@ mod tests {
         let listener = Arc::new(move |event: &Event| into.lock().push(event.clone()));
         let queue = EventQueue::new(env.clone(), None, Some(listener), None);
         watch.tell(&queue);
-        let took = |call, millis| watch.took(call, Path::new("/db/file"), 7000, millis * 1_000_000);
+        let took = |call, millis: u64| watch.took(call, Path::new("/db/file"), 7000, millis * 1_000_000);
         took(Call::SyncData, 19);
         took(Call::Write, 20);
         took(Call::SyncData, 30);

@@ -5,7 +5,7 @@
 
 use super::Db;
 use super::collection::{Collection, Schemas, directory};
-use super::obsolete_files::{Found, list_files};
+use super::obsolete_files::{FilePin, Found, list_files};
 use super::options::Options;
 use super::target::{Caches, open_file};
 use crate::batch::Operations;
@@ -78,10 +78,13 @@ const LOG_PAUSE: Duration = Duration::from_millis(20);
 const CACHE_BYTES: usize = 1 << 20;
 
 impl Db {
-    /// Reads every live file in full and verifies every checksum. The first damage ends it, naming file and offset.
+    /// Reads every live file in full and verifies every checksum. The first damage ends it, naming file and offset. Files that a merge
+    /// replaces meanwhile are deleted when it is over.
     pub fn verify(&self) -> Result<()> {
         let core = &self.handle.core;
         core.check()?;
+        // Files are opened by their names, also after a merge has replaced them. Made before the view is loaded.
+        let _names = FilePin::new(core);
         for part in core.current_view().collections() {
             for run in &part.runs {
                 core.check()?;
