@@ -973,8 +973,9 @@ typedef struct sstore_event {
 
 /**
  * Receives an event. Runs on a thread of the library, which runs no other callback of that database meanwhile; it may take
- * its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database and wait for its
- * flushes, and must not throw, longjmp or otherwise not return. sstore_close gives SSTORE_BUSY in it.
+ * its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database and wait
+ * for its flushes, and must not throw, longjmp or otherwise not return. It cannot close the database (INVALID_ARGUMENT); released in it for the last
+ * time, the database is closed without further events.
  */
 typedef void (*sstore_event_callback)(void *user_data, const struct sstore_event *event);
 
@@ -1980,7 +1981,7 @@ enum sstore_code sstore_iterator_next_batch(struct sstore_iterator *iterator,
                                             struct sstore_error **error);
 
 /**
- * The same backward: a new iterator begins with the last entry.
+ * The same backward: a new iterator begins with the last entry. Otherwise like sstore_iterator_next_batch.
  */
 enum sstore_code sstore_iterator_prev_batch(struct sstore_iterator *iterator,
                                             struct sstore_slice *keys,
@@ -2035,9 +2036,8 @@ enum sstore_code sstore_open(const char *path,
  * Closes a database. NULL options: every default. On SSTORE_OK the handle is gone, and its column families, iterators,
  * snapshots and tokens, which are still to be freed, give SSTORE_CLOSED. On SSTORE_BUSY something is still open (the message
  * says how many of what), nothing was closed and the database goes on. On any other error the handle stays as well; give it up
- * with sstore_release. Blocks: flushes, waits for background work, syncs. Any thread; in a callback of the
- * database's own events it gives SSTORE_BUSY.
- * Errors: BUSY, CLOSED, TIMED_OUT, IO, NO_SPACE, INVALID_ARGUMENT.
+ * with sstore_release. Blocks: flushes, waits for background work and for a callback that runs, syncs. Any thread.
+ * Errors: BUSY, CLOSED, TIMED_OUT, IO, NO_SPACE, INVALID_ARGUMENT (also in an event callback of the same database).
  */
 enum sstore_code sstore_close(struct sstore_db *db,
                               const struct sstore_close_options *options,
@@ -2640,7 +2640,8 @@ enum sstore_code sstore_scan_set_cached(struct sstore_scan *scan,
                                         struct sstore_error **error);
 
 /**
- * The table as it was at a snapshot of its database; NULL: as it is when the scan is executed. The scan keeps the snapshot open.
+ * The table as it was at a snapshot of its database, of which no other is taken; NULL: as it is when the scan is executed. The scan
+ * keeps the snapshot open.
  * Otherwise like sstore_scan_set_columns.
  */
 enum sstore_code sstore_scan_set_snapshot(struct sstore_scan *scan,

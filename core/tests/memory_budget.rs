@@ -1,51 +1,11 @@
 //! What is held is what is counted: the bytes of the allocator, and of the process, beside `Db::memory_use`, on real files.
 //!
 //! Prints what it measures: `cargo test -p sstore --test memory_budget -- --nocapture`.
-#![allow(unsafe_code)] // An allocator is unsafe to write; this one counts and passes on.
 
+mod allocated;
+
+use allocated::{alone, live_bytes, peak_of};
 use sstore::{ColumnFamily, Db, MemoryUse, Options, ReadOptions, WriteOptions};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-/// One measurement at a time: all threads share the counters.
-static MEASURING: Mutex<()> = Mutex::new(());
-
-struct Counting;
-
-// SAFETY: each call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        PEAK.fetch_max(LIVE.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        PEAK.fetch_max(LIVE.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        PEAK.fetch_max(LIVE.fetch_add(new_size, Relaxed) + new_size - layout.size(), Relaxed);
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.realloc(pointer, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Memory of the process that is in no file, in bytes.
 fn rss_anon_bytes() -> usize {
@@ -77,7 +37,7 @@ fn scattered(index: u64) -> [u8; 16] {
 
 #[test]
 fn what_is_held_is_what_is_counted() {
-    let _one = MEASURING.lock().unwrap();
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let options = Options::new()
         .with("memory_budget_bytes", "192MiB")
@@ -86,13 +46,13 @@ fn what_is_held_is_what_is_counted() {
         .unwrap()
         .with("auto_compaction", "false")
         .unwrap();
-    let (live, rss) = (LIVE.load(Relaxed), rss_anon_bytes());
+    let (live, rss) = (live_bytes(), rss_anon_bytes());
     let db = Db::open(dir.path().join("db"), &options).unwrap();
     let family = db.default_family();
     let compare = |what: &str| -> MemoryUse {
         let used = db.memory_use();
         let counted = used.total_bytes() as usize;
-        assert_within(what, 0.85, LIVE.load(Relaxed) - live, counted);
+        assert_within(what, 0.85, live_bytes() - live, counted);
         used
     };
     let write = WriteOptions::default();
@@ -123,15 +83,9 @@ fn what_is_held_is_what_is_counted() {
     db.close(&sstore::CloseOptions::default()).unwrap();
 }
 
-#[test]
-fn fifty_families_written_at_once_stay_under_the_budget() {
-    const BUDGET: usize = 32 << 20;
-    let _one = MEASURING.lock().unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let options = Options::new().with("memory_budget_bytes", &BUDGET.to_string()).unwrap();
-    let live = LIVE.load(Relaxed);
-    PEAK.store(live, Relaxed);
-    let db = Db::open(dir.path().join("db"), &options).unwrap();
+/// A database whose two writers filled fifty families in turn.
+fn written_at_once(dir: &std::path::Path, options: &Options) -> Db {
+    let db = Db::open(dir.join("db"), options).unwrap();
     let families: Vec<ColumnFamily> =
         (0..50).map(|at| db.create_column_family(&format!("f{at}"), &Options::new()).unwrap()).collect();
     std::thread::scope(|scope| {
@@ -148,7 +102,16 @@ fn fifty_families_written_at_once_stay_under_the_budget() {
             });
         }
     });
-    let peak = PEAK.load(Relaxed) - live;
+    db
+}
+
+#[test]
+fn fifty_families_written_at_once_stay_under_the_budget() {
+    const BUDGET: usize = 32 << 20;
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options::new().with("memory_budget_bytes", &BUDGET.to_string()).unwrap();
+    let (peak, db) = peak_of(|| written_at_once(dir.path(), &options));
     let used = db.memory_use();
     println!("50 families, 60 MB: a peak of {peak} bytes within {BUDGET}; {used:?}");
     assert!(peak < BUDGET, "{peak} bytes of {BUDGET}: {used:?}");

@@ -295,3 +295,104 @@ fn destroying_refuses_an_open_database_and_leaves_foreign_files() {
     Db::destroy(&empty).unwrap();
     assert!(!empty.exists(), "nothing is left of a database alone");
 }
+
+/// R51: the lock file is removed under a live writer, and another one opens. The first one must not get anything into the manifest any
+/// more, nor take away what the second one needs, however much it still does.
+#[test]
+fn r51_a_writer_whose_lock_file_was_removed_is_fenced_off() {
+    for backend in ["mapped", "write"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let options = churning().with("wal_backend", backend).unwrap();
+        let old = Db::open(&path, &options).unwrap();
+        let family = old.default_family();
+        let write = |db: &Db, index: u64, text: &str| {
+            db.put(&db.default_family(), &index.to_be_bytes(), text.repeat(100).as_bytes(), &WriteOptions::default())
+        };
+        for index in 0..500 {
+            write(&old, index, "before").unwrap();
+        }
+        old.flush(&[]).unwrap().wait(None).unwrap();
+        // Kept from being flushed by the new writer, so that there is something to commit.
+        std::fs::remove_file(path.join("LOCK")).unwrap();
+        write(&old, 500, "before").unwrap();
+        let new = Db::open(&path, &options).unwrap();
+        for index in 0..500 {
+            write(&new, 1000 + index, "new").unwrap();
+        }
+        // Everything that commits to the manifest, and everything that makes it be written anew.
+        let refused = |what: &str, result: sstore::Result<()>| {
+            let error = result.err().unwrap_or_else(|| panic!("{backend}: {what} went through"));
+            assert_eq!(error.kind(), ErrorKind::Fenced, "{backend}: {what}: {error}");
+        };
+        refused("a new family", old.create_column_family("f", &Options::new()).map(drop));
+        refused("a flush", old.flush(&[]).and_then(|token| token.wait(None)).map(drop));
+        refused("a merge", old.compact(&family));
+        refused("a write", write(&old, 0, "lost").map(drop));
+        refused("taking up again", old.resume());
+        assert_eq!(old.background_error().unwrap().kind(), ErrorKind::Fenced);
+        assert!(old.get(&family, &1_u64.to_be_bytes(), &ReadOptions::default()).unwrap().is_some(), "reads go on");
+        let _ = old.close(&CloseOptions::default());
+        // The old one's end took nothing from the new one, which has the lock still.
+        assert_eq!(Db::open(&path, &options).err().unwrap().kind(), ErrorKind::Locked);
+        for index in 500..1000 {
+            write(&new, 1000 + index, "new").unwrap();
+        }
+        new.compact(&new.default_family()).unwrap();
+        new.close(&CloseOptions::default()).unwrap();
+        let again = Db::open(&path, &options).unwrap();
+        let found = scan(&again, &again.default_family());
+        assert_eq!(found.len(), 501 + 1000, "{backend}");
+        let of_old = found.values().filter(|value| value.starts_with(b"before")).count();
+        assert_eq!(of_old, 501, "{backend}: what was acknowledged before the new writer came");
+        again.close(&CloseOptions::default()).unwrap();
+    }
+}
+
+/// The same while the old writer is busy: flushes, merges and segments of its log go on when the other one comes.
+#[test]
+fn r51_a_busy_writer_is_fenced_off_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let old = Db::open(&path, &churning()).unwrap();
+    let write = |db: &Db, index: u64, text: &str| {
+        db.put(&db.default_family(), &index.to_be_bytes(), text.repeat(50).as_bytes(), &WriteOptions::default())
+    };
+    for index in 0..200 {
+        write(&old, index, "before").unwrap();
+    }
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut index = 1_000_000;
+            // Until it notices; what it wrote since then is its own.
+            let error = loop {
+                index += 1;
+                match write(&old, index, "while") {
+                    Ok(_) => {}
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error.kind(), ErrorKind::Fenced, "{error}");
+            is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        std::fs::remove_file(path.join("LOCK")).unwrap();
+        let new = Db::open(&path, &churning()).unwrap();
+        let mut index = 0;
+        while !is_over.load(std::sync::atomic::Ordering::SeqCst) || index < 1000 {
+            write(&new, 2000 + index, "new").unwrap();
+            index += 1;
+        }
+        for index in 0..200 {
+            let value = new.get(&new.default_family(), &u64::to_be_bytes(index), &ReadOptions::default()).unwrap();
+            assert!(value.is_some_and(|value| value.starts_with(b"before")), "{index}");
+        }
+        new.close(&CloseOptions::default()).unwrap();
+        let again = Db::open(&path, &churning()).unwrap();
+        let found = scan(&again, &again.default_family());
+        let of_new = found.values().filter(|value| value.starts_with(b"new")).count() as u64;
+        assert_eq!(of_new, index, "every write of the new one");
+        again.close(&CloseOptions::default()).unwrap();
+    });
+    let _ = old.close(&CloseOptions::default());
+}

@@ -3,60 +3,18 @@
 //! Every case has the same rows, far more bytes than the budget, in 8, 64 or 256 files whose keys interleave, so that a merge reads
 //! from all of them at once. Prints what it measures: `cargo test -p sstore --test table_memory -- --nocapture`.
 #![cfg(feature = "parquet")]
-#![allow(unsafe_code)] // An allocator is unsafe to write; this one counts and passes on.
 
+mod allocated;
+
+use allocated::{alone, live_bytes, peak_of};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use sstore::{Db, KeyOptions, Options, ReadOptions, ScanOptions, Table, WriteBatch, WriteOptions};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-
-/// Bytes in use, and the most that ever were since [`peak_of`] began.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-/// One measurement at a time: all threads share the counters.
-static MEASURING: Mutex<()> = Mutex::new(());
-
-struct Counting;
-
-// SAFETY: each call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        PEAK.fetch_max(LIVE.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        PEAK.fetch_max(LIVE.fetch_add(new_size, Relaxed) + new_size - layout.size(), Relaxed);
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as the caller promised.
-        unsafe { System.realloc(pointer, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The most bytes in use during `work` beyond those before it.
-fn peak_of<T>(work: impl FnOnce() -> T) -> (usize, T) {
-    let before = LIVE.load(Relaxed);
-    PEAK.store(before, Relaxed);
-    let result = work();
-    (PEAK.load(Relaxed).saturating_sub(before), result)
-}
 
 const BUDGET_BYTES: usize = 16 << 20;
 const ROWS: usize = 128 << 10;
@@ -139,15 +97,15 @@ fn scanned_rows(db: &Db, table: &Table, scan: &ScanOptions) -> usize {
 
 #[test]
 fn the_peak_of_a_scan_and_of_a_merge_is_under_the_budget_whatever_the_file_count() {
-    let _alone = MEASURING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = alone();
     let (mut worst_scan, mut worst) = (0, 0);
     for (format, codec, all_runs) in [("parquet", "zstd", &RUNS[..]), ("arrow", "none", &RUNS), ("arrow", "lz4", &[64])]
     {
         for &runs in all_runs {
             let dir = tempfile::tempdir().unwrap();
-            let started = LIVE.load(Relaxed);
+            let started = live_bytes();
             let (db, table) = filled(dir.path(), &options(format, codec), &["id"], runs);
-            let open = LIVE.load(Relaxed).saturating_sub(started);
+            let open = live_bytes().saturating_sub(started);
             let (scan, count) = peak_of(|| scanned_rows(&db, &table, &ScanOptions::default()));
             assert_eq!(count, ROWS);
             let reverse = ScanOptions { reverse: true, ..ScanOptions::default() };
@@ -174,7 +132,7 @@ fn the_peak_of_a_scan_and_of_a_merge_is_under_the_budget_whatever_the_file_count
 
 #[test]
 fn a_merge_of_many_short_rows_keeps_bits_and_not_hashes_of_their_keys() {
-    let _alone = MEASURING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = alone();
     const SHORT_ROWS: i64 = 1 << 20;
     let dir = tempfile::tempdir().unwrap();
     let options = options("arrow", "none").with("write_buffer_bytes", "64MiB").unwrap();
@@ -197,7 +155,7 @@ fn a_merge_of_many_short_rows_keeps_bits_and_not_hashes_of_their_keys() {
 
 #[test]
 fn a_flush_that_sorts_rows_without_keys_holds_few_encoded_keys_at_a_time() {
-    let _alone = MEASURING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _alone = alone();
     const SMALL_ROWS: i64 = 512 << 10;
     let dir = tempfile::tempdir().unwrap();
     let options = options("arrow", "none").with("write_buffer_bytes", "64MiB").unwrap();

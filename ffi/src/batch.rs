@@ -58,7 +58,10 @@ pub(crate) fn change(
     batch: *mut sstore_batch,
     change: impl FnOnce(&mut BatchObject) -> Result<()>,
 ) -> Outcome {
-    Ok(change(&mut *handles.hold::<BatchObject>(batch)?)?)
+    let mut filled = handles.hold::<BatchObject>(batch)?;
+    let token = filled.token;
+    // An error changes nothing: nor does the batch belong to the database of what was refused.
+    Ok(change(&mut filled).inspect_err(|_| filled.token = token)?)
 }
 
 /// Makes an empty batch. `*batch` is the caller's; free it with sstore_batch_free.

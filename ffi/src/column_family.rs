@@ -150,6 +150,7 @@ pub unsafe extern "C" fn sstore_column_family_name(
 ) -> sstore_code {
     let out = Out::new(name, sstore_slice::NONE);
     boundary::call(error, |handles| {
+        out.required("name")?;
         out.set(sstore_slice::of(handles.pin::<Family>(family)?.family.name().as_bytes()));
         Ok(())
     })

@@ -36,8 +36,9 @@ pub struct sstore_event {
 }
 
 /// Receives an event. Runs on a thread of the library, which runs no other callback of that database meanwhile; it may take
-/// its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database and wait for its
-/// flushes, and must not throw, longjmp or otherwise not return. sstore_close gives SSTORE_BUSY in it.
+/// its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database and wait
+/// for its flushes, and must not throw, longjmp or otherwise not return. It cannot close the database (INVALID_ARGUMENT); released in it for the last
+/// time, the database is closed without further events.
 pub type sstore_event_callback = Option<unsafe extern "C" fn(user_data: *mut c_void, event: *const sstore_event)>;
 
 /// What an event tells. The numbers are frozen.

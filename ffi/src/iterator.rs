@@ -283,7 +283,7 @@ pub unsafe extern "C" fn sstore_iterator_next_batch(
     fill(iterator, &Arrays { keys, values, capacity, max_bytes, count }, error, DbIterator::next_batch)
 }
 
-/// The same backward: a new iterator begins with the last entry.
+/// The same backward: a new iterator begins with the last entry. Otherwise like sstore_iterator_next_batch.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_iterator_prev_batch(
     iterator: *mut sstore_iterator,

@@ -42,8 +42,8 @@ pub unsafe extern "C" fn sstore_log_pin_get(
 ) -> sstore_code {
     let out = Out::new(family, std::ptr::null_mut());
     boundary::call(error, |handles| {
-        out.required("family")?;
         bytes::fill(pin, sstore_log_pin::default(), "pin")?;
+        out.required("family")?;
         let found = handles.pin::<Database>(db)?.db.log_pin().ok_or(Stop::Missing)?;
         let filled = sstore_log_pin {
             is_frozen: u32::from(found.is_frozen),

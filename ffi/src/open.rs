@@ -39,7 +39,7 @@ impl Database {
 }
 
 #[cold]
-fn refuse_other(what: &str) -> Error {
+pub(crate) fn refuse_other(what: &str) -> Error {
     Error::invalid(format!("the {what} belongs to another database"))
 }
 
@@ -95,9 +95,8 @@ unsafe impl Sized32 for sstore_close_options {}
 /// Closes a database. NULL options: every default. On SSTORE_OK the handle is gone, and its column families, iterators,
 /// snapshots and tokens, which are still to be freed, give SSTORE_CLOSED. On SSTORE_BUSY something is still open (the message
 /// says how many of what), nothing was closed and the database goes on. On any other error the handle stays as well; give it up
-/// with sstore_release. Blocks: flushes, waits for background work, syncs. Any thread; in a callback of the
-/// database's own events it gives SSTORE_BUSY.
-/// Errors: BUSY, CLOSED, TIMED_OUT, IO, NO_SPACE, INVALID_ARGUMENT.
+/// with sstore_release. Blocks: flushes, waits for background work and for a callback that runs, syncs. Any thread.
+/// Errors: BUSY, CLOSED, TIMED_OUT, IO, NO_SPACE, INVALID_ARGUMENT (also in an event callback of the same database).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_close(
     db: *mut sstore_db,

@@ -297,6 +297,7 @@ pub unsafe extern "C" fn sstore_list_get(
 ) -> sstore_code {
     let out = Out::new(item, sstore_slice::NONE);
     boundary::call(error, |handles| {
+        out.required("item")?;
         let list = handles.pin::<ListObject>(list)?;
         let item = list.0.get(index).ok_or(boundary::Stop::Missing)?;
         // The stored item ends with the NUL.

@@ -14,7 +14,7 @@ use {
     crate::arrow::objects::{FilterObject, ScanObject, table_of},
     crate::arrow::{export, import},
     crate::boundary::{self, Outcome},
-    crate::handle::Handles,
+    crate::handle::{Handles, Object},
 };
 
 /// What a scan of a table is to give; it can be executed any number of times. Thread safety: one thread at a time; a second one at
@@ -189,7 +189,8 @@ pub unsafe extern "C" fn sstore_scan_set_cached(
     })
 }
 
-/// The table as it was at a snapshot of its database; NULL: as it is when the scan is executed. The scan keeps the snapshot open.
+/// The table as it was at a snapshot of its database, of which no other is taken; NULL: as it is when the scan is executed. The scan
+/// keeps the snapshot open.
 /// Otherwise like sstore_scan_set_columns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_scan_set_snapshot(
@@ -200,7 +201,13 @@ pub unsafe extern "C" fn sstore_scan_set_snapshot(
     with_scan!(error, scan, |handles, scan| {
         scan.snapshot = match snapshot.is_null() {
             true => None,
-            false => Some(handles.pin::<SnapshotObject>(snapshot)?.snapshot.clone()),
+            false => {
+                let snapshot = handles.pin::<SnapshotObject>(snapshot)?;
+                if snapshot.token != scan.table.token {
+                    return Err(crate::open::refuse_other(SnapshotObject::NAME).into());
+                }
+                Some(snapshot.snapshot.clone())
+            }
         };
         Ok(())
     })

@@ -15,7 +15,7 @@ pub struct sstore_snapshot {
 
 pub(crate) struct SnapshotObject {
     pub(crate) snapshot: Snapshot,
-    token: u64,
+    pub(crate) token: u64,
 }
 
 impl Object for SnapshotObject {

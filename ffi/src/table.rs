@@ -172,6 +172,7 @@ pub unsafe extern "C" fn sstore_table_name(
 ) -> sstore_code {
     let out = Out::new(name, sstore_slice::NONE);
     with_tables!(error, |handles| {
+        out.required("name")?;
         // Every lane's copy of the table shares one name.
         out.set(sstore_slice::of(handles.pin::<TableObject>(table)?.table.name().as_bytes()));
         Ok(())

@@ -123,6 +123,11 @@ fn a_logger_is_told_by_the_rules() {
 }
 
 #[test]
+fn callbacks_that_call_back_or_block_hang_nothing() {
+    test("callbacks");
+}
+
+#[test]
 fn what_belongs_to_one_thread_survives_being_used_by_several() {
     test("one_at_a_time");
 }

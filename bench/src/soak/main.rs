@@ -4,6 +4,7 @@
 //! beneath all that the database is closed and opened. Prints what the process holds, each minute, and verifies every file. Ends
 //! with 1 if any answer was wrong, any file damaged, anything hung, or memory, threads or descriptors grew.
 
+mod allocator;
 mod audit;
 mod guest;
 mod ledger;
@@ -62,7 +63,14 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match soak(&arguments) {
+    let minutes = match minutes(&arguments) {
+        Ok(minutes) => minutes,
+        Err(error) => {
+            eprintln!("sstore-soak: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match soak(&arguments, minutes) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -83,8 +91,7 @@ fn minutes(arguments: &Arguments) -> Checked<f64> {
 }
 
 /// Whether all was well.
-fn soak(arguments: &Arguments) -> Checked<bool> {
-    let minutes = minutes(arguments)?;
+fn soak(arguments: &Arguments, minutes: f64) -> Checked<bool> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     let seed = arguments.seed.unwrap_or(now.subsec_nanos().into());
     let dir = arguments.dir.join(format!("run-{}", now.as_secs()));

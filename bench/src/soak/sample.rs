@@ -1,7 +1,7 @@
 //! What the process and the directory hold at a moment, and whether that stays as it is.
 
-use crate::Checked;
 use crate::world::Opened;
+use crate::{Checked, allocator};
 use std::path::Path;
 
 /// A moment.
@@ -52,8 +52,9 @@ pub fn line(process: &Process, opened: &Opened, dir: &Path) -> String {
     let (stats, memory) = (opened.db.stats(), opened.db.memory_use());
     let (files, bytes) = files(dir);
     format!(
-        "RssAnon {} MiB ({} counted), {} threads, {} descriptors; {files} files of {} MiB, {} MiB live, log {} MiB",
+        "RssAnon {} MiB ({} allocated, {} counted), {} threads, {} descriptors; {files} files of {} MiB, {} MiB live, log {} MiB",
         process.anonymous_bytes / MIB,
+        allocator::in_use_bytes() / MIB,
         memory.total_bytes() / MIB,
         process.threads,
         process.descriptors,
@@ -123,7 +124,7 @@ mod tests {
         let wave = |at: u64| Process { anonymous_bytes: (80 + at % 30) * MIB, threads: 20, descriptors: 40 + at % 9 };
         assert_eq!(run(wave), Some(true));
         assert_eq!(run(|at| Process { anonymous_bytes: (80 + at / 3) * MIB, ..wave(at) }), Some(false));
-        assert_eq!(run(|at| Process { threads: 20 + at / 30, ..wave(at) }), Some(false));
+        assert_eq!(run(|at| Process { threads: 20 + at / 15, ..wave(at) }), Some(false));
         assert_eq!(run(|at| Process { descriptors: 40 + at / 2, ..wave(at) }), Some(false));
         assert_eq!(
             run(|at| Process { anonymous_bytes: at.min(100) * 10 * MIB, ..wave(at) }),

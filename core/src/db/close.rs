@@ -38,15 +38,12 @@ impl Db {
 
     /// Closes the database. With iterators or snapshots open, and without `force`, the call fails with Busy, says what is open,
     /// and changes nothing. After an error of the final flush, or of the manifest's last edit, the database is closed all the same,
-    /// unless the error is TimedOut: everything logged is safe. Every later call answers Closed. Within a listener or logger of the
-    /// database it fails with Busy: it waits until both have been told everything.
+    /// unless the error is TimedOut: everything logged is safe. Every later call answers Closed. A listener or logger of the database
+    /// cannot close it: InvalidArgument.
     pub fn close(&self, options: &CloseOptions) -> Result<()> {
         self.handle.core.check()?;
-        if self.handle.core.events.is_handing_on() {
-            return Err(Error::new(
-                ErrorKind::Busy,
-                "closing waits for this callback to return: close from another thread",
-            ));
+        if self.handle.core.events.is_calling() {
+            return Err(Error::invalid("a listener cannot close the database that calls it"));
         }
         self.handle.core.shut_down(options)
     }

@@ -44,6 +44,8 @@ impl Health {
 
     fn poisoned(&self) -> Error {
         match &self.causes.lock().poison {
+            // Of a writer that was fenced off nothing is unknown.
+            Some(cause) if cause.kind() == ErrorKind::Fenced => cause.clone(),
             Some(cause) => cause
                 .clone()
                 .with_kind(ErrorKind::Poisoned)

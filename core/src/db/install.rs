@@ -32,6 +32,9 @@ impl Core {
         if self.health.is_poisoned() {
             return self.health.check_writable();
         }
+        if let Some(number) = install.manifest.as_ref().map(Manifest::number).or(install.lost) {
+            self.check_not_fenced(number)?;
+        }
         edit.push(Change::NextFileNumber(FileNumber(self.next_file.load(Ordering::Relaxed))));
         // Here it costs nothing: the edit is synced anyway, and recovery then knows what the log must hold.
         if let Some(position) = self.log.as_ref().and_then(|log| log.durable_position())
@@ -49,10 +52,14 @@ impl Core {
             (None, Some(number)) => (number, None),
             (None, None) => return Err(Error::new(ErrorKind::Closed, "the manifest is closed")),
         };
-        if !matches!(appended, Some(Ok(()))) {
+        if matches!(appended, Some(Ok(()))) {
+            // Whoever took the lock before this moment may not have read the edit. Nothing is deleted for its sake then.
+            self.check_not_fenced(old)?;
+        } else {
             let number = self.new_file_number();
             next.next_file_number = next.next_file_number.max(FileNumber(number.0 + 1));
-            match Manifest::create(&self.env, &self.path, number, &next) {
+            let may = || self.check_not_fenced(old);
+            match Manifest::create_if(&self.env, &self.path, number, &next, may) {
                 Ok(created) => {
                     install.manifest = Some(created);
                     install.lost = None;
@@ -81,10 +88,28 @@ impl Core {
         Ok(())
     }
 
-    /// Sees to it that there is a manifest to append to, if a full disk took it. Called by jobs before they write anything: what they
-    /// write could not be installed.
+    /// Refuses for ever once another writer has the database: its lock was removed under us, and a manifest of the other's is in force,
+    /// or is about to be. Errors: Fenced.
+    fn check_not_fenced(&self, number: FileNumber) -> Result<()> {
+        let is_locked = self.file_lock.lock().as_ref().is_none_or(|lock| lock.is_ours());
+        // What cannot be read tells nothing.
+        let other = Manifest::in_force(&self.env, &self.path).ok().flatten().filter(|current| *current != number);
+        if is_locked && other.is_none() {
+            return Ok(());
+        }
+        let message = "another writer took the database over: its lock file was removed or replaced";
+        let error = Error::new(ErrorKind::Fenced, message).in_file(&self.path);
+        self.poison(&error);
+        Err(error)
+    }
+
+    /// Sees to it that there is a manifest to append to, if a full disk took it, and that it is still ours. Called by jobs before they
+    /// write anything: what they write could not be installed.
     pub(super) fn renew_manifest(&self) -> Result<()> {
         let mut install = self.install.lock();
+        if let Some(manifest) = &install.manifest {
+            self.check_not_fenced(manifest.number())?;
+        }
         if install.lost.is_some() { self.append_edit(&mut install, VersionEdit::new()) } else { Ok(()) }
     }
 

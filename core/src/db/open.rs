@@ -25,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, FileNumber};
 use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::ArenaPool;
-use crate::observe::{Counters, Event, EventKind, EventQueue, Journal};
+use crate::observe::{Counters, Event, EventKind, EventQueue, Journal, Level, Listener, Logger};
 use crate::version::file_name::{self, FileKind};
 use crate::version::{Change, Manifest, VersionEdit, VersionState};
 use crate::view::{Run, View};
@@ -60,7 +60,9 @@ impl Db {
             wal_path: options.wal_dir().unwrap_or_else(|| path.join(file_name::LOG_DIR)),
             env,
             path: path.to_path_buf(),
-            options: options.clone(),
+            options: options.clone().without_callbacks(),
+            listener: options.listener(),
+            logger: options.logger(),
         };
         let core = if options.read_only() { opening.read_only()? } else { opening.writable()? };
         let core = Arc::new(core);
@@ -74,8 +76,11 @@ pub(super) struct Opening {
     pub env: Env,
     pub path: PathBuf,
     pub wal_path: PathBuf,
+    /// Without listener and logger.
     pub options: Options,
     pub disk: Arc<DiskWatch>,
+    pub listener: Option<Listener>,
+    pub logger: Option<(Level, Logger)>,
 }
 
 /// What both ways of opening have found out before the database is put together.
@@ -113,7 +118,7 @@ impl Opening {
     fn events(&self) -> Arc<EventQueue> {
         let limit = if self.options.read_only() { 0 } else { self.options.events_bytes() };
         let journal = (limit > 0).then(|| Journal::new(self.env.clone(), &self.path, limit));
-        let events = EventQueue::new(self.env.clone(), journal, self.options.listener(), self.options.logger());
+        let events = EventQueue::new(self.env.clone(), journal, self.listener.clone(), self.logger.clone());
         self.disk.tell(&events);
         events
     }

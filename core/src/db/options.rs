@@ -194,8 +194,15 @@ impl std::fmt::Debug for Options {
     }
 }
 
+/// The longest name to which the nearest option is looked for.
+const MAX_COMPARED_BYTES: usize = 256;
+
 fn find(name: &str) -> Result<usize> {
     OptionInfo::ALL.iter().position(|info| info.name == name).ok_or_else(|| {
+        // The comparison takes time as the product of the lengths; a name that is no name may be a whole file.
+        if name.len() > MAX_COMPARED_BYTES {
+            return Error::invalid(format!("unknown option of {} bytes", name.len()));
+        }
         let nearest =
             OptionInfo::ALL.iter().min_by_key(|info| edit_distance(info.name, name)).map_or("", |info| info.name);
         Error::invalid(format!("unknown option \"{name}\"; did you mean \"{nearest}\"?"))
@@ -321,6 +328,11 @@ impl Options {
 
     pub(super) fn listener(&self) -> Option<Listener> {
         self.listener.clone()
+    }
+
+    /// Without listener and logger, which else lived as long as the last handle of the database.
+    pub(super) fn without_callbacks(self) -> Self {
+        Self { listener: None, logger: None, ..self }
     }
 
     fn number(&self, id: Id) -> u64 {
@@ -532,6 +544,8 @@ mod tests {
         let mut options = Options::new();
         let message = options.set("write_bufer_bytes", "1MiB").unwrap_err().message().to_owned();
         assert!(message.contains("did you mean \"write_buffer_bytes\""), "{message}");
+        let message = options.set(&"x".repeat(1 << 20), "1").unwrap_err().message().to_owned();
+        assert_eq!(message, "unknown option of 1048576 bytes");
         for (name, value) in [("read_only", "maybe"), ("write_buffer_bytes", "1"), ("write_buffer_bytes", "9XiB")] {
             let message = options.set(name, value).unwrap_err().message().to_owned();
             assert!(message.contains(name) && message.contains(value), "{message}");

@@ -78,7 +78,12 @@ pub trait FileSystem: Send + Sync {
 }
 
 /// A held lock.
-pub trait FileLock: Send + Sync {}
+pub trait FileLock: Send + Sync {
+    /// Whether nobody else can have taken it meanwhile: false once the name leads to another file than the one that is locked.
+    fn is_ours(&self) -> bool {
+        true
+    }
+}
 
 /// An open file. All methods may be called from any thread.
 #[allow(clippy::len_without_is_empty)] // The length is a question to the system that can fail.

@@ -19,22 +19,30 @@ pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 const CAPACITY: usize = 1024;
 
 thread_local! {
-    /// The queue whose events this thread is handing to the application: compared, never followed.
-    static HANDING_ON: Cell<*const EventQueue> = const { Cell::new(std::ptr::null()) };
+    /// The queue whose listener or logger runs on this thread, as a number; 0: none. No destructor runs at thread exit.
+    static CALLING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Where events go.
+#[derive(Default)]
+struct Outlets {
+    journal: Option<Journal>,
+    listener: Option<Listener>,
+    logger: Option<(Level, Logger)>,
 }
 
 /// The queue of one database; with nobody to hear it keeps nothing.
 pub struct EventQueue {
     env: Env,
-    listener: Option<Listener>,
-    logger: Option<(Level, Logger)>,
-    /// Until the task has it.
-    journal: Mutex<Option<Journal>>,
+    /// Until the task has them, which lets go of them when it ends: a listener does not outlive the closing.
+    outlets: Mutex<Outlets>,
     is_heard: bool,
     waiting: Mutex<VecDeque<Event>>,
     bell: Arc<Bell>,
     dropped: AtomicU64,
     stopped: AtomicBool,
+    /// Nothing more is handed on.
+    cut: AtomicBool,
 }
 
 impl EventQueue {
@@ -48,13 +56,12 @@ impl EventQueue {
         Arc::new(Self {
             env,
             is_heard: journal.is_some() || listener.is_some() || logger.is_some(),
-            listener,
-            logger,
-            journal: Mutex::new(journal),
+            outlets: Mutex::new(Outlets { journal, listener, logger }),
             waiting: Mutex::default(),
             bell: Arc::default(),
             dropped: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
         })
     }
 
@@ -79,33 +86,24 @@ impl EventQueue {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Whether the application is being told an event, by this thread: waiting for the task would be waiting for oneself.
-    pub fn is_handing_on(&self) -> bool {
-        std::ptr::eq(HANDING_ON.get(), self)
-    }
-
-    fn hand_on(&self, event: &Event) {
-        HANDING_ON.set(self);
-        if let Some((least, logger)) = &self.logger {
-            logger::log(*least, logger, event);
-        }
-        if let Some(listener) = &self.listener {
-            listener(event);
-        }
-        HANDING_ON.set(std::ptr::null());
-    }
-
     /// The task that hands events on, and its bell; `None` if nobody hears them. Called once.
     pub fn dispatcher(self: &Arc<Self>) -> Option<(Arc<Bell>, Box<dyn Task>)> {
         self.is_heard.then(|| {
-            let journal = self.journal.lock().take();
-            let task: Box<dyn Task> = Box::new(Dispatcher { queue: self.clone(), journal });
+            let outlets = std::mem::take(&mut *self.outlets.lock());
+            let task: Box<dyn Task> = Box::new(Dispatcher { queue: self.clone(), outlets });
             (self.bell.clone(), task)
         })
     }
 
-    /// Lets the task end once everything queued so far was handed on.
+    /// Whether the caller is the listener or the logger: it must not wait for the task to end.
+    pub fn is_calling(&self) -> bool {
+        CALLING.get() == std::ptr::from_ref(self).addr()
+    }
+
+    /// Lets the task end once everything queued so far was handed on. If the listener asks for it, nobody can wait for that,
+    /// and the rest is dropped: the directory is about to be somebody else's.
     pub fn stop(&self) {
+        self.cut.store(self.is_calling(), Ordering::SeqCst);
         self.stopped.store(true, Ordering::SeqCst);
         self.bell.ring();
     }
@@ -113,7 +111,7 @@ impl EventQueue {
 
 struct Dispatcher {
     queue: Arc<EventQueue>,
-    journal: Option<Journal>,
+    outlets: Outlets,
 }
 
 impl Task for Dispatcher {
@@ -123,11 +121,21 @@ impl Task for Dispatcher {
         match event {
             Some(event) => {
                 // First, so that what a listener does about it comes after it.
-                if let Some(journal) = &mut self.journal {
+                if let Some(journal) = &mut self.outlets.journal {
                     journal.write(&event);
                 }
-                self.queue.hand_on(&event);
-                Next::Again
+                let before = CALLING.replace(Arc::as_ptr(&self.queue).addr());
+                if let Some((least, logger)) = &self.outlets.logger {
+                    logger::log(*least, logger, &event);
+                }
+                // A logger may have let the last handle go.
+                if let Some(listener) = &self.outlets.listener
+                    && !self.queue.cut.load(Ordering::SeqCst)
+                {
+                    listener(&event);
+                }
+                CALLING.set(before);
+                if self.queue.cut.load(Ordering::SeqCst) { Next::Done } else { Next::Again }
             }
             None if stopped => Next::Done,
             None => Next::Wait(None),

@@ -43,11 +43,27 @@ impl Manifest {
         }
     }
 
+    /// The number of the manifest in force; `None` if there is none.
+    pub fn in_force(env: &Env, dir: &Path) -> Result<Option<FileNumber>> {
+        current::read(&*env.files, dir)
+    }
+
     /// Writes `state` as manifest `number` and puts it in force. Requires: the number is above that of every file in the
     /// database, so also above that of an earlier attempt.
     ///
     /// After an error the old manifest is in force, or perhaps the new one: remove neither before a later call succeeds.
     pub fn create(env: &Env, dir: &Path, number: FileNumber, state: &VersionState) -> Result<Self> {
+        Self::create_if(env, dir, number, state, || Ok(()))
+    }
+
+    /// The same, but that `may` is asked before it is put in force: its error is the answer then, and nothing has changed.
+    pub fn create_if(
+        env: &Env,
+        dir: &Path,
+        number: FileNumber,
+        state: &VersionState,
+        may: impl FnOnce() -> Result<()>,
+    ) -> Result<Self> {
         let path = dir.join(file_name::manifest(number));
         let mut bytes = framing::encode_header(state.database_id, number);
         let mut payload = Vec::new();
@@ -56,6 +72,7 @@ impl Manifest {
         framing::encode_record(&mut bytes, number, HEADER_BYTES as u64, 1, &payload);
         let file = env.files.create(&path)?;
         let written = file.write_at(&bytes, 0).and_then(|()| file.sync_data()).and_then(|()| env.files.sync_dir(dir));
+        let written = written.and_then(|()| may());
         if let Err(error) = written {
             // Nothing names it, and on a full disk its bytes are wanted.
             let _ = env.files.remove(&path);

@@ -4,7 +4,7 @@
 #define SSTORE_TEST_ARROW_H
 #include "test.h"
 
-static int unreleased;
+static _Atomic int unreleased;
 
 static inline void forget_schema(struct ArrowSchema *schema)
 {
@@ -17,7 +17,7 @@ static inline void forget_schema(struct ArrowSchema *schema)
     }
     free(schema->children);
     schema->children = NULL;
-    schema->private_data = &unreleased;
+    schema->private_data = (void *)&unreleased;
     schema->release = NULL;
     unreleased--;
 }
@@ -54,7 +54,7 @@ static inline void forget_array(struct ArrowArray *array)
     }
     free(array->buffers);
     free(array->children);
-    array->private_data = &unreleased;
+    array->private_data = (void *)&unreleased;
     array->release = NULL;
     unreleased--;
 }

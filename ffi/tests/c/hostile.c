@@ -12,7 +12,10 @@ int main(int argc, char **argv)
     sstore_stats stats;
     sstore_batch *batch;
     sstore_slice slice;
-    sstore_db *db;
+    sstore_column_family *family, *foreign;
+    static char long_key[65537];
+    char other_path[512];
+    sstore_db *db, *other;
     void *value;
     size_t len;
     pid_t child;
@@ -62,6 +65,17 @@ int main(int argc, char **argv)
     GIVES(SSTORE_INVALID_ARGUMENT, sstore_sync((sstore_db *)(void *)path, &error));
     GIVES(SSTORE_INVALID_ARGUMENT, sstore_batch_append(batch, batch, &error));
     GIVES(SSTORE_INVALID_ARGUMENT, sstore_put(db, (sstore_column_family *)(void *)batch, NULL, "k", 1, "v", 1, NULL, &error));
+    /* An operation that was refused does not bind the batch to its database. */
+    snprintf(other_path, sizeof other_path, "%s.other", path);
+    GIVES(SSTORE_OK, sstore_open(other_path, NULL, &other, &error));
+    GIVES(SSTORE_OK, sstore_column_family_create(other, "family", NULL, &foreign, &error));
+    GIVES(SSTORE_OK, sstore_column_family_create(db, "family", NULL, &family, &error));
+    GIVES(SSTORE_INVALID_ARGUMENT, sstore_batch_put(batch, foreign, long_key, sizeof long_key, "v", 1, &error));
+    GIVES(SSTORE_OK, sstore_batch_put(batch, family, "k", 1, "v", 1, &error));
+    GIVES(SSTORE_INVALID_ARGUMENT, sstore_batch_put(batch, foreign, "k", 1, "v", 1, &error));
+    sstore_column_family_free(foreign);
+    sstore_column_family_free(family);
+    GIVES(SSTORE_OK, sstore_close(other, NULL, &error));
     sstore_batch_free(batch);
     sstore_batch_free(batch);
     GIVES(SSTORE_CLOSED, sstore_batch_clear(batch, &error));

@@ -30,7 +30,7 @@ static void on_line(void *data, const sstore_log_line *line)
         if (db == NULL || put) return;
         GIVES(SSTORE_OK, sstore_put(db, NULL, NULL, "from", 4, "within", 6, NULL, &error));
         put = 1;
-        GIVES(SSTORE_BUSY, sstore_close(db, NULL, &error));
+        GIVES(SSTORE_INVALID_ARGUMENT, sstore_close(db, NULL, &error));
         refused = 1;
     }
 }

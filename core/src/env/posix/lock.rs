@@ -13,7 +13,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Which file, and which process holds it.
@@ -74,10 +74,16 @@ impl Holding {
 /// A held `flock`.
 pub(super) struct PosixLock {
     file: File,
+    path: PathBuf,
     holding: Holding,
 }
 
-impl FileLock for PosixLock {}
+impl FileLock for PosixLock {
+    fn is_ours(&self) -> bool {
+        // Without a file of the name nobody else has one to lock; who makes one sees all that was done before.
+        std::fs::symlink_metadata(&self.path).map_or(true, |now| Holding::of(&now) == self.holding)
+    }
+}
 
 impl PosixLock {
     /// Takes the lock of `path` without waiting.
@@ -104,7 +110,7 @@ impl PosixLock {
                 return Err(Error::new(ErrorKind::Locked, message).in_file(path));
             }
             // From here on dropping `lock` leaves the table and unlocks.
-            let lock = Self { file, holding };
+            let lock = Self { file, path: path.to_path_buf(), holding };
             lock.flock(libc::LOCK_EX | libc::LOCK_NB).map_err(|cause| match cause.raw_os_error() {
                 Some(libc::EWOULDBLOCK) => Error::new(ErrorKind::Locked, "locked by another process").in_file(path),
                 _ => failed(cause),
