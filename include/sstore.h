@@ -364,15 +364,47 @@ typedef enum sstore_event_kind {
      */
     SSTORE_EVENT_FILE_BROKEN = 20,
     /**
+     * A sync, or a write of 4 KiB or more, took longer than the option slow_disk_millis. `micros` is how long, `bytes` are those of the
+     * write, `detail` says what and where. At most one in ten seconds is told; `entries` counts those between that were not.
+     */
+    SSTORE_EVENT_SLOW_DISK = 21,
+    /**
+     * A flush or merge has ended, and the disk has less room than the option low_disk_bytes. `bytes` are what is free, `detail` says
+     * where. Told again after a minute, or once there was more in between.
+     */
+    SSTORE_EVENT_LOW_DISK = 22,
+    /**
      * Opening with wal_recovery=salvage left out a stretch of the log: what was written there may be missing. `number` is the
      * segment, `bytes` how many, `detail` the file, the offsets from and to, and why.
      */
-    SSTORE_EVENT_LOG_SKIPPED = 24,
+    SSTORE_EVENT_LOG_SKIPPED = 23,
     /**
      * A log segment that nobody needs any more was moved to the archive. `number` is the segment, `detail` its name there.
      */
-    SSTORE_EVENT_LOG_ARCHIVED = 25,
+    SSTORE_EVENT_LOG_ARCHIVED = 24,
 } sstore_event_kind;
+
+/**
+ * How much a line matters. The numbers are frozen.
+ */
+typedef enum sstore_log_level {
+    /**
+     * Steps of what goes on in the background: jobs that begin, files that come and go.
+     */
+    SSTORE_LOG_DEBUG = 1,
+    /**
+     * What was done: flushes, merges, recoveries, families and tables created and dropped; and small delays of writers.
+     */
+    SSTORE_LOG_INFO = 2,
+    /**
+     * What somebody should look at before it hurts: writers were stopped, the disk is slow or nearly full.
+     */
+    SSTORE_LOG_WARN = 3,
+    /**
+     * Something failed.
+     */
+    SSTORE_LOG_ERROR = 4,
+} sstore_log_level;
 
 /**
  * What a row builder makes. The numbers are frozen.
@@ -775,6 +807,82 @@ typedef struct sstore_iterator_options {
 } sstore_iterator_options;
 
 /**
+ * The oldest record of the log that is needed: what it is about is in no file yet.
+ */
+typedef struct sstore_log_pin {
+    /**
+     * Set by the caller to sizeof(sstore_log_pin).
+     */
+    uint32_t struct_size;
+    /**
+     * 1 if the memtable that holds it waits for its flush already, else 0.
+     */
+    uint32_t is_frozen;
+    /**
+     * Its sequence.
+     */
+    uint64_t sequence;
+    /**
+     * The number of the segment that it lies in: the oldest one that is needed.
+     */
+    uint64_t segment;
+} sstore_log_pin;
+
+/**
+ * What holds memory, in bytes, at one moment. Taken without stopping anyone: the numbers may be a few operations apart.
+ */
+typedef struct sstore_memory_use {
+    /**
+     * Set by the caller to sizeof(sstore_memory_use).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * The option memory_budget_bytes.
+     */
+    uint64_t budget_bytes;
+    /**
+     * What memtables and spares may have of it: a half.
+     */
+    uint64_t memtable_share_bytes;
+    /**
+     * All that is counted: the sum of the fields below, but for cache_limit_bytes.
+     */
+    uint64_t total_bytes;
+    /**
+     * Memtables that take writes: entries, hash tables, order.
+     */
+    uint64_t active_memtable_bytes;
+    /**
+     * Memtables that wait for their flush.
+     */
+    uint64_t frozen_memtable_bytes;
+    /**
+     * Flushed memtables that iterators or pinned values keep.
+     */
+    uint64_t pinned_memtable_bytes;
+    /**
+     * Kept for the next memtables.
+     */
+    uint64_t spare_bytes;
+    /**
+     * Cached blocks and rows.
+     */
+    uint64_t cache_bytes;
+    /**
+     * What caches may hold now.
+     */
+    uint64_t cache_limit_bytes;
+    /**
+     * Indexes, filters and metadata of open files.
+     */
+    uint64_t file_bytes;
+} sstore_memory_use;
+
+/**
  * How sstore_close closes. Start from SSTORE_CLOSE_OPTIONS_INIT.
  */
 typedef struct sstore_close_options {
@@ -875,11 +983,43 @@ typedef struct sstore_event {
 
 /**
  * Receives an event. Runs on a thread of the library, which runs no other callback of that database meanwhile; it may take
- * its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database, and
- * must not throw, longjmp or otherwise not return. It cannot close the database (INVALID_ARGUMENT); released in it for the last
+ * its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database and wait
+ * for its flushes, and must not throw, longjmp or otherwise not return. It cannot close the database (INVALID_ARGUMENT); released in it for the last
  * time, the database is closed without further events.
  */
 typedef void (*sstore_event_callback)(void *user_data, const struct sstore_event *event);
+
+/**
+ * One line for a log. It and its texts live until the callback returns.
+ */
+typedef struct sstore_log_line {
+    /**
+     * sizeof(sstore_log_line) of the library: fields beyond it do not exist.
+     */
+    uint32_t struct_size;
+    /**
+     * A number of sstore_log_level.
+     */
+    uint32_t level;
+    /**
+     * When it happened, in nanoseconds since 1970.
+     */
+    uint64_t unix_nanos;
+    /**
+     * "debug", "info", "warn" or "error".
+     */
+    const char *level_name;
+    /**
+     * What happened, in one line: without a line end, the time or the level.
+     */
+    const char *text;
+} sstore_log_line;
+
+/**
+ * Receives a line. What holds for an sstore_event_callback holds for it too: both run on the same thread of the library, the line
+ * before the event.
+ */
+typedef void (*sstore_log_callback)(void *user_data, const struct sstore_log_line *line);
 
 /**
  * One option, as sstore_options_describe tells it. The texts live for ever.
@@ -1165,6 +1305,44 @@ typedef struct sstore_stats {
 } sstore_stats;
 
 /**
+ * How long one kind of operation took since the database was opened, in nanoseconds; quantiles are at most an eighth too high.
+ */
+typedef struct sstore_histogram {
+    /**
+     * Set by the caller to sizeof(sstore_histogram).
+     */
+    uint32_t struct_size;
+    /**
+     * One in so many is timed, on average, and the others are in none of these figures; 1: each is.
+     */
+    uint32_t one_in;
+    /**
+     * How many were timed.
+     */
+    uint64_t count;
+    /**
+     * How long those took together.
+     */
+    uint64_t sum;
+    /**
+     * Half of them took at most this.
+     */
+    uint64_t p50;
+    /**
+     * 99 % of them took at most this.
+     */
+    uint64_t p99;
+    /**
+     * 99.9 % of them took at most this.
+     */
+    uint64_t p999;
+    /**
+     * The longest.
+     */
+    uint64_t max;
+} sstore_histogram;
+
+/**
  * How one write is done. Start from SSTORE_WRITE_OPTIONS_INIT.
  */
 typedef struct sstore_write_options {
@@ -1312,8 +1490,8 @@ int32_t sstore_error_errno(const struct sstore_error *error);
 void sstore_error_free(struct sstore_error *error);
 
 /**
- * Frees what a function gave as a copy: the values of sstore_get, the texts of sstore_options_get and sstore_metrics_text. NULL does
- * nothing.
+ * Frees what a function gave as a copy: the values of sstore_get, the texts of sstore_options_get, sstore_metrics_text and
+ * sstore_log_pin_get. NULL does nothing.
  * Handles have free functions of their own. Does not block; any thread.
  */
 void sstore_free(void *memory);
@@ -1837,6 +2015,25 @@ enum sstore_code sstore_iterator_refresh(struct sstore_iterator *iterator, struc
 void sstore_iterator_free(struct sstore_iterator *iterator);
 
 /**
+ * Tells who needs the oldest record of the log, and so its oldest segment: flushing that family shortens the log. Fills `*pin`, which
+ * must have its struct_size set. `*family` becomes the name of the column family or table, the caller's, with a NUL at its end; free it
+ * with sstore_free. Does not block for long; any thread. Errors: NOT_FOUND (all that was logged is in files), CLOSED, INVALID_ARGUMENT,
+ * NO_MEMORY.
+ */
+enum sstore_code sstore_log_pin_get(const struct sstore_db *db,
+                                    char **family,
+                                    struct sstore_log_pin *pin,
+                                    struct sstore_error **error);
+
+/**
+ * Fills `*memory`, which must have its struct_size set, with what each owner holds. Does not block; any thread.
+ * Errors: CLOSED, INVALID_ARGUMENT.
+ */
+enum sstore_code sstore_memory_use_get(const struct sstore_db *db,
+                                       struct sstore_memory_use *memory,
+                                       struct sstore_error **error);
+
+/**
  * Opens the database in directory `path` (NUL-terminated bytes, copied), creating it if `options` allow. NULL options: every
  * default. `*db` is the caller's; end it with sstore_close or sstore_release. Blocks: reads files, replays the log. Any thread.
  * Errors: LOCKED, NOT_FOUND (no database and create_if_missing is false), INVALID_ARGUMENT, CORRUPTION, NOT_SUPPORTED, IO, NO_SPACE.
@@ -1923,6 +2120,18 @@ enum sstore_code sstore_options_set_listener(struct sstore_options *options,
                                              void *user_data,
                                              void (*destroy)(void *user_data),
                                              struct sstore_error **error);
+
+/**
+ * Gives every event of a database opened with these options that is of `level` (a number of sstore_log_level) or above to `callback`,
+ * as a line for a log: one at a time, in order, from one thread of the library. Otherwise like sstore_options_set_listener, beside
+ * which it may be set. Errors: INVALID_ARGUMENT, BUSY.
+ */
+enum sstore_code sstore_options_set_logger(struct sstore_options *options,
+                                           uint32_t level,
+                                           sstore_log_callback callback,
+                                           void *user_data,
+                                           void (*destroy)(void *user_data),
+                                           struct sstore_error **error);
 
 /**
  * How many options there are. Does not block; any thread.
@@ -2085,8 +2294,19 @@ void sstore_snapshot_free(struct sstore_snapshot *snapshot);
 enum sstore_code sstore_stats_get(const struct sstore_db *db, struct sstore_stats *stats, struct sstore_error **error);
 
 /**
- * Takes every counter since the database was opened, and of every histogram the parts `<name>.count`, `.sum`, `.p50`, `.p99`,
- * `.p999` and `.max` in nanoseconds. `*metrics` is the caller's; free it with sstore_metrics_free. Does not block; any thread.
+ * Fills `*histogram`, which must have its struct_size set, with the times of one operation: "write" (single writes, and batches as a
+ * whole), "get" (single look-ups of families), "seek" (of iterators over families), "sync" (waits for the log to be durable), "fsync" (syncs of single files
+ * and directories), "flush", "merge", "stall" (stops of writers), "delay" (their short waits). Of the first three one in 128 is
+ * timed. Does not block; any thread. Errors: INVALID_ARGUMENT (unknown name), CLOSED.
+ */
+enum sstore_code sstore_histogram_get(const struct sstore_db *db,
+                                      const char *name,
+                                      struct sstore_histogram *histogram,
+                                      struct sstore_error **error);
+
+/**
+ * Takes every counter since the database was opened, and of every histogram (see sstore_histogram_get) the parts
+ * `<name>.count`, `.sum`, `.p50`, `.p99`, `.p999` and `.max` in nanoseconds, and `.one_in`. `*metrics` is the caller's; free it with sstore_metrics_free. Does not block; any thread.
  * Errors: CLOSED, INVALID_ARGUMENT.
  */
 enum sstore_code sstore_metrics_create(const struct sstore_db *db,
@@ -2769,6 +2989,12 @@ enum sstore_code sstore_table_get_many(const struct sstore_db *db,
 #define SSTORE_SALVAGED_SEGMENT_INIT { (uint32_t)sizeof(sstore_salvaged_segment), 0, NULL, NULL, 0, 0 }
 /** To be filled: sstore_split. */
 #define SSTORE_SPLIT_INIT { (uint32_t)sizeof(sstore_split), 0, SSTORE_SLICE_INIT, 0, 0 }
+/** To be filled: sstore_histogram. */
+#define SSTORE_HISTOGRAM_INIT { (uint32_t)sizeof(sstore_histogram), 0, 0, 0, 0, 0, 0, 0 }
+/** To be filled: sstore_memory_use. */
+#define SSTORE_MEMORY_USE_INIT { (uint32_t)sizeof(sstore_memory_use), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+/** To be filled: sstore_log_pin. */
+#define SSTORE_LOG_PIN_INIT { (uint32_t)sizeof(sstore_log_pin), 0, 0, 0 }
 /** To be filled: sstore_stats. */
 #define SSTORE_STATS_INIT \
     { (uint32_t)sizeof(sstore_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }

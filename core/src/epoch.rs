@@ -31,13 +31,15 @@ pub struct Domain {
 }
 
 thread_local! {
-    /// Where this thread looks for a free slot first. A plain number: no destructor runs at thread exit.
-    static FIRST_SLOT: Cell<usize> = const { Cell::new(usize::MAX) };
+    /// The number of this thread. A plain number: no destructor runs at thread exit.
+    static THREAD_SLOT: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-fn first_slot() -> usize {
+/// A number of this thread, below 256; the first so many threads have different ones. Where it looks for a free slot first.
+#[inline]
+pub fn thread_slot() -> usize {
     static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-    FIRST_SLOT.with(|cell| {
+    THREAD_SLOT.with(|cell| {
         let mut slot = cell.get();
         if slot == usize::MAX {
             slot = NEXT.fetch_add(1, Ordering::Relaxed) % SLOTS;
@@ -63,7 +65,7 @@ impl Domain {
     /// Enters: until the guard is dropped, nothing loaded through it is freed.
     #[inline]
     pub fn enter(&self) -> Guard<'_> {
-        let mut index = first_slot();
+        let mut index = thread_slot();
         loop {
             let slot = &self.slots[index].0;
             // Acquire: who sees an advanced epoch sees the pointers that were swapped before.

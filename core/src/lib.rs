@@ -75,7 +75,7 @@ pub use db::{
 pub use error::{Error, ErrorKind, Result};
 pub use iter::{EntryBatch, PinnedBytes};
 pub use key::{CollectionId, FileNumber, KeyRange, Sequence};
-pub use observe::{Event, EventKind, FlushReason, HistogramSummary, StallCause};
+pub use observe::{Event, EventKind, FlushReason, HistogramSummary, Level, LogLine, Logger, StallCause};
 pub use version::FileFormat;
 #[cfg(feature = "arrow")]
 pub use {

@@ -1,7 +1,7 @@
 //! `Db::metrics_text`: valid in every line, and true of the database.
 
 use sstore::observe::Counter;
-use sstore::{CloseOptions, Db, ErrorKind, Options, WriteOptions};
+use sstore::{CloseOptions, Db, Durability, ErrorKind, IterOptions, Options, ReadOptions, WriteOptions};
 use std::collections::BTreeMap;
 
 /// Samples by name and labels, as a collector would read them. Panics at whatever is not in the format.
@@ -62,10 +62,12 @@ fn every_line_is_valid_and_says_what_stats_say() {
     for (name, value) in &stats.counters {
         assert_eq!(samples[&format!("sstore_{name}_total")], *value as f64, "{name}");
     }
-    for (name, summary) in &stats.histograms {
+    // The log's next segment may be synced at any time.
+    for (name, summary) in stats.histograms.iter().filter(|(name, _)| *name != "fsync") {
         assert_eq!(samples[&format!("sstore_{name}_seconds_count")], summary.count as f64, "{name}");
         assert_eq!(samples[&format!("sstore_{name}_seconds{{quantile=\"1\"}}")], summary.max as f64 / 1e9, "{name}");
     }
+    assert!(samples["sstore_fsync_seconds_count"] >= 9.0);
     let labels = "{collection=\"other-1.x\",kind=\"family\"}";
     assert_eq!(samples[&format!("sstore_collection_runs{labels}")], 3.0);
     assert_eq!(samples[&format!("sstore_collection_entries{labels}")], 1500.0);
@@ -87,5 +89,45 @@ fn every_line_is_valid_and_says_what_stats_say() {
 fn every_counter_says_what_it_counts() {
     for counter in Counter::ALL {
         assert!(counter.help().ends_with('.') && !counter.help().starts_with(' '), "{}", counter.name());
+    }
+}
+
+#[test]
+fn every_operation_has_its_histogram() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options::new().with("auto_compaction", "false").unwrap();
+    let db = Db::open(directory.path().join("db"), &options).unwrap();
+    let family = db.default_family();
+    let synced = WriteOptions { durability: Some(Durability::Sync), ..WriteOptions::default() };
+    for round in 0..2u8 {
+        for number in 0..3200u32 {
+            db.put(&family, &number.to_be_bytes(), &[round; 20], &WriteOptions::default()).unwrap();
+        }
+        db.put(&family, b"last", b"", &synced).unwrap();
+        db.flush(&[]).unwrap().wait(None).unwrap();
+    }
+    db.compact(&family).unwrap();
+    let mut iterator = db.iterator(&family, IterOptions::default()).unwrap();
+    for number in 0..6400u32 {
+        let key = (number % 3200).to_be_bytes();
+        assert!(db.get(&family, &key, &ReadOptions::default()).unwrap().is_some());
+        assert!(iterator.seek(&key).unwrap());
+    }
+    let stats = db.stats();
+    let histogram = |name| stats.histograms.iter().find(|(other, _)| *other == name).expect(name).1;
+    for name in ["write", "get", "seek"] {
+        let summary = histogram(name);
+        assert!((40..=60).contains(&summary.count), "about one {name} in 128 of 6,400 is timed: {summary:?}");
+        assert_eq!(summary.one_in, 128, "{name}");
+    }
+    let counter = |name| stats.counters.iter().find(|(other, _)| *other == name).expect(name).1;
+    for (name, counted) in [("sync", "sync_writes"), ("flush", "flushes"), ("merge", "compactions")] {
+        assert_eq!((histogram(name).count, histogram(name).one_in), (counter(counted), 1), "each {name} is timed");
+    }
+    // Each flush and merge syncs its file, its directory and the manifest; two writes waited for the log.
+    assert!(histogram("fsync").count >= 11, "each fsync is timed: {:?}", histogram("fsync"));
+    for (name, summary) in &stats.histograms {
+        assert!(summary.p50 <= summary.p99 && summary.p999 <= summary.max && summary.max <= summary.sum, "{name}");
+        assert_eq!(summary.max > 0, summary.count > 0, "{name}: {summary:?}");
     }
 }

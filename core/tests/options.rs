@@ -2,7 +2,7 @@
 #![cfg(feature = "parquet")]
 
 use sstore::env::executor::SeededRuntime;
-use sstore::env::fault::FaultFileSystem;
+use sstore::env::fault::{Effect, FaultFileSystem, Rule};
 use sstore::env::mem::MemFileSystem;
 use sstore::env::mem::crash::{AllKept, AllLost};
 use sstore::env::{Call, Env, FileSystem};
@@ -50,6 +50,8 @@ const CHECKS: &[(&str, fn())] = &[
     ("flush_on_close", flush_on_close),
     ("manifest_bytes", manifest_bytes),
     ("events_bytes", events_bytes),
+    ("slow_disk_millis", slow_disk_millis),
+    ("low_disk_bytes", low_disk_bytes),
 ];
 
 #[test]
@@ -583,6 +585,38 @@ fn manifest_bytes() {
     };
     let (small, default) = (manifests("4KiB"), manifests("4MiB"));
     assert!(small > default && small >= 2, "{small} {default}");
+}
+
+fn slow_disk_millis() {
+    let slow_events = |millis: &str| {
+        let rule = Rule::once(Call::SyncData, Effect::Delay(Duration::from_millis(30))).on(".sst");
+        let files = FaultFileSystem::new(MemFileSystem::new(), vec![rule]);
+        let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+        let sink = events.clone();
+        let mut options = options(&[("slow_disk_millis", millis)]);
+        options.set_listener(Arc::new(move |event| sink.lock().unwrap().push(event.clone())));
+        // What a delay takes is real time.
+        let env = Env { files, runtime: sstore::env::posix::posix().runtime };
+        let db = Db::open_in(env, Path::new("/db"), &options).unwrap();
+        db.put(&db.default_family(), b"key", b"value", &DEFAULT).unwrap();
+        db.flush(&[]).unwrap().wait(None).unwrap();
+        db.close(&CloseOptions::default()).unwrap();
+        let events = events.lock().unwrap();
+        events.iter().filter(|event| event.kind == EventKind::SlowDisk).count()
+    };
+    assert_eq!((slow_events("20"), slow_events("0")), (1, 0));
+}
+
+fn low_disk_bytes() {
+    let low_events = |set: &[(&str, &str)]| {
+        let files = MemFileSystem::new();
+        files.set_capacity_bytes(Some(700 << 20));
+        let world = world_on(files, set);
+        world.put(0, 10);
+        world.flush();
+        world.count_events(EventKind::LowDisk, "bytes are free")
+    };
+    assert_eq!((low_events(&[("low_disk_bytes", "1GiB")]), low_events(&[])), (1, 0));
 }
 
 fn events_bytes() {

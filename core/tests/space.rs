@@ -348,3 +348,20 @@ fn a_drop_whose_last_step_took_effect_although_it_failed_is_final() {
         after.put(1, &SYNC).unwrap();
     }
 }
+
+/// The step that puts a new manifest in force says that the disk is full, and took effect: then CURRENT names a manifest that is not the
+/// one before, and is nobody else's.
+#[test]
+fn a_manifest_that_is_in_force_although_that_failed_is_not_taken_for_another_writers() {
+    let world = world_on(MemFileSystem::new(), 7, "auto");
+    world.put(1, &SYNC).unwrap();
+    world.faults.add(Rule::once(Call::Write, Effect::Error(libc::ENOSPC)).on("MANIFEST"));
+    world.faults.add(Rule::once(Call::Rename, Effect::AppliedButError(libc::ENOSPC)).on("CURRENT"));
+    let _ = world.db.flush(&[]).and_then(|token| token.wait(None).map(drop));
+    world.rest();
+    world.put(2, &SYNC).unwrap();
+    world.db.flush(&[]).unwrap().wait(None).unwrap();
+    assert!(world.db.background_error().is_none(), "{:?}", world.db.background_error());
+    let after = world_on(world.files.crash_clone(&mut AllLost), 7, "auto");
+    assert_eq!((after.get(1), after.get(2)), (Some(value(1)), Some(value(2))));
+}

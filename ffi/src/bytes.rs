@@ -193,8 +193,8 @@ pub(crate) fn owned(bytes: &[u8]) -> Result<*mut c_void> {
     Ok(copy)
 }
 
-/// Frees what a function gave as a copy: the values of sstore_get, the texts of sstore_options_get and sstore_metrics_text. NULL does
-/// nothing.
+/// Frees what a function gave as a copy: the values of sstore_get, the texts of sstore_options_get, sstore_metrics_text and
+/// sstore_log_pin_get. NULL does nothing.
 /// Handles have free functions of their own. Does not block; any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_free(memory: *mut c_void) {

@@ -36,8 +36,8 @@ pub struct sstore_event {
 }
 
 /// Receives an event. Runs on a thread of the library, which runs no other callback of that database meanwhile; it may take
-/// its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database, and
-/// must not throw, longjmp or otherwise not return. It cannot close the database (INVALID_ARGUMENT); released in it for the last
+/// its time (when 1,024 events wait, further ones are dropped and counted), may read and write the database and wait
+/// for its flushes, and must not throw, longjmp or otherwise not return. It cannot close the database (INVALID_ARGUMENT); released in it for the last
 /// time, the database is closed without further events.
 pub type sstore_event_callback = Option<unsafe extern "C" fn(user_data: *mut c_void, event: *const sstore_event)>;
 
@@ -90,32 +90,40 @@ pub enum sstore_event_kind {
     /// Opening found a live file that is too damaged to open. `number` is the file, `detail` the error, which reads that need the
     /// file get.
     SSTORE_EVENT_FILE_BROKEN = 20,
+    /// A sync, or a write of 4 KiB or more, took longer than the option slow_disk_millis. `micros` is how long, `bytes` are those of the
+    /// write, `detail` says what and where. At most one in ten seconds is told; `entries` counts those between that were not.
+    SSTORE_EVENT_SLOW_DISK = 21,
+    /// A flush or merge has ended, and the disk has less room than the option low_disk_bytes. `bytes` are what is free, `detail` says
+    /// where. Told again after a minute, or once there was more in between.
+    SSTORE_EVENT_LOW_DISK = 22,
     /// Opening with wal_recovery=salvage left out a stretch of the log: what was written there may be missing. `number` is the
     /// segment, `bytes` how many, `detail` the file, the offsets from and to, and why.
-    SSTORE_EVENT_LOG_SKIPPED = 24,
+    SSTORE_EVENT_LOG_SKIPPED = 23,
     /// A log segment that nobody needs any more was moved to the archive. `number` is the segment, `detail` its name there.
-    SSTORE_EVENT_LOG_ARCHIVED = 25,
+    SSTORE_EVENT_LOG_ARCHIVED = 24,
 }
 
 const _: () = assert!(
     sstore_event_kind::SSTORE_EVENT_MEMTABLE_SEALED as u32 == EventKind::MemtableSealed as u32
         && sstore_event_kind::SSTORE_EVENT_FILE_BROKEN as u32 == EventKind::FileBroken as u32
+        && sstore_event_kind::SSTORE_EVENT_LOW_DISK as u32 == EventKind::LowDisk as u32
         && sstore_event_kind::SSTORE_EVENT_LOG_SKIPPED as u32 == EventKind::LogSkipped as u32
         && sstore_event_kind::SSTORE_EVENT_LOG_ARCHIVED as u32 == EventKind::LogArchived as u32
 );
 
-struct Callback {
-    function: unsafe extern "C" fn(*mut c_void, *const sstore_event),
-    user_data: *mut c_void,
-    destroy: Option<unsafe extern "C" fn(*mut c_void)>,
+/// A function of the application's, and what it wants to be called with.
+pub(crate) struct Receiver<F> {
+    pub(crate) function: F,
+    pub(crate) user_data: *mut c_void,
+    pub(crate) destroy: Option<unsafe extern "C" fn(*mut c_void)>,
 }
 
 // SAFETY: the header says that the callback runs on a thread of the library, so the application passes data fit for that.
-unsafe impl Send for Callback {}
+unsafe impl<F: Send> Send for Receiver<F> {}
 // SAFETY: as above; the engine calls a listener from one thread at a time.
-unsafe impl Sync for Callback {}
+unsafe impl<F: Sync> Sync for Receiver<F> {}
 
-impl Callback {
+impl Receiver<unsafe extern "C" fn(*mut c_void, *const sstore_event)> {
     fn tell(&self, event: &Event) {
         let [family, detail, text] =
             [&event.collection, &event.detail, &event.to_string()].map(|t| c_text(t.as_bytes()));
@@ -139,10 +147,10 @@ impl Callback {
     }
 }
 
-impl Drop for Callback {
+impl<F> Drop for Receiver<F> {
     fn drop(&mut self) {
         if let Some(destroy) = self.destroy {
-            // SAFETY: by the contract of sstore_options_set_listener it is called once, when nobody can call the callback.
+            // SAFETY: by the contracts of the functions that set a callback it is called once, when nobody can call the callback.
             unsafe { destroy(self.user_data) };
         }
     }
@@ -153,6 +161,6 @@ pub(crate) fn listener(
     user_data: *mut c_void,
     destroy: Option<unsafe extern "C" fn(*mut c_void)>,
 ) -> Arc<dyn Fn(&Event) + Send + Sync> {
-    let callback = Callback { function, user_data, destroy };
-    Arc::new(move |event| callback.tell(event))
+    let receiver = Receiver { function, user_data, destroy };
+    Arc::new(move |event| receiver.tell(event))
 }

@@ -4,6 +4,7 @@ use crate::boundary;
 use crate::bytes::{self, Out, Sized32, sstore_slice};
 use crate::events::{self, sstore_event_callback};
 use crate::handle::{Handles, Object, Use};
+use crate::logger::{self, sstore_log_callback};
 use crate::status::{c_text, sstore_code, sstore_error};
 use engine::{Error, OptionInfo, OptionScope, Options, Result};
 use std::ffi::{CString, c_char, c_void};
@@ -129,6 +130,27 @@ pub unsafe extern "C" fn sstore_options_set_listener(
         };
         change(handles, options, |options| {
             options.set_listener(events::listener(callback, user_data, destroy));
+            Ok(())
+        })
+    })
+}
+
+/// Gives every event of a database opened with these options that is of `level` (a number of sstore_log_level) or above to `callback`,
+/// as a line for a log: one at a time, in order, from one thread of the library. Otherwise like sstore_options_set_listener, beside
+/// which it may be set. Errors: INVALID_ARGUMENT, BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_options_set_logger(
+    options: *mut sstore_options,
+    level: u32,
+    callback: sstore_log_callback,
+    user_data: *mut c_void,
+    destroy: Option<unsafe extern "C" fn(user_data: *mut c_void)>,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    boundary::call(error, |handles| {
+        let level = logger::level(level)?;
+        change(handles, options, |options| {
+            options.set_logger(level, logger::logger(callback, user_data, destroy)?);
             Ok(())
         })
     })

@@ -5,6 +5,7 @@ use crate::bytes::{self, Out, Sized32};
 use crate::handle::Object;
 use crate::open::{Database, sstore_db};
 use crate::status::{c_text, sstore_code, sstore_error};
+use engine::HistogramSummary;
 use std::ffi::{CString, c_char};
 
 /// What a database holds, at one moment. Taken without stopping anyone: the numbers may be a few operations apart.
@@ -83,6 +84,71 @@ pub unsafe extern "C" fn sstore_stats_get(
     })
 }
 
+/// How long one kind of operation took since the database was opened, in nanoseconds; quantiles are at most an eighth too high.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct sstore_histogram {
+    /// Set by the caller to sizeof(sstore_histogram).
+    pub struct_size: u32,
+    /// One in so many is timed, on average, and the others are in none of these figures; 1: each is.
+    pub one_in: u32,
+    /// How many were timed.
+    pub count: u64,
+    /// How long those took together.
+    pub sum: u64,
+    /// Half of them took at most this.
+    pub p50: u64,
+    /// 99 % of them took at most this.
+    pub p99: u64,
+    /// 99.9 % of them took at most this.
+    pub p999: u64,
+    /// The longest.
+    pub max: u64,
+}
+
+impl Default for sstore_histogram {
+    fn default() -> Self {
+        Self::from(&HistogramSummary::default())
+    }
+}
+
+impl From<&HistogramSummary> for sstore_histogram {
+    fn from(summary: &HistogramSummary) -> Self {
+        Self {
+            struct_size: size_of::<Self>() as u32,
+            one_in: summary.one_in as u32,
+            count: summary.count,
+            sum: summary.sum,
+            p50: summary.p50,
+            p99: summary.p99,
+            p999: summary.p999,
+            max: summary.max,
+        }
+    }
+}
+
+// SAFETY: `repr(C)`, two u32, then u64: no padding, any bits are a value.
+unsafe impl Sized32 for sstore_histogram {}
+
+/// Fills `*histogram`, which must have its struct_size set, with the times of one operation: "write" (single writes, and batches as a
+/// whole), "get" (single look-ups of families), "seek" (of iterators over families), "sync" (waits for the log to be durable), "fsync" (syncs of single files
+/// and directories), "flush", "merge", "stall" (stops of writers), "delay" (their short waits). Of the first three one in 128 is
+/// timed. Does not block; any thread. Errors: INVALID_ARGUMENT (unknown name), CLOSED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_histogram_get(
+    db: *const sstore_db,
+    name: *const c_char,
+    histogram: *mut sstore_histogram,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    boundary::call(error, |handles| {
+        bytes::fill(histogram, sstore_histogram::default(), "histogram")?;
+        let name = bytes::text(name, "name")?;
+        let summary = handles.pin::<Database>(db)?.db.histogram(name)?;
+        Ok(bytes::fill(histogram, sstore_histogram::from(&summary), "histogram")?)
+    })
+}
+
 /// Named counters and times at one moment. Thread safety: free. Free with sstore_metrics_free.
 pub struct sstore_metrics {
     _opaque: [u8; 0],
@@ -96,8 +162,8 @@ impl Object for MetricsObject {
     const NAME: &'static str = "metrics object";
 }
 
-/// Takes every counter since the database was opened, and of every histogram the parts `<name>.count`, `.sum`, `.p50`, `.p99`,
-/// `.p999` and `.max` in nanoseconds. `*metrics` is the caller's; free it with sstore_metrics_free. Does not block; any thread.
+/// Takes every counter since the database was opened, and of every histogram (see sstore_histogram_get) the parts
+/// `<name>.count`, `.sum`, `.p50`, `.p99`, `.p999` and `.max` in nanoseconds, and `.one_in`. `*metrics` is the caller's; free it with sstore_metrics_free. Does not block; any thread.
 /// Errors: CLOSED, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_metrics_create(
@@ -118,6 +184,7 @@ pub unsafe extern "C" fn sstore_metrics_create(
                 ("p99", summary.p99),
                 ("p999", summary.p999),
                 ("max", summary.max),
+                ("one_in", summary.one_in),
             ];
             named.extend(parts.map(|(part, value)| (c_text(format!("{name}.{part}").as_bytes()), value)));
         }

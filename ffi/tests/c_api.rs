@@ -118,6 +118,11 @@ fn hostile_arguments_get_codes() {
 }
 
 #[test]
+fn a_logger_is_told_by_the_rules() {
+    test("log_callback");
+}
+
+#[test]
 fn callbacks_that_call_back_or_block_hang_nothing() {
     test("callbacks");
 }

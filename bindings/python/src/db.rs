@@ -21,6 +21,9 @@ use std::sync::Arc;
 ///
 /// Options are keywords; ``sstore.options()`` lists them. ``on_event`` is called with an ``Event`` for whatever the engine
 /// does in the background, on a thread of the engine; what it raises goes to ``sys.unraisablehook``.
+///
+/// The same is logged to the logger ``sstore`` of the module ``logging``, from ``DEBUG`` to ``ERROR``: what that logger is enabled for when the
+/// database is opened. Handlers run on the engine's thread, one line at a time; they may use the database, but not close it.
 #[pyfunction]
 #[pyo3(signature = (path, *, on_event=None, **options))]
 pub(crate) fn open<'py>(
@@ -37,6 +40,9 @@ pub(crate) fn open<'py>(
     };
     if let Some(listener) = listener.clone() {
         options.set_listener(Arc::new(move |event: &Event| listener.deliver(event)));
+    }
+    if let Some((level, logger)) = events::logger(py, path.clone())? {
+        options.set_logger(level, logger);
     }
     let buffered = attached(py, || options.get("durability"))? == "buffered";
     let db = detached(py, || sstore::Db::open(&path, &options))?;
@@ -296,6 +302,9 @@ impl DB {
     }
 
     /// Figures of the database: sizes in bytes, counters, and histograms in nanoseconds.
+    ///
+    /// The histograms are those of ``write``, ``get``, ``seek``, ``sync`` (waits for the log to be durable), ``fsync`` (of each file and
+    /// directory), ``flush``, ``merge``, ``stall`` and ``delay`` (of writers). One in ``one_in`` is timed, the others are not counted either.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let db = self.shared.db();
         let stats = attached(py, || {
@@ -341,6 +350,7 @@ impl DB {
                 ("p99", summary.p99),
                 ("p999", summary.p999),
                 ("max", summary.max),
+                ("one_in", summary.one_in),
             ] {
                 histogram.set_item(name, value)?;
             }
@@ -356,6 +366,46 @@ impl DB {
     fn metrics_text(&self, py: Python<'_>) -> PyResult<String> {
         let db = self.shared.db();
         attached(py, || db.metrics_text())
+    }
+
+    /// Memory by owner, in bytes.
+    ///
+    /// ``total_bytes`` is the sum of what memtables (``active``, ``frozen``, ``pinned``), spares, caches and open files hold;
+    /// beside it stand the budget, the memtables' share of it, and what caches may hold now.
+    fn memory_use<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let db = self.shared.db();
+        let held = attached(py, || db.column_families().map(|_| db.memory_use()))?;
+        let figures = PyDict::new(py);
+        for (name, value) in [
+            ("budget_bytes", held.budget_bytes),
+            ("memtable_share_bytes", held.memtable_share_bytes),
+            ("total_bytes", held.total_bytes()),
+            ("active_memtable_bytes", held.active_memtable_bytes),
+            ("frozen_memtable_bytes", held.frozen_memtable_bytes),
+            ("pinned_memtable_bytes", held.pinned_memtable_bytes),
+            ("spare_bytes", held.spare_bytes),
+            ("cache_bytes", held.cache_bytes),
+            ("cache_limit_bytes", held.cache_limit_bytes),
+            ("file_bytes", held.file_bytes),
+        ] {
+            figures.set_item(name, value)?;
+        }
+        Ok(figures)
+    }
+
+    /// Who needs the oldest record of the log, and so its oldest segment; None if all that was logged is in files.
+    ///
+    /// A dict of ``collection`` (the family or table: flushing it shortens the log), ``sequence``, ``segment`` (its number) and
+    /// ``is_frozen`` (its flush is on its way).
+    fn log_pin<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let db = self.shared.db();
+        let Some(pin) = attached(py, || db.column_families().map(|_| db.log_pin()))? else { return Ok(None) };
+        let figures = PyDict::new(py);
+        figures.set_item("collection", pin.collection)?;
+        figures.set_item("sequence", pin.sequence)?;
+        figures.set_item("segment", pin.segment.0)?;
+        figures.set_item("is_frozen", pin.is_frozen)?;
+        Ok(Some(figures))
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {

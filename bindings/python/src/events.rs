@@ -1,11 +1,12 @@
-//! Events of the engine, handed to a Python callable on the engine's own thread.
+//! Events of the engine, handed to a Python callable and to `logging`, on the engine's own thread.
 
 use pyo3::prelude::*;
 use pyo3::sync::{MutexExt, PyOnceLock};
-use sstore::Event;
+use sstore::{Event, Level, LogLine, Logger};
 use std::cell::Cell;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Set when the interpreter ends: from then on no thread of ours may ask for its lock.
 static STOPPED: AtomicBool = AtomicBool::new(false);
@@ -63,6 +64,45 @@ impl Listener {
         });
         IN_CALLBACK.set(false);
     }
+}
+
+/// The logger `sstore` of the module `logging`.
+fn python_logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let get = || Ok::<_, PyErr>(py.import("logging")?.call_method1("getLogger", ("sstore",))?.unbind());
+    Ok(LOGGER.get_or_try_init(py, get)?.bind(py).clone())
+}
+
+/// The number that `logging` has for a level.
+fn number_of(level: Level) -> u32 {
+    match level {
+        Level::Debug => 10,
+        Level::Info => 20,
+        Level::Warn => 30,
+        Level::Error => 40,
+    }
+}
+
+/// Leads what the logger `sstore` is enabled for now to it; None if that is nothing. Lines below would cost the interpreter lock, only
+/// to be dropped.
+pub(crate) fn logger(py: Python<'_>, path: PathBuf) -> PyResult<Option<(Level, Logger)>> {
+    let enabled: u32 = python_logger(py)?.call_method0("getEffectiveLevel")?.extract()?;
+    let least = Level::ALL.into_iter().find(|level| number_of(*level) >= enabled);
+    Ok(least.map(|least| (least, Arc::new(move |line: &LogLine<'_>| log(&path, line)) as Logger)))
+}
+
+fn log(path: &std::path::Path, line: &LogLine<'_>) {
+    if STOPPED.load(Ordering::SeqCst) {
+        return;
+    }
+    IN_CALLBACK.set(true);
+    Python::try_attach(|py| {
+        let arguments = (number_of(line.level), "%s: %s", path, line.text);
+        if let Err(error) = python_logger(py).and_then(|logger| logger.call_method1("log", arguments)) {
+            error.write_unraisable(py, None);
+        }
+    });
+    IN_CALLBACK.set(false);
 }
 
 fn to_python<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyAny>> {

@@ -48,6 +48,55 @@ def test_the_interpreter_ends_with_an_open_database(path: Path) -> None:
         assert db[b"a"] == b"1"
 
 
+def test_the_interpreter_ends_while_lines_are_logged(path: Path) -> None:
+    run(
+        """
+        import logging, os, sys, threading, sstore
+        logging.basicConfig(level=logging.DEBUG, stream=open(os.devnull, "w"))
+        db = sstore.open(sys.argv[1])
+        begun = threading.Event()
+        def work():
+            try:
+                while True:
+                    db[b"a"] = b"1"
+                    db.flush()
+                    begun.set()
+            except sstore.ClosedError:
+                pass
+        for _ in range(2):
+            threading.Thread(target=work, daemon=True).start()
+        begun.wait()
+        """,
+        path,
+    )
+    with sstore.open(path) as db:
+        assert db[b"a"] == b"1"
+
+
+def test_without_handlers_nothing_is_written(path: Path) -> None:
+    # `run` looks at standard error. A file that is gone is told as an error.
+    run(
+        """
+        import logging, sys, sstore
+        from pathlib import Path
+        with sstore.open(sys.argv[1]) as db:
+            db[b"a"] = b"1"
+            db.flush()
+            (segment,) = db.segments()
+        segment.path.write_bytes(b"damaged" * (segment.size_bytes // 7 + 1))
+        with sstore.open(sys.argv[1]) as db:
+            assert db.background_error is not None
+        lines = []
+        handler = logging.Handler()
+        handler.emit = lambda record: lines.append((record.levelno, record.getMessage()))
+        logging.getLogger().addHandler(handler)
+        sstore.open(sys.argv[1]).close()
+        assert [level for level, line in lines] == [logging.ERROR] and "file_broken" in lines[0][1], lines
+        """,
+        path,
+    )
+
+
 def test_a_cycle_through_the_callback_is_collected(path: Path) -> None:
     run(
         """

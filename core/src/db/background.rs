@@ -116,6 +116,7 @@ impl Core {
                 self.health.recovered(Job::Flush);
             }
         }
+        self.look_at_space();
         self.work.ring();
         self.progress.ring();
     }
@@ -284,6 +285,7 @@ impl Core {
                 *state = ManualCompaction::Ended(result);
             }
         }
+        self.look_at_space();
         self.work.ring();
         self.progress.ring();
     }

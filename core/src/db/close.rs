@@ -38,8 +38,8 @@ impl Db {
 
     /// Closes the database. With iterators or snapshots open, and without `force`, the call fails with Busy, says what is open,
     /// and changes nothing. After an error of the final flush, or of the manifest's last edit, the database is closed all the same,
-    /// unless the error is TimedOut: everything logged is safe. Every later call answers Closed. A listener of the database cannot
-    /// close it: InvalidArgument.
+    /// unless the error is TimedOut: everything logged is safe. Every later call answers Closed. A listener or logger of the database
+    /// cannot close it: InvalidArgument.
     pub fn close(&self, options: &CloseOptions) -> Result<()> {
         self.handle.core.check()?;
         if self.handle.core.events.is_calling() {

@@ -1,6 +1,7 @@
 //! The state of an open database, in parts, and the checks that every call begins with.
 
 use super::collection::Collection;
+use super::disk::DiskWatch;
 use super::health::Health;
 use super::jobs::Jobs;
 use super::obsolete_files::FilePins;
@@ -15,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, FileNumber, MemtableId, Sequence};
 use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::{AnyMemtable, AnyMemtableWriter, ArenaPool, MemtableKind, MemtableOptions, create_any};
-use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram, StallCause};
+use crate::observe::{Counters, Event, EventKind, EventQueue, StallCause, Timings};
 use crate::sst::SstOptions;
 use crate::version::{FileMeta, Manifest, VersionState};
 use crate::view::{CollectionView, View};
@@ -33,6 +34,8 @@ pub(super) struct Installer {
     /// is in it, or in a whole new one that failed half way, is unknown; both are as good as the state without it, as long as no
     /// file goes that either names. The next edit writes a whole new manifest, which ends the doubt.
     pub lost: Option<FileNumber>,
+    /// Manifests of ours that may be in force, although to put them there failed.
+    pub perhaps: Vec<FileNumber>,
     /// Files of edits that may count: deleted once a manifest without them does.
     pub unsure: Vec<(Arc<Collection>, FileMeta)>,
     /// The state that the manifest's records add up to.
@@ -92,9 +95,8 @@ pub(crate) struct Core {
     // What others may see.
     pub counters: Counters,
     pub events: Arc<EventQueue>,
-    pub sync_nanos: Histogram,
-    pub flush_nanos: Histogram,
-    pub stall_nanos: Histogram,
+    pub timings: Arc<Timings>,
+    pub(super) disk: Arc<DiskWatch>,
 
     // Waits: `work` wakes background tasks, `progress` whoever waits for their results.
     pub work: Arc<Bell>,

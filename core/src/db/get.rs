@@ -4,6 +4,7 @@ use super::{ColumnFamily, Db, Snapshot};
 use crate::error::{Error, Result};
 use crate::iter::PinnedBytes;
 use crate::key::Sequence;
+use crate::observe::Timed;
 use crate::read::{self, Answer};
 use crate::sst::Io;
 
@@ -21,16 +22,20 @@ impl Db {
         core.check()?;
         self.check_family(family)?;
         let snapshot = self.check_snapshot(options)?;
+        let began = core.timings.begin();
         // What lies in memory is read inside the epoch; for I/O the view is counted and the epoch left.
         // Here and in the callers an answer is looked at where it lies: to move it on costs more than to find it.
         let quick = core.with_view(|view, visible| {
             read::get(view.find(family.id())?, key, snapshot.unwrap_or(visible), Io::CacheOnly, &core.counters)
         });
         if !matches!(quick, Ok(Answer::WouldBlock)) || matches!(io, Io::CacheOnly) {
+            core.timings.end(Timed::Get, began);
             return quick;
         }
         let (view, visible) = core.pin(family.id())?;
-        read::get(&view, key, snapshot.unwrap_or(visible), Io::Allowed, &core.counters)
+        let answer = read::get(&view, key, snapshot.unwrap_or(visible), Io::Allowed, &core.counters);
+        core.timings.end(Timed::Get, began);
+        answer
     }
 
     pub(super) fn check_snapshot(&self, options: &ReadOptions<'_>) -> Result<Option<Sequence>> {

@@ -9,7 +9,7 @@ use super::jobs::Flushed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flush::RunOutput;
 use crate::key::{CollectionId, FileNumber, Sequence};
-use crate::observe::{Counter, EventKind, FlushReason};
+use crate::observe::{Counter, EventKind, FlushReason, Timed};
 use crate::version::{Change, Manifest, NotReplaced, VersionEdit};
 use crate::view::{Frozen, Run};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl Core {
             return self.health.check_writable();
         }
         if let Some(number) = install.manifest.as_ref().map(Manifest::number).or(install.lost) {
-            self.check_not_fenced(number)?;
+            self.check_not_fenced(number, &install.perhaps)?;
         }
         edit.push(Change::NextFileNumber(FileNumber(self.next_file.load(Ordering::Relaxed))));
         // Here it costs nothing: the edit is synced anyway, and recovery then knows what the log must hold.
@@ -58,15 +58,16 @@ impl Core {
         };
         if matches!(appended, Some(Ok(()))) {
             // Whoever took the lock before this moment may not have read the edit. Nothing is deleted for its sake then.
-            self.check_not_fenced(old)?;
+            self.check_not_fenced(old, &[])?;
         } else {
             let number = self.new_file_number();
             next.next_file_number = next.next_file_number.max(FileNumber(number.0 + 1));
-            let may = || self.check_not_fenced(old);
+            let may = || self.check_not_fenced(old, &install.perhaps);
             match Manifest::replace(&self.env, &self.path, number, &next, may) {
                 Ok(created) => {
                     install.manifest = Some(created);
                     install.lost = None;
+                    install.perhaps.clear();
                     self.event(EventKind::ManifestCreated, |event| event.number = number.0);
                     self.delete_manifest(old);
                     for (collection, meta) in std::mem::take(&mut install.unsure) {
@@ -77,6 +78,7 @@ impl Core {
                 Err(NotReplaced { error, is_unknown: false }) if appended.is_none() => return Err(error),
                 Err(NotReplaced { error, is_unknown }) => {
                     install.manifest = None;
+                    install.perhaps.extend(is_unknown.then_some(number));
                     let full = appended.into_iter().filter_map(Result::err).chain([error.clone()]);
                     if drops && is_unknown || full.into_iter().any(|error| error.kind() != ErrorKind::NoSpace) {
                         self.poison(&error);
@@ -93,11 +95,12 @@ impl Core {
     }
 
     /// Refuses for ever once another writer has the database: its lock was removed under us, and a manifest of the other's is in force,
-    /// or is about to be. Errors: Fenced.
-    fn check_not_fenced(&self, number: FileNumber) -> Result<()> {
+    /// or is about to be. Ours is `number`, or one of `perhaps`. Errors: Fenced.
+    fn check_not_fenced(&self, number: FileNumber, perhaps: &[FileNumber]) -> Result<()> {
         let is_locked = self.file_lock.lock().as_ref().is_none_or(|lock| lock.is_ours());
         // What cannot be read tells nothing.
-        let other = Manifest::in_force(&self.env, &self.path).ok().flatten().filter(|current| *current != number);
+        let current = Manifest::in_force(&self.env, &self.path).ok().flatten();
+        let other = current.filter(|current| *current != number && !perhaps.contains(current));
         if is_locked && other.is_none() {
             return Ok(());
         }
@@ -112,7 +115,7 @@ impl Core {
     pub(super) fn renew_manifest(&self) -> Result<()> {
         let mut install = self.install.lock();
         if let Some(manifest) = &install.manifest {
-            self.check_not_fenced(manifest.number())?;
+            self.check_not_fenced(manifest.number(), &[])?;
         }
         if install.lost.is_some() { self.append_edit(&mut install, VersionEdit::new()) } else { Ok(()) }
     }
@@ -212,7 +215,7 @@ impl Core {
         self.counters.add(Counter::FlushedMemtables, taken.len() as u64);
         self.counters.add(Counter::FlushBytes, bytes);
         self.counters.add(Counter::DroppedVersions, output.counts.dropped());
-        self.flush_nanos.record(nanos);
+        self.timings.record(Timed::Flush, nanos);
         self.event(EventKind::FlushDone, |event| {
             event.collection.clone_from(&collection.name);
             event.number = file.map_or(0, |number| number.0);
@@ -296,6 +299,7 @@ impl Core {
         self.counters.add(Counter::CompactionWriteBytes, bytes);
         self.counters.add(Counter::DroppedVersions, output.counts.dropped());
         self.counters.add(Counter::ExpiredRows, output.counts.expired);
+        self.timings.record(Timed::Merge, nanos);
         self.event(EventKind::CompactionDone, |event| {
             event.collection.clone_from(&collection.name);
             event.number = output.file.as_ref().map_or(0, |(meta, _)| meta.number.0);

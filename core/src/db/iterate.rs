@@ -4,6 +4,7 @@ use super::{ColumnFamily, Db, Handle, ReadOptions, Snapshot};
 use crate::error::Result;
 use crate::iter::{EntryBatch, PinnedBytes};
 use crate::key::{KeyRange, Sequence};
+use crate::observe::Timed;
 use crate::read::VisibleCursor;
 use crate::sst::Access;
 use std::sync::Arc;
@@ -43,28 +44,37 @@ impl DbIterator {
         self.handle.core.check()
     }
 
+    #[inline]
+    fn timed(&mut self, seek: impl FnOnce(&mut VisibleCursor) -> Result<bool>) -> Result<bool> {
+        let timings = &self.handle.core.timings;
+        let began = timings.begin();
+        let found = seek(&mut self.cursor);
+        timings.end(Timed::Seek, began);
+        found
+    }
+
     /// Moves to the first entry; whether there is one.
     pub fn seek_to_first(&mut self) -> Result<bool> {
         self.check()?;
-        self.cursor.seek_to_first()
+        self.timed(|cursor| cursor.seek_to_first())
     }
 
     /// Moves to the last entry.
     pub fn seek_to_last(&mut self) -> Result<bool> {
         self.check()?;
-        self.cursor.seek_to_last()
+        self.timed(|cursor| cursor.seek_to_last())
     }
 
     /// Moves to the first entry at or after `key`.
     pub fn seek(&mut self, key: &[u8]) -> Result<bool> {
         self.check()?;
-        self.cursor.seek(key)
+        self.timed(|cursor| cursor.seek(key))
     }
 
     /// Moves to the last entry at or before `key`.
     pub fn seek_for_prev(&mut self, key: &[u8]) -> Result<bool> {
         self.check()?;
-        self.cursor.seek_for_prev(key)
+        self.timed(|cursor| cursor.seek_for_prev(key))
     }
 
     /// Moves to the next entry. InvalidArgument if it stands on none.

@@ -5,7 +5,7 @@ use super::memory::MemoryUse;
 use super::stats::Stats;
 use crate::error::Result;
 use crate::key::CollectionKind;
-use crate::observe::{Counter, Exposition, MetricType};
+use crate::observe::{Counter, Exposition, MetricType, Timed};
 
 use MetricType::{Counter as Rising, Gauge};
 
@@ -35,9 +35,13 @@ impl Db {
             let help = counter.map_or_else(|| help_of_writes(name), |counter| counter.help());
             text.single(&format!("sstore_{name}_total"), Rising, help, *value);
         }
-        for (name, summary) in &stats.histograms {
-            let help = format!("How long each {name} took, since the database was opened.");
-            text.durations(&format!("sstore_{name}_seconds"), &help, summary);
+        for &timed in Timed::ALL {
+            let which = match timed.one_in() {
+                1 => String::new(),
+                one_in => format!(" One in {one_in} is timed, on average: sum and count are of those."),
+            };
+            let help = format!("How long they took: {}{which}", timed.help());
+            text.durations(&format!("sstore_{}_seconds", timed.name()), &help, &core.timings.summary(timed));
         }
         let open = self.open_objects();
         let healthy = u64::from(self.background_error().is_none());

@@ -17,6 +17,7 @@ mod column_family;
 mod compact;
 mod core;
 mod destroy;
+mod disk;
 mod export;
 mod flush;
 mod get;

@@ -4,6 +4,7 @@ use super::background::Worker;
 use super::collection::{Collection, Schemas, directory};
 use super::column_family::DEFAULT_FAMILY;
 use super::core::{CATALOG_PLACE, Catalog, Core, INSTALL_PLACE, Installer, JOBS_PLACE, OPEN, log_event};
+use super::disk::DiskWatch;
 use super::health::Health;
 use super::jobs::Jobs;
 use super::obsolete_files::{FilePins, Found, Known, delete_orphans, list_files};
@@ -17,13 +18,14 @@ use crate::commit::Commit;
 use crate::env::posix::posix;
 #[cfg(debug_assertions)]
 use crate::env::strict::StrictFileSystem;
+use crate::env::timed::TimedFileSystem;
 use crate::env::{Bell, Env, FileLock};
 use crate::epoch::{Domain, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, FileNumber};
 use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::ArenaPool;
-use crate::observe::{Counters, Event, EventKind, EventQueue, Histogram, Journal, Listener};
+use crate::observe::{Counters, Event, EventKind, EventQueue, Journal, Level, Listener, Logger};
 use crate::version::file_name::{self, FileKind};
 use crate::version::{Change, Manifest, VersionEdit, VersionState};
 use crate::view::{Run, View};
@@ -50,12 +52,17 @@ impl Db {
         // In debug builds every test is a test of the order on disk too.
         #[cfg(debug_assertions)]
         let env = Env { files: StrictFileSystem::concurrent(env.files), runtime: env.runtime };
+        let disk = DiskWatch::new(&env, options);
+        let files = TimedFileSystem::new(env.files, env.runtime.clone(), disk.clone());
+        let env = Env { files, runtime: env.runtime };
         let opening = Opening {
+            disk,
             wal_path: options.wal_dir().unwrap_or_else(|| path.join(file_name::LOG_DIR)),
             env,
             path: path.to_path_buf(),
-            options: options.clone().without_listener(),
+            options: options.clone().without_callbacks(),
             listener: options.listener(),
+            logger: options.logger(),
         };
         let core = if options.read_only() { opening.read_only()? } else { opening.writable()? };
         let core = Arc::new(core);
@@ -69,9 +76,11 @@ pub(super) struct Opening {
     pub env: Env,
     pub path: PathBuf,
     pub wal_path: PathBuf,
-    /// Without the listener.
+    /// Without listener and logger.
     pub options: Options,
+    pub disk: Arc<DiskWatch>,
     pub listener: Option<Listener>,
+    pub logger: Option<(Level, Logger)>,
 }
 
 /// What both ways of opening have found out before the database is put together.
@@ -109,7 +118,9 @@ impl Opening {
     fn events(&self) -> Arc<EventQueue> {
         let limit = if self.options.read_only() { 0 } else { self.options.events_bytes() };
         let journal = (limit > 0).then(|| Journal::new(self.env.clone(), &self.path, limit));
-        EventQueue::new(self.env.clone(), journal, self.listener.clone())
+        let events = EventQueue::new(self.env.clone(), journal, self.listener.clone(), self.logger.clone());
+        self.disk.tell(&events);
+        events
     }
 
     fn writable(self) -> Result<Core> {
@@ -327,7 +338,10 @@ impl Opening {
             stamps: parts.stamps,
             pool: parts.pool,
             hash_seed: parts.hash_seed,
-            install: OrderedMutex::new(INSTALL_PLACE, Installer { manifest, lost: None, unsure: Vec::new(), state }),
+            install: OrderedMutex::new(
+                INSTALL_PLACE,
+                Installer { manifest, lost: None, perhaps: Vec::new(), unsure: Vec::new(), state },
+            ),
             commit,
             catalog: OrderedMutex::new(CATALOG_PLACE, catalog),
             jobs: OrderedMutex::new(JOBS_PLACE, Jobs::default()),
@@ -343,9 +357,8 @@ impl Opening {
             iterators: AtomicU64::new(0),
             counters: Counters::default(),
             events: parts.events,
-            sync_nanos: Histogram::default(),
-            flush_nanos: Histogram::default(),
-            stall_nanos: Histogram::default(),
+            timings: self.disk.timings.clone(),
+            disk: self.disk,
             work: parts.work,
             progress: Bell::new(),
             stop: AtomicBool::new(false),

@@ -4,7 +4,7 @@
 //! name and number, and checked when set; the engine reads them through the typed getters below.
 
 use crate::error::{Error, Result};
-use crate::observe::Listener;
+use crate::observe::{Level, Listener, Logger};
 use crate::sst::Compression;
 use crate::wal::{ArchiveLimits, LogBackend, RecoveryMode};
 use std::path::PathBuf;
@@ -156,13 +156,18 @@ options! {
         "Size at which the manifest is written anew.";
     EventsBytes "events_bytes" Database Bytes, "1MiB", ANY,
         "Bytes that EVENTS.jsonl in the database's directory and EVENTS.jsonl.1, the older one, may take together; 0: no such file. Each line is an event as JSON.";
+    SlowDiskMillis "slow_disk_millis" Database Count, "1000", ANY,
+        "A sync, or a write of 4 KiB or more, that takes so many milliseconds is told as the event slow_disk; 0: none is.";
+    LowDiskBytes "low_disk_bytes" Database Bytes, "512MiB", ANY,
+        "If the disk has less room when a flush or merge has ended, the event low_disk tells; 0: it never does.";
 }
 
-/// The values of all options, and the listener for events.
+/// The values of all options, the listener for events, and the logger.
 #[derive(Clone)]
 pub struct Options {
     values: Vec<Value>,
     listener: Option<Listener>,
+    logger: Option<(Level, Logger)>,
 }
 
 #[derive(Clone, Debug)]
@@ -281,7 +286,7 @@ impl Options {
             value.explicit = false;
             value
         };
-        Self { values: OptionInfo::ALL.iter().map(default).collect(), listener: None }
+        Self { values: OptionInfo::ALL.iter().map(default).collect(), listener: None, logger: None }
     }
 
     /// Sets an option from text. An unknown name, a value of the wrong type or out of range is an InvalidArgument that
@@ -318,13 +323,22 @@ impl Options {
         self.listener = Some(listener);
     }
 
+    /// Gives events from `level` on to `logger`, as lines: one at a time, in order, on the thread that tells events.
+    pub fn set_logger(&mut self, level: Level, logger: Logger) {
+        self.logger = Some((level, logger));
+    }
+
+    pub(super) fn logger(&self) -> Option<(Level, Logger)> {
+        self.logger.clone()
+    }
+
     pub(super) fn listener(&self) -> Option<Listener> {
         self.listener.clone()
     }
 
-    /// Without the listener, which else lived as long as the last handle of the database.
-    pub(super) fn without_listener(self) -> Self {
-        Self { listener: None, ..self }
+    /// Without listener and logger, which else lived as long as the last handle of the database.
+    pub(super) fn without_callbacks(self) -> Self {
+        Self { listener: None, logger: None, ..self }
     }
 
     fn number(&self, id: Id) -> u64 {
@@ -471,6 +485,15 @@ impl Options {
 
     pub(super) fn events_bytes(&self) -> u64 {
         self.number(Id::EventsBytes)
+    }
+
+    /// 0: none.
+    pub(super) fn slow_disk_nanos(&self) -> u64 {
+        self.number(Id::SlowDiskMillis).saturating_mul(1_000_000)
+    }
+
+    pub(super) fn low_disk_bytes(&self) -> u64 {
+        self.number(Id::LowDiskBytes)
     }
 
     pub(super) fn manifest_bytes(&self) -> u64 {

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flush::{self, Debt, Pace};
 use crate::key::CollectionId;
 use crate::memtable::Signal;
-use crate::observe::{Counter, EventKind, StallCause};
+use crate::observe::{Counter, EventKind, StallCause, Timed};
 use crate::view::CollectionView;
 use std::time::Duration;
 
@@ -170,6 +170,7 @@ impl Core {
             now = self.env.runtime.monotonic_nanos();
         }
         let micros = (now - began) / 1000;
+        self.timings.record(Timed::Delay, now - began);
         self.counters.add(Counter::DelayMicros, micros);
         if let Some((_, delayed)) = &mut self.pacer.lock().period {
             *delayed += micros;
@@ -209,7 +210,7 @@ impl Core {
         let result = self.stop_until(cause, ended);
         let nanos = self.env.runtime.monotonic_nanos().saturating_sub(began);
         self.counters.add(Counter::StallMicros, nanos / 1000);
-        self.stall_nanos.record(nanos);
+        self.timings.record(Timed::Stall, nanos);
         self.event(EventKind::StallEnd, |event| {
             event.collection = name;
             event.micros = nanos / 1000;

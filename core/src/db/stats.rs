@@ -3,7 +3,7 @@
 use super::{ColumnFamily, Db};
 use crate::error::{Error, Result};
 use crate::key::{CollectionId, FileNumber, Sequence};
-use crate::observe::{Counter, HistogramSummary};
+use crate::observe::{Counter, HistogramSummary, Timed};
 use std::path::PathBuf;
 
 /// One live file of a family or table: a sorted, immutable run.
@@ -40,7 +40,7 @@ pub struct Stats {
     pub durable_sequence: Sequence,
     /// Counters since opening, by name.
     pub counters: Vec<(&'static str, u64)>,
-    /// Durations since opening, in nanoseconds, by name.
+    /// Durations since opening, in nanoseconds, by name: all of [`Timed`].
     pub histograms: Vec<(&'static str, HistogramSummary)>,
     /// Column families.
     pub families: u64,
@@ -117,11 +117,7 @@ impl Db {
             sequence: core.commit.visible(),
             durable_sequence: core.log.as_ref().map_or(0, |log| log.durable_sequence()),
             counters,
-            histograms: vec![
-                ("sync", core.sync_nanos.summary()),
-                ("flush", core.flush_nanos.summary()),
-                ("stall", core.stall_nanos.summary()),
-            ],
+            histograms: Timed::ALL.iter().map(|&timed| (timed.name(), core.timings.summary(timed))).collect(),
             families: view.collections().len() as u64,
             spare_bytes: core.pool.held_bytes() as u64,
             cache_bytes: core.caches.used_bytes() as u64,
@@ -143,6 +139,16 @@ impl Db {
             stats.log_segments = log.segments().len() as u64;
         }
         stats
+    }
+
+    /// How long one kind of operation took since opening: one of the names in [`Stats::histograms`]. Errors: InvalidArgument (no such name).
+    pub fn histogram(&self, name: &str) -> Result<HistogramSummary> {
+        let found = Timed::ALL.iter().find(|timed| timed.name() == name);
+        let timed = found.ok_or_else(|| {
+            let names: Vec<&str> = Timed::ALL.iter().map(|timed| timed.name()).collect();
+            Error::invalid(format!("there is no histogram \"{name}\": one of {} expected", names.join(", ")))
+        })?;
+        Ok(self.handle.core.timings.summary(*timed))
     }
 
     /// Why the database is not healthy: a background job that keeps failing, the failure that turned it read-only, or else the damage

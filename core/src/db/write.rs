@@ -7,7 +7,7 @@ use crate::batch::{Operation, WriteBatch, check_sizes};
 use crate::commit::{CommitState, Many, One, Payload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, Kind, MAX_SEQUENCE, Sequence};
-use crate::observe::{Counter, FlushReason};
+use crate::observe::{Counter, FlushReason, Timed};
 use crate::read::{self, Answer};
 use crate::sst::Io;
 use crate::view::CollectionView;
@@ -126,7 +126,10 @@ impl Core {
                 }
             }
             match self.commit.apply(&mut state, payload, logged) {
-                Ok(last) => break (last, logged, feed),
+                Ok(last) => {
+                    self.timings.written(last);
+                    break (last, logged, feed);
+                }
                 Err(error) => {
                     drop(state);
                     if error.kind() == ErrorKind::Poisoned {
@@ -165,7 +168,7 @@ impl Core {
             return Err(error);
         }
         self.counters.add(Counter::SyncWrites, 1);
-        self.sync_nanos.record(self.env.runtime.monotonic_nanos().saturating_sub(began));
+        self.timings.record(Timed::Sync, self.env.runtime.monotonic_nanos().saturating_sub(began));
         Ok(())
     }
 
@@ -269,8 +272,11 @@ impl Db {
         let collection = family.id();
         let payload = One::new(Operation { kind, collection, key, value });
         let share = Share { collection, operations: 1, bytes: key.len() + value.len(), has_entries: true };
-        let written = self.handle.core.commit_payload(&[share], &payload, options, None)?;
-        written.ok_or_else(|| unreachable!("a write without a condition is never asked again"))
+        let core = &self.handle.core;
+        let began = core.timings.begin_write();
+        let written = core.commit_payload(&[share], &payload, options, None);
+        core.timings.end(Timed::Write, began);
+        written?.ok_or_else(|| unreachable!("a write without a condition is never asked again"))
     }
 
     /// Applies a batch: all of it becomes visible at once, and all or nothing of it survives a crash. Gives the sequence of
@@ -282,8 +288,10 @@ impl Db {
             return Ok(core.commit.visible());
         }
         let shares = shares(batch)?;
-        let written = core.commit_payload(&shares, &Many::new(batch), options, None)?;
-        written.ok_or_else(|| unreachable!("a write without a condition is never asked again"))
+        let began = core.timings.begin_write();
+        let written = core.commit_payload(&shares, &Many::new(batch), options, None);
+        core.timings.end(Timed::Write, began);
+        written?.ok_or_else(|| unreachable!("a write without a condition is never asked again"))
     }
 
     /// Applies a batch if `key` of `family` is as `condition` says, decided and done in one step; else an error of kind Conflict.
@@ -303,17 +311,20 @@ impl Db {
         core.check_writable()?;
         let shares = shares(batch)?;
         let payload = Many::new(batch);
-        loop {
+        let began = core.timings.begin_write();
+        let written = loop {
             let (view, _) = core.pin(family.id())?;
             let below = match read::get(&view, key, MAX_SEQUENCE, Io::Allowed, &core.counters)? {
                 Answer::Present { sequence, .. } => Some(sequence),
                 _ => None,
             };
             let guarded = Guarded { key, condition, view, below };
-            if let Some(last) = core.commit_payload(&shares, &payload, options, Some(&guarded))? {
-                return Ok(last);
+            if let Some(written) = core.commit_payload(&shares, &payload, options, Some(&guarded)).transpose() {
+                break written;
             }
-        }
+        };
+        core.timings.end(Timed::Write, began);
+        written
     }
 
     /// Puts without ever waiting: `None` means that it would have to, and nothing was done. BUFFERED only.

@@ -1,4 +1,4 @@
-//! The kinds of calls to a file system, as the worlds made for tests count, record and fail them.
+//! The kinds of calls to a file system, as the worlds made for tests count, record and fail them, and as `timed` tells them.
 
 /// One kind of call to a [`FileSystem`](super::FileSystem), a [`File`](super::File) or a [`Mapping`](super::Mapping).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -15,6 +15,7 @@ pub mod fault;
 pub mod mem;
 pub mod posix;
 pub mod strict;
+pub mod timed;
 
 pub use bell::Bell;
 pub use call::Call;

@@ -113,6 +113,8 @@ pub struct HistogramSummary {
     pub p999: u64,
     /// The largest.
     pub max: u64,
+    /// One in so many is timed, on average, and the others are in none of these figures; 1: each is timed.
+    pub one_in: u64,
 }
 
 impl Default for Histogram {
@@ -166,7 +168,7 @@ impl Histogram {
             0
         };
         let sum = self.sum.load(Ordering::Relaxed);
-        HistogramSummary { count, sum, p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999), max }
+        HistogramSummary { count, sum, p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999), max, one_in: 1 }
     }
 }
 

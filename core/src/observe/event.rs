@@ -47,11 +47,17 @@ pub enum EventKind {
     TableAltered = 19,
     /// Opening found a live file that is too damaged to open. `number` is the file, `detail` the error, which reads that need the file get.
     FileBroken = 20,
+    /// A sync, or a write of 4 KiB or more, took longer than the option `slow_disk_millis`. `micros` is how long, `bytes` are those of the
+    /// write, `detail` says what and where. At most one in ten seconds is told; `entries` counts those between that were not.
+    SlowDisk = 21,
+    /// A flush or merge has ended, and the disk has less room than the option `low_disk_bytes`. `bytes` are what is free, `detail` says
+    /// where. Told again after a minute, or once there was more in between.
+    LowDisk = 22,
     /// Opening with `wal_recovery=salvage` left out a stretch of the log: what was written there may be missing. `number` is the segment,
     /// `bytes` how many, `detail` the file, the offsets from and to, and why.
-    LogSkipped = 24,
+    LogSkipped = 23,
     /// A log segment that nobody needs any more was moved to the archive. `number` is the segment, `detail` its name there.
-    LogArchived = 25,
+    LogArchived = 24,
 }
 
 impl EventKind {
@@ -78,6 +84,8 @@ impl EventKind {
             Self::TableDropped => "table_dropped",
             Self::TableAltered => "table_altered",
             Self::FileBroken => "file_broken",
+            Self::SlowDisk => "slow_disk",
+            Self::LowDisk => "low_disk",
             Self::LogSkipped => "log_skipped",
             Self::LogArchived => "log_archived",
         }

@@ -96,7 +96,8 @@ mod tests {
         let mut exposition = Exposition::default();
         exposition.single("a_total", MetricType::Counter, "One\nline, with \\.", 1 << 40);
         exposition.metric("b", MetricType::Gauge, "Shares.", [(vec![("x", "q\"\\\n"), ("y", "z")], 0.25)]);
-        let summary = HistogramSummary { count: 2, sum: 1_500_000_000, p50: 1, p99: 2, p999: 3, max: 1_000_000_000 };
+        let summary =
+            HistogramSummary { count: 2, sum: 1_500_000_000, p50: 1, p99: 2, p999: 3, max: 1_000_000_000, one_in: 1 };
         exposition.durations("c_seconds", "Times.", &summary);
         let expected = "\
 # HELP a_total One\\nline, with \\\\.

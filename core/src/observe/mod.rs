@@ -7,12 +7,16 @@ mod counters;
 mod event;
 mod exposition;
 mod journal;
+mod logger;
 mod queue;
 mod stall;
+mod timings;
 
 pub use counters::{Counter, Counters, Histogram, HistogramSummary};
 pub use event::{Event, EventKind, FlushReason};
 pub use exposition::{Exposition, MetricType};
 pub use journal::{EVENTS, Journal, OLD_EVENTS, UNFINISHED_EVENTS};
+pub use logger::{Level, LogLine, Logger};
 pub use queue::{EventQueue, Listener};
 pub use stall::StallCause;
+pub use timings::{Began, Timed, Timings};

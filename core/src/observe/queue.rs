@@ -1,9 +1,10 @@
-//! The way of an event to the journal and to the application: a bounded queue, and a task that hands events on in order from one thread.
+//! The way of an event to the journal, the log and the application: a bounded queue, and a task that hands events on in order from one
+//! thread.
 //!
 //! Filled from anywhere, also under locks: pushing never blocks and never calls foreign code. When the queue is full the event is
 //! dropped and counted, and the next event that fits is preceded by nothing: [`EventQueue::dropped`] tells.
 
-use super::{Event, Journal};
+use super::{Event, Journal, Level, Logger, logger};
 use crate::env::{Bell, Env, Next, Task};
 use crate::lock::Mutex;
 use std::cell::Cell;
@@ -18,7 +19,7 @@ pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 const CAPACITY: usize = 1024;
 
 thread_local! {
-    /// The queue whose listener runs on this thread, as a number; 0: none. No destructor runs at thread exit.
+    /// The queue whose listener or logger runs on this thread, as a number; 0: none. No destructor runs at thread exit.
     static CALLING: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -27,9 +28,10 @@ thread_local! {
 struct Outlets {
     journal: Option<Journal>,
     listener: Option<Listener>,
+    logger: Option<(Level, Logger)>,
 }
 
-/// The queue of one database; with neither journal nor listener it keeps nothing.
+/// The queue of one database; with nobody to hear it keeps nothing.
 pub struct EventQueue {
     env: Env,
     /// Until the task has them, which lets go of them when it ends: a listener does not outlive the closing.
@@ -44,12 +46,17 @@ pub struct EventQueue {
 }
 
 impl EventQueue {
-    /// A queue that leads to `journal` and `listener`.
-    pub fn new(env: Env, journal: Option<Journal>, listener: Option<Listener>) -> Arc<Self> {
+    /// A queue that leads to `journal`, `listener`, and from a level on to `logger`.
+    pub fn new(
+        env: Env,
+        journal: Option<Journal>,
+        listener: Option<Listener>,
+        logger: Option<(Level, Logger)>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             env,
-            is_heard: journal.is_some() || listener.is_some(),
-            outlets: Mutex::new(Outlets { journal, listener }),
+            is_heard: journal.is_some() || listener.is_some() || logger.is_some(),
+            outlets: Mutex::new(Outlets { journal, listener, logger }),
             waiting: Mutex::default(),
             bell: Arc::default(),
             dropped: AtomicU64::new(0),
@@ -88,7 +95,7 @@ impl EventQueue {
         })
     }
 
-    /// Whether the caller is the listener: it must not wait for the task to end.
+    /// Whether the caller is the listener or the logger: it must not wait for the task to end.
     pub fn is_calling(&self) -> bool {
         CALLING.get() == std::ptr::from_ref(self).addr()
     }
@@ -117,11 +124,17 @@ impl Task for Dispatcher {
                 if let Some(journal) = &mut self.outlets.journal {
                     journal.write(&event);
                 }
-                if let Some(listener) = &self.outlets.listener {
-                    let before = CALLING.replace(Arc::as_ptr(&self.queue).addr());
-                    listener(&event);
-                    CALLING.set(before);
+                let before = CALLING.replace(Arc::as_ptr(&self.queue).addr());
+                if let Some((least, logger)) = &self.outlets.logger {
+                    logger::log(*least, logger, &event);
                 }
+                // A logger may have let the last handle go.
+                if let Some(listener) = &self.outlets.listener
+                    && !self.queue.cut.load(Ordering::SeqCst)
+                {
+                    listener(&event);
+                }
+                CALLING.set(before);
                 if self.queue.cut.load(Ordering::SeqCst) { Next::Done } else { Next::Again }
             }
             None if stopped => Next::Done,

@@ -139,11 +139,34 @@ static void iterators(sstore_db *db, sstore_column_family *family)
     sstore_snapshot_free(snapshot);
 }
 
+/* Names the family that holds the oldest record of the log, or nobody once all is in files. */
+static void log_pin(sstore_db *db, sstore_column_family *family)
+{
+    sstore_log_pin pin = SSTORE_LOG_PIN_INIT;
+    sstore_flush_token *token;
+    uint64_t sequence;
+    char *name;
+
+    GIVES(SSTORE_OK, sstore_flush(db, NULL, 0, &token, &error));
+    GIVES(SSTORE_OK, sstore_flush_token_wait(token, 60000, &error));
+    sstore_flush_token_free(token);
+    GIVES(SSTORE_NOT_FOUND, sstore_log_pin_get(db, &name, &pin, &error));
+    CHECK(name == NULL && pin.segment == 0);
+    GIVES(SSTORE_OK, sstore_put(db, family, NULL, "p", 1, "v", 1, &sequence, &error));
+    GIVES(SSTORE_OK, sstore_put(db, NULL, NULL, "p", 1, "v", 1, NULL, &error));
+    GIVES(SSTORE_OK, sstore_log_pin_get(db, &name, &pin, &error));
+    CHECK(strcmp(name, "f") == 0 && pin.sequence == sequence && pin.segment > 0 && pin.is_frozen == 0);
+    CHECK(pin.struct_size == sizeof pin);
+    sstore_free(name);
+}
+
 static void flushes(sstore_db *db, sstore_column_family *family)
 {
     sstore_flush_result result = SSTORE_FLUSH_RESULT_INIT;
     sstore_segment segment = SSTORE_SEGMENT_INIT;
     sstore_stats stats = SSTORE_STATS_INIT;
+    sstore_histogram histogram = SSTORE_HISTOGRAM_INIT;
+    sstore_memory_use memory = SSTORE_MEMORY_USE_INIT;
     const sstore_column_family *families[1];
     sstore_flush_token *token;
     sstore_segments *segments;
@@ -174,6 +197,19 @@ static void flushes(sstore_db *db, sstore_column_family *family)
     GIVES(SSTORE_OK, sstore_stats_get(db, &stats, &error));
     CHECK(stats.sequence > 0);
     CHECK(stats.families == 2);
+    GIVES(SSTORE_OK, sstore_histogram_get(db, "flush", &histogram, &error));
+    CHECK(histogram.one_in == 1 && histogram.count >= 1 && histogram.p50 <= histogram.max && histogram.max <= histogram.sum);
+    GIVES(SSTORE_OK, sstore_histogram_get(db, "fsync", &histogram, &error));
+    CHECK(histogram.one_in == 1 && histogram.count >= 3 && histogram.max > 0);
+    GIVES(SSTORE_OK, sstore_histogram_get(db, "write", &histogram, &error));
+    CHECK(histogram.one_in == 128 && histogram.count >= 1);
+    CHECK(sstore_histogram_get(db, "flash", &histogram, NULL) == SSTORE_INVALID_ARGUMENT && histogram.count == 0);
+    GIVES(SSTORE_OK, sstore_memory_use_get(db, &memory, &error));
+    CHECK(memory.budget_bytes == (uint64_t)512 << 20 && memory.memtable_share_bytes == memory.budget_bytes / 2);
+    CHECK(memory.total_bytes == memory.active_memtable_bytes + memory.frozen_memtable_bytes + memory.pinned_memtable_bytes +
+                                    memory.spare_bytes + memory.cache_bytes + memory.file_bytes);
+    CHECK(memory.file_bytes > 0 && memory.cache_limit_bytes > 0 && memory.active_memtable_bytes > 0);
+    log_pin(db, family);
     GIVES(SSTORE_OK, sstore_metrics_create(db, &metrics, &error));
     CHECK(sstore_metrics_count(metrics) > 0);
     GIVES(SSTORE_OK, sstore_metrics_get(metrics, 0, &name, &value, &error));

@@ -186,6 +186,7 @@ fn argument(header: &Header, function: &str, (kind, name): &(String, String), nu
     match (kind.as_str(), name.as_str()) {
         ("struct sstore_error **", _) => Argument::new("PARAMETER_ERROR", "&o->error"),
         ("sstore_event_callback", _) => Argument::new("PARAMETER_CALLBACK", "on_event"),
+        ("sstore_log_callback", _) => Argument::new("PARAMETER_CALLBACK", "on_line"),
         ("void (*)(void *user_data)", _) => Argument::new("PARAMETER_CALLBACK", "on_destroy"),
         // What is to be freed, or passed on: no handle, so nothing but NULL may be put in its place.
         ("void *", "memory") => Argument::new("PARAMETER_NULLABLE", "memory_of(w)"),
@@ -220,6 +221,7 @@ fn argument(header: &Header, function: &str, (kind, name): &(String, String), nu
         ("const char *", "new_name") => text("renamed"),
         ("const char *", "name") => text(match function {
             "sstore_table_open" => "table",
+            "sstore_histogram_get" => "get",
             "sstore_column_family_open" => "family",
             _ if function.starts_with("sstore_options_") => "write_buffer_bytes",
             _ if function.ends_with("_create") => "fresh",

@@ -22,6 +22,12 @@ static void on_event(void *data, const sstore_event *event)
     (void)event;
 }
 
+static void on_line(void *data, const sstore_log_line *line)
+{
+    (void)data;
+    (void)line;
+}
+
 static void on_destroy(void *data)
 {
     (void)data;

@@ -20,6 +20,7 @@ Every object may be used from several threads.
 """
 
 import atexit as _atexit
+import logging as _logging
 from collections.abc import MutableMapping as _MutableMapping
 
 from . import _sstore
@@ -87,6 +88,9 @@ from ._types import (
 )
 
 _MutableMapping.register(ColumnFamily)
+
+# Without handlers of the application nothing is written anywhere.
+_logging.getLogger("sstore").addHandler(_logging.NullHandler())
 
 # What is still open when the interpreter ends is closed while callbacks can still run.
 _atexit.register(_sstore._close_all)
