@@ -4,10 +4,12 @@ use sstore::env::executor::SeededRuntime;
 use sstore::env::fault::{Effect, FaultFileSystem, Rule};
 use sstore::env::mem::MemFileSystem;
 use sstore::env::mem::crash::{AllKept, AllLost};
-use sstore::env::{Call, Env, FileSystem};
-use sstore::{Db, Durability, ErrorKind, Options, ReadOptions, WriteOptions};
+use sstore::env::{Bell, Call, Env, FileSystem, Runtime, Task, TaskHandle};
+use sstore::{CloseOptions, Db, Durability, ErrorKind, Options, ReadOptions, WriteOptions};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 const BUFFERED: WriteOptions = WriteOptions { durability: Some(Durability::Buffered), no_stall: false };
 const SYNC: WriteOptions = WriteOptions { durability: Some(Durability::Sync), no_stall: false };
@@ -175,4 +177,72 @@ fn r28_a_flush_whose_file_fails_says_so() {
         assert_eq!(world.get("k").as_deref(), Some("v"));
         assert_eq!(world.after_a_kill().get("k").as_deref(), Some("v"), "{call:?}: the log is kept");
     }
+}
+
+/// A wall clock that goes back by an hour at each look, and all else as it is.
+struct Backward(Arc<dyn Runtime>, AtomicU64);
+
+impl Runtime for Backward {
+    fn monotonic_nanos(&self) -> u64 {
+        self.0.monotonic_nanos()
+    }
+
+    fn unix_nanos(&self) -> u64 {
+        self.1.fetch_sub(3_600_000_000_000, Ordering::Relaxed)
+    }
+
+    fn random(&self) -> u64 {
+        self.0.random()
+    }
+
+    fn spawn(&self, name: &str, bell: Arc<Bell>, task: Box<dyn Task>) -> sstore::Result<Box<dyn TaskHandle>> {
+        self.0.spawn(name, bell, task)
+    }
+
+    fn wait(&self, bell: &Bell, seen: u64, timeout: Option<Duration>) -> bool {
+        self.0.wait(bell, seen, timeout)
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration);
+    }
+
+    fn forked(&self) -> bool {
+        self.0.forked()
+    }
+}
+
+/// Segments of the log, files and manifests come and go by number: no clock has a say in what is deleted.
+#[test]
+fn r45_a_clock_that_goes_back_deletes_nothing_that_lives() {
+    let memory = MemFileSystem::new();
+    let set = [("write_buffer_bytes", "16KiB"), ("wal_segment_bytes", "64KiB"), ("manifest_bytes", "4KiB")];
+    let clock = Arc::new(Backward(SeededRuntime::new(45), AtomicU64::new(u64::MAX / 2)));
+    let env = || Env { files: memory.clone() as Arc<dyn FileSystem>, runtime: clock.clone() as Arc<dyn Runtime> };
+    for opening in 0..6_u64 {
+        let db = Db::open_in(env(), Path::new("/db"), &options(&set)).unwrap();
+        let family = db.default_family();
+        for index in 0..400_u64 {
+            let key = (opening * 400 + index).to_be_bytes();
+            db.put(&family, &key, &[opening as u8; 200], &BUFFERED).unwrap();
+        }
+        if opening % 2 == 0 {
+            db.compact(&family).unwrap();
+        }
+        for key in 0..(opening + 1) * 400 {
+            let found = db.get(&family, &key.to_be_bytes(), &ReadOptions::default()).unwrap();
+            assert_eq!(found.as_deref(), Some(&[(key / 400) as u8; 200][..]), "opening {opening}, key {key}");
+        }
+        drop(family);
+        // Some are looked at as a kill would have left them.
+        if opening % 3 == 0 {
+            let crashed = memory.crash_clone(&mut AllKept);
+            let env = Env { files: crashed, runtime: SeededRuntime::new(opening) };
+            let db = Db::open_in(env, Path::new("/db"), &options(&set)).unwrap();
+            let last = ((opening + 1) * 400 - 1).to_be_bytes();
+            assert!(db.get(&db.default_family(), &last, &ReadOptions::default()).unwrap().is_some());
+        }
+        db.close(&CloseOptions::default()).unwrap();
+    }
+    assert!(clock.unix_nanos() < u64::MAX / 2 - 3_600_000_000_000 * 10, "the clock was looked at");
 }

@@ -67,7 +67,8 @@ fn given_options(options: *const sstore_write_options) -> Result<WriteOptions> {
 /// Sets `key` to `value` in `family` (NULL: the default one). Key and value are copied; an empty key is a key. NULL options:
 /// every default. `*sequence` (may be NULL) becomes the place of the write in the history of the database; 0 on failure.
 /// May block: for flushes if memtables are full, for the disk if it is to be durable. Any thread.
-/// Errors: INVALID_ARGUMENT (also: too long), DROPPED, CLOSED, READ_ONLY, STALLED, IO, NO_SPACE, POISONED, NO_MEMORY, FORKED.
+/// Errors: INVALID_ARGUMENT (also: too long), DROPPED, CLOSED, READ_ONLY, STALLED, IO, NO_SPACE, POISONED,
+/// FENCED (another writer took the database over), NO_MEMORY, FORKED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_put(
     db: *mut sstore_db,

@@ -163,7 +163,14 @@ fn find(
             found.push(Found { number, path, file, salt: header.salt(), epoch: header.identity.epoch });
         }
     }
-    let newest = outcome.segments.last().copied();
+    // Those that were made ahead and never used may have higher numbers than one that a writer was making when it was killed.
+    let mut newest = None;
+    for segment in found.iter().rev().filter(|_| !bad.is_empty()) {
+        if has_records(segment)? {
+            newest = Some(segment.number);
+            break;
+        }
+    }
     for (number, path, file, error) in bad {
         // The header is durable before the first record is stored. So one that is bad belongs to a segment that was never
         // used, if nothing is behind it and no used one can have followed; below the floor nothing matters.

@@ -215,6 +215,26 @@ fn newer_epochs_and_unfinished_segments_are_stale() {
     assert_eq!(records.len(), 5);
 }
 
+/// The helper made a segment ahead while a writer, whose record was too long for it, was killed making its own.
+#[test]
+fn a_segment_without_a_header_below_one_that_was_made_ahead_is_stale() {
+    let files = sample(LogBackend::Write, 5, 5);
+    let env = env_of(files.clone());
+    let ahead = SegmentHeader { identity: IDENTITY, number: FileNumber(9), random: 1 };
+    files.create(&dir().join("000009.log")).unwrap().write_at(&ahead.encode(), 0).unwrap();
+    files.create(&dir().join("000008.log")).unwrap();
+    let (outcome, records) = replay_in(&env, dir(), RecoveryMode::PointInTime, None).unwrap();
+    assert_eq!((outcome.segments, outcome.stale), (vec![FileNumber(1), FileNumber(9)], vec![FileNumber(8)]));
+    assert_eq!(records.len(), 5);
+    // Not below one that was used.
+    let files = sample(LogBackend::Write, 120, 0);
+    let path = dir().join(segment_name(FileNumber(2)));
+    files.remove(&path).unwrap();
+    files.create(&path).unwrap();
+    let error = replay_in(&env_of(files), dir(), RecoveryMode::PointInTime, None).unwrap_err();
+    assert_eq!((error.kind(), error.path()), (ErrorKind::Corruption, Some(path.as_path())));
+}
+
 #[test]
 fn segments_below_the_floor_go() {
     let files = MemFileSystem::new();
