@@ -88,11 +88,12 @@ const TABLE: &[Line] = &[
     (Manifest, Call::Write, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
     (Manifest, Call::SyncData, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
     // CURRENT: Replaced when a new manifest takes the place of the old one: which of them counts is unknown, but for a full disk.
-    (Current, Call::Open, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    // It is read before each edit too, to see whether another writer took over: what cannot be read then tells nothing.
+    (Current, Call::Open, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
     (Current, Call::Create, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
-    (Current, Call::Len, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    (Current, Call::Len, [Fine, Fine, Fine, Poisoned, Resumable]),
     (Current, Call::Rename, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
-    (Current, Call::Read, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    (Current, Call::Read, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
     (Current, Call::Write, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
     (Current, Call::SyncData, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
     // Files of families: A file that was not finished is made again; one that cannot be removed goes at the next opening.
