@@ -82,20 +82,20 @@ const TABLE: &[Line] = &[
     (Log, Call::SyncData, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
     (Log, Call::Map, [Fine, Fine, Fine, Resumable, Resumable]),
     (Log, Call::Populate, [Fine, Fine, Fine, Fine, Fine]),
-    // The manifest: Whether an edit counts is unknown. Without space a new manifest is written, unless a family or table was being dropped.
-    (Manifest, Call::Create, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    // The manifest: Whether an edit counts is unknown, and a new manifest is written. For good without one, but on a full disk.
+    (Manifest, Call::Create, [Resumable, Resumable, Resumable, Resumable, Resumable]),
     (Manifest, Call::Remove, [Fine, Fine, Fine, Fine, Fine]),
-    (Manifest, Call::Write, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
-    (Manifest, Call::SyncData, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
-    // CURRENT: Replaced when a new manifest takes the place of the old one: which of them counts is unknown, but for a full disk.
+    (Manifest, Call::Write, [Resumable, Resumable, Resumable, Poisoned, Resumable]),
+    (Manifest, Call::SyncData, [Resumable, Resumable, Resumable, Poisoned, Resumable]),
+    // CURRENT: Replaced when a new manifest takes the place of the old one. If that fails it is read: only if that fails too, or shows the new one, is it unknown which counts.
     // It is read before each edit too, to see whether another writer took over: what cannot be read then tells nothing.
-    (Current, Call::Open, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
-    (Current, Call::Create, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
-    (Current, Call::Len, [Fine, Fine, Fine, Poisoned, Resumable]),
-    (Current, Call::Rename, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
-    (Current, Call::Read, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
-    (Current, Call::Write, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
-    (Current, Call::SyncData, [Poisoned, Resumable, Poisoned, Poisoned, Resumable]),
+    (Current, Call::Open, [Resumable, Resumable, Resumable, Poisoned, Poisoned]),
+    (Current, Call::Create, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Current, Call::Len, [Resumable, Resumable, Resumable, Poisoned, Resumable]),
+    (Current, Call::Rename, [Resumable, Resumable, Poisoned, Resumable, Resumable]),
+    (Current, Call::Read, [Resumable, Resumable, Resumable, Poisoned, Poisoned]),
+    (Current, Call::Write, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Current, Call::SyncData, [Resumable, Resumable, Resumable, Resumable, Resumable]),
     // Files of families: A file that was not finished is made again; one that cannot be removed goes at the next opening.
     (Family, Call::Open, [Resumable, Resumable, Resumable, Resumable, Resumable]),
     (Family, Call::Create, [Resumable, Resumable, Resumable, Resumable, Resumable]),
@@ -121,7 +121,7 @@ const TABLE: &[Line] = &[
     (Table, Call::Write, [Resumable, Resumable, Resumable, Resumable, Resumable]),
     (Table, Call::SyncData, [Resumable, Resumable, Resumable, Resumable, Resumable]),
     // The directory of the database: The names of CURRENT and of manifests.
-    (Directory, Call::SyncDir, [Poisoned, Resumable, Poisoned, Poisoned, Poisoned]),
+    (Directory, Call::SyncDir, [Poisoned, Poisoned, Poisoned, Poisoned, Resumable]),
     // EVENTS.jsonl: Lines that are lost.
     (Events, Call::Create, [Fine, Fine, Fine, Fine, Fine]),
     (Events, Call::Len, [Fine, Fine, Fine, Fine, Fine]),
@@ -302,7 +302,7 @@ fn effect(call: Call, fault: Fault) -> Effect {
 }
 
 /// At most so many places of a call are tried: all of them are in `faults.rs`.
-const PLACES: usize = 4;
+const PLACES: usize = 12;
 
 /// A call that is to fail.
 #[derive(Debug)]
@@ -336,7 +336,9 @@ fn cases(backend: &'static str) -> Vec<Case> {
         if call == Call::Store {
             continue;
         }
-        for (of_kind, &of_all) in places.iter().enumerate().step_by(places.len().div_ceil(PLACES)) {
+        // Odd, so that of two calls that always come one after the other both are tried.
+        let stride = places.len().div_ceil(PLACES) | 1;
+        for (of_kind, &of_all) in places.iter().enumerate().step_by(stride) {
             for (fault, sticky) in FAULTS {
                 let place = if sticky { of_kind as u64 } else { of_all };
                 cases.push(Case { backend, kind, call, place, fault, sticky });

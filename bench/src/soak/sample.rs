@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(run(|at| Process { anonymous_bytes: (80 + at / 3) * MIB, ..wave(at) }), Some(false));
         assert_eq!(run(|at| Process { threads: 20 + at / 15, ..wave(at) }), Some(false));
         assert_eq!(run(|at| Process { descriptors: 40 + at / 2, ..wave(at) }), Some(false));
-        assert_eq!(run(|at| Process { descriptors: 40 + at % (at / 4 + 1), ..wave(at) }), Some(true), "higher waves");
+        assert_eq!(run(|at| Process { descriptors: 40 + at % 30 * at / 120, ..wave(at) }), Some(true), "higher waves");
         assert_eq!(
             run(|at| Process { anonymous_bytes: at.min(100) * 10 * MIB, ..wave(at) }),
             Some(true),
