@@ -8,7 +8,7 @@
 //! - A read-only open makes no mutating call.
 //!
 //! The rules that speak of a manifest and other files look over all files, so jobs side by side on real threads break them
-//! innocently: there [`StrictFileSystem::concurrent`] leaves them out.
+//! innocently; and a write may be under way when the sync of another thread fails: there [`StrictFileSystem::concurrent`] leaves them out.
 
 #[cfg(test)]
 mod tests;
@@ -65,12 +65,19 @@ impl Watch {
 
     fn check_before_change(&self, doing: &str, path: &Path) {
         self.check_mutable(doing, path);
+        if !self.concurrent {
+            self.check_sync_did_not_fail(doing, path);
+        }
+    }
+
+    fn check_sync_did_not_fail(&self, doing: &str, path: &Path) {
         let failed = self.files.get(path).is_some_and(|known| known.sync_failed);
         assert!(!failed, "strict: {doing} on a file whose sync failed: {}", path.display());
     }
 
     fn check_before_sync(&self, path: &Path) {
-        self.check_before_change("sync", path);
+        self.check_mutable("sync", path);
+        self.check_sync_did_not_fail("sync", path);
         if self.concurrent || !is_manifest(path) {
             return;
         }
