@@ -287,7 +287,12 @@ fn finish(state: VersionState, catalog: Catalog, replayed: Replayed, last_sequen
             active: family.active.memtable.clone(),
             frozen: frozen
                 // Everything replayed is durable in the new log by now.
-                .map(|memtable| Frozen { memtable, reason: FlushReason::Recovery, batch_end: last_sequence })
+                .map(|memtable| Frozen {
+                    memtable,
+                    reason: FlushReason::Recovery,
+                    batch_end: last_sequence,
+                    together: 0,
+                })
                 .collect(),
             runs: family.runs,
         });
