@@ -1746,6 +1746,22 @@ enum sstore_code sstore_table_flush(struct sstore_db *db,
                                     struct sstore_error **error);
 
 /**
+ * Flushes `family_count` families and `table_count` tables (0 and 0: all of both) atomically: what they hold is frozen at one boundary
+ * between two writes, and their files come to count all at once. After a crash either each of them holds everything up to that
+ * boundary, or none of these files is there: what matters to families and tables without a log. If one file cannot be written none
+ * counts, and all are tried again together; what is dropped meanwhile leaves the others to go on. Otherwise like sstore_flush; a NULL
+ * among the tables is refused. Does not wait for the files. Any thread.
+ * Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT, NOT_SUPPORTED (tables, of a library without them).
+ */
+enum sstore_code sstore_flush_atomic(struct sstore_db *db,
+                                     const struct sstore_column_family *const *families,
+                                     size_t family_count,
+                                     const struct sstore_table *const *tables,
+                                     size_t table_count,
+                                     struct sstore_flush_token **token,
+                                     struct sstore_error **error);
+
+/**
  * Asks whether the flush has ended: `*done` becomes 1 or 0. If it failed, its error is given, and `*done` is 1.
  * Does not block; any thread. Errors: those of the flush (IO, NO_SPACE, CLOSED, ..), INVALID_ARGUMENT.
  */
