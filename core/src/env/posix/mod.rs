@@ -8,6 +8,7 @@
 mod file;
 mod lock;
 mod mapping;
+mod pool;
 mod runtime;
 #[cfg(test)]
 mod tests;
