@@ -68,7 +68,7 @@ pub mod db;
 pub use batch::WriteBatch;
 pub use db::{
     CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, Export, ExportedFile, FilePart,
-    FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, LogPin, MemoryUse, OpenObjects, OptionInfo, OptionScope,
+    FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, LogPin, MemoryUse, OpenObjects, OptionInfo, OptionScope, Refreshed,
     OptionType, Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats,
     VerifiedFile, WriteOptions,
 };
