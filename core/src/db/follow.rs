@@ -125,7 +125,7 @@ impl Follower {
         self.read_log(&state, &parts)?;
         // Of a collection that came or went before the newest record that was read, readers must know.
         let again = Manifest::follow(&env, &path, self.manifest.as_ref())?;
-        if !has_same_collections(&again.0, &state) {
+        if again.0.epoch != state.epoch || !has_same_collections(&again.0, &state) {
             return Ok(None);
         }
         let sequence = self.last_sequence(&state)?;
@@ -298,10 +298,10 @@ fn is_made_of(made: &Collection, stored: &CollectionState) -> bool {
     made.name == stored.name && made.kind == stored.kind && made.schemas.stored() == stored.schemas
 }
 
-/// Whether the same collections exist in both, with the same schemas, under the same writer.
+/// Whether the same collections exist in both, with the same schemas.
 fn has_same_collections(a: &VersionState, b: &VersionState) -> bool {
     let what = |state: &CollectionState| (state.id, state.name.clone(), state.schemas.len());
-    a.epoch == b.epoch && a.collections.values().map(what).eq(b.collections.values().map(what))
+    a.collections.values().map(what).eq(b.collections.values().map(what))
 }
 
 /// Refuses a record of a collection or schema that the manifest did not have when it was read, before anything of it is taken.

@@ -270,13 +270,13 @@ fn walk<E: From<Error>>(
     };
     let database_id = framing::decode_header(&bytes, &path, number)?;
     let corruption = |offset: usize, message: &str| Err(Error::corruption(&path, offset as u64, message).into());
-    let (mut state, mut offset, mut records) = match before {
+    let (mut state, mut offset, mut records) = match before.filter(|(state, _)| state.database_id == database_id) {
+        Some((_, place)) if place.end > bytes.len() as u64 => {
+            return corruption(bytes.len(), "the manifest is shorter than it was");
+        }
         Some((state, place)) => (state.clone(), place.end as usize, place.records),
         None => (VersionState::new(database_id), HEADER_BYTES, 0),
     };
-    if offset > bytes.len() || state.database_id != database_id {
-        return corruption(0, "the manifest was replaced by another one of its name");
-    }
     loop {
         let record = match framing::find_record(&bytes, number, offset) {
             Found::Record(record) => record,
