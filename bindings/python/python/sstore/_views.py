@@ -36,8 +36,6 @@ def _bytes(key: object) -> bytes:
 class _Range:
     """The part of a sorted mapping that a view shows."""
 
-    __slots__ = ()
-
     # What has `iter` and `count`: a family, a snapshot, or one of the classes below.
     _mapping: Any
     _start: bytes | None
@@ -74,8 +72,6 @@ class _Range:
 class SortedKeys(_Range, KeysView[bytes]):
     """The keys of a mapping, in order. A set: ``&``, ``|``, ``-`` and ``^`` make one of Python."""
 
-    __slots__ = ("_start", "_stop")
-
     def __contains__(self, key: object) -> bool:
         return self._holds(key) and key in self._mapping
 
@@ -89,8 +85,6 @@ class SortedKeys(_Range, KeysView[bytes]):
 class SortedValues(_Range, ValuesView[bytes]):
     """The values of a mapping, in the order of their keys."""
 
-    __slots__ = ("_start", "_stop")
-
     def __contains__(self, value: object) -> bool:
         return any(value == each for each in self)
 
@@ -103,8 +97,6 @@ class SortedValues(_Range, ValuesView[bytes]):
 
 class SortedItems(_Range, ItemsView[bytes, bytes]):
     """The pairs of a mapping, in the order of their keys."""
-
-    __slots__ = ("_start", "_stop")
 
     def __contains__(self, item: object) -> bool:
         key, value = cast("tuple[bytes, object]", item)
