@@ -253,11 +253,11 @@ class Prefixed(PrefixedSnapshot, MutableMapping[bytes, bytes]):
         """Removes ``key`` and returns its value; without it returns the default, or raises KeyError."""
         return self._whole.pop(self._key(key), *default)
 
-    def setdefault(self, key: Buffer, default: Buffer) -> bytes:  # type: ignore[override]
+    def setdefault(self, key: Buffer, default: Buffer) -> bytes:
         """The value of ``key``; if it is missing, sets it to ``default`` first."""
         return cast("bytes", self._whole.setdefault(self._key(key), default))
 
-    def update(self, pairs: Any = (), /) -> None:  # type: ignore[override]
+    def update(self, pairs: Any = (), /) -> None:
         """Sets all pairs in one atomic batch."""
         self.put_many(pairs)
 
