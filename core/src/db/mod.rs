@@ -20,6 +20,7 @@ mod destroy;
 mod disk;
 mod export;
 mod flush;
+mod flush_job;
 mod follow;
 mod get;
 mod health;
