@@ -12,6 +12,8 @@
  *     function says so; elsewhere it is SSTORE_INVALID_ARGUMENT.
  *  4. Bytes are a pointer and a length. NULL with length 0 is an empty string of bytes and legal. Inputs are copied, or borrowed
  *     until the call returns: the caller may reuse them afterwards. Texts are NUL-terminated UTF-8; paths any bytes but NUL.
+ *     A length that cannot be is SSTORE_INVALID_ARGUMENT, and nothing is looked at: above 64 KiB for keys that are written or looked up,
+ *     above 1 GiB for other bytes that are read, above 4,294,967,295 elements of an array, above 2^47 bytes of room.
  *  5. Ownership. What a function named .._create, .._open, .._list or with a pointer to a handle as a result gives is the caller's,
  *     and is freed with the free function of its type; copies of bytes are freed with sstore_free. Free functions accept NULL,
  *     and handles that were freed already, and do nothing then. No other memory changes hands, but for

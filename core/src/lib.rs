@@ -31,6 +31,8 @@ pub mod epoch;
 
 pub mod env;
 
+pub mod consequence;
+
 pub mod observe;
 
 pub mod cache;
