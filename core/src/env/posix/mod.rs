@@ -8,6 +8,7 @@
 mod file;
 mod lock;
 mod mapping;
+mod record_lock;
 mod runtime;
 #[cfg(test)]
 mod tests;
@@ -109,6 +110,10 @@ impl FileSystem for PosixFileSystem {
 
     fn lock(&self, path: &Path) -> Result<Box<dyn FileLock>> {
         Ok(Box::new(lock::PosixLock::take(path)?))
+    }
+
+    fn record_lock_holder(&self, path: &Path) -> Result<Option<u32>> {
+        record_lock::holder(path)
     }
 
     fn prefers_mapping(&self, dir: &Path) -> bool {
