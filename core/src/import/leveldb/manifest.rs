@@ -3,7 +3,8 @@
 //! Source: `db/version_edit.cc` and `VersionSet::Recover` of LevelDB. An edit is a record of fields, each a number and its value: 1 the
 //! comparator's name, 2 the oldest log that counts, 3 the next file number, 4 the last sequence, 5 where a level was last compacted, 6 a table that
 //! leaves a level, 7 one that joins it (level, number, size, smallest and largest key), 9 an older log that counts as well. Promises: a manifest
-//! that cannot be read to its end is refused, whatever the options; so is any order of keys but the bytewise one.
+//! with damage in it is refused, whatever the options, and one that ends early unless damage is to be skipped; any order of keys but the
+//! bytewise one is refused.
 
 use super::damage::Reading;
 use super::internal_key::InternalKey;
@@ -61,6 +62,10 @@ impl Version {
                     Error::new(ErrorKind::NotSupported, message).at(path, offset)
                 }
             })?;
+        }
+        if let Some((at, bytes)) = log.torn() {
+            // LevelDB goes on with what was before; but what it does not name any more may be what counts.
+            reading.skip(Error::corruption(path, at, "a manifest that ends early"), bytes)?;
         }
         if version.log.is_none() || version.next_file.is_none() || version.last_sequence.is_none() {
             let why = "a manifest that does not say which log, files and sequences are in use";

@@ -80,7 +80,11 @@ impl Memtable {
             self.bytes.extend_from_slice(value);
             found += 1;
         }
-        if found == u64::from(count) { Ok(()) } else { Err("a batch that holds another number of operations than it says") }
+        if found == u64::from(count) {
+            Ok(())
+        } else {
+            Err("a batch that holds another number of operations than it says")
+        }
     }
 
     /// Sorts what was added: by key, within one newest first.

@@ -188,7 +188,9 @@ impl<'a> Table<'a> {
             };
             self.handle = handle;
             if self.window.is_beyond(handle) {
-                self.reading.meter.read(handle.len.max(WINDOW_BYTES).min(self.window.end.saturating_sub(handle.offset)))?;
+                self.reading
+                    .meter
+                    .read(handle.len.max(WINDOW_BYTES).min(self.window.end.saturating_sub(handle.offset)))?;
             }
             let decoded = self.window.decode(&mut self.decoder, handle, &mut self.block.bytes);
             let begun = decoded.and_then(|()| self.block.begin().map_err(|why| self.damage(why)));
