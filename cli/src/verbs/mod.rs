@@ -2,6 +2,7 @@
 
 mod dump;
 mod get;
+mod import;
 mod levels;
 mod manifest;
 mod scan;
@@ -32,6 +33,7 @@ pub fn run(verb: &Verb, output: &mut Output) -> Done {
         Verb::Manifest(manifest) => manifest::run(manifest, output),
         Verb::Sst(file) => sst::run(file, output),
         Verb::Verify(verify) => verify::run(verify, output),
+        Verb::Import(import) => import::run(import, output),
     }
 }
 

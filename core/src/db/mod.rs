@@ -112,6 +112,12 @@ impl Db {
         &self.handle.core.path
     }
 
+    /// The world that it lives in.
+    #[cfg(feature = "leveldb")]
+    pub(crate) fn env(&self) -> &crate::env::Env {
+        &self.handle.core.env
+    }
+
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
         self.handle.core.is_closed()
