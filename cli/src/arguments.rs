@@ -54,6 +54,17 @@ pub enum Verb {
     Sst(SstFile),
     /// Reads every byte of every live file, of the manifest, of the log and its archive, and names every damaged file.
     Verify(Verify),
+    /// Prints the completions of a shell, for it to load.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages of the command and of its verbs into a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder, which is there.
+        directory: PathBuf,
+    },
 }
 
 /// Which database.

@@ -4,6 +4,7 @@ mod dump;
 mod get;
 mod levels;
 mod manifest;
+mod manual;
 mod scan;
 mod sst;
 mod stat;
@@ -32,6 +33,8 @@ pub fn run(verb: &Verb, output: &mut Output) -> Done {
         Verb::Manifest(manifest) => manifest::run(manifest, output),
         Verb::Sst(file) => sst::run(file, output),
         Verb::Verify(verify) => verify::run(verify, output),
+        Verb::Completions { shell } => manual::completions(*shell),
+        Verb::Man { directory } => manual::pages(directory),
     }
 }
 
