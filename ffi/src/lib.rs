@@ -36,6 +36,7 @@ pub mod logger;
 pub mod memory;
 pub mod open;
 pub mod options;
+pub mod refresh;
 pub mod repair;
 pub mod segments;
 pub mod snapshot;
