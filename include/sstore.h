@@ -2171,6 +2171,22 @@ enum sstore_code sstore_list_get(const struct sstore_list *list,
 void sstore_list_free(struct sstore_list *list);
 
 /**
+ * Brings a database that was opened with `read_only=true` up to what its writer has done by now, be it in this process or another.
+ * `*sequence` (may be NULL) becomes the newest sequence that reads see from now on, the same as before if nothing was written; 0 on
+ * failure. Reads that begin afterwards see a state that the writer's had at one moment: whatever was acknowledged before the call is in it, and
+ * none goes back before what was seen. Iterators, scans, snapshots and pinned values go on as they are, though the writer deletes files.
+ * Handles of families and tables show the new state; those of dropped ones answer DROPPED. After an error all is as it was.
+ *
+ * Writes nothing, and never waits for the writer; reads files, so it may block. Any thread; a second refresh waits for the first.
+ * Errors: INVALID_ARGUMENT (also: the database is open for writing and shows everything anyway; another database is in its place), BUSY (the writer moved
+ * files faster than they could be opened: try again), GAP (the database was put back to an older state: open it anew), CORRUPTION, IO,
+ * NOT_FOUND, NOT_SUPPORTED, NO_MEMORY, CLOSED, FORKED.
+ */
+enum sstore_code sstore_refresh(struct sstore_db *db,
+                                uint64_t *sequence,
+                                struct sstore_error **error);
+
+/**
  * Makes a database in the directory `new_path`, which must not exist or be empty, from what can be read in `path`, where no database
  * may be open. The damaged one is only read. `options` are those of the new one, and of families and tables whose own are
  * lost; NULL: every default, as for `repair_options`. `*report` is the caller's, to be freed with sstore_repair_report_free; a NULL

@@ -203,7 +203,7 @@ class ColumnFamily(MutableMapping[bytes, bytes]):
     def __reversed__(self) -> Iterator[bytes]: ...
     def __eq__(self, other: object, /) -> bool: ...
 
-@final
+@disjoint_base
 class DB(ColumnFamily):
     @property
     def path(self) -> Path: ...
@@ -247,6 +247,17 @@ class DB(ColumnFamily):
         traceback: TracebackType | None = None,
         /,
     ) -> None: ...
+
+@final
+class ReadOnlyDB(DB):
+    def __new__(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        on_event: Callable[[Event], object] | None = None,
+        **options: _Option,
+    ) -> ReadOnlyDB: ...
+    def refresh(self) -> bool: ...
 
 @final
 class Iterator(Iterable[_T]):
@@ -584,6 +595,15 @@ class FlushToken:
     def poll(self) -> FlushResult | None: ...
     def wait(self, timeout: float | None = None) -> FlushResult: ...
 
+@overload
+def open(
+    path: str | os.PathLike[str],
+    *,
+    read_only: Literal[True],
+    on_event: Callable[[Event], object] | None = None,
+    **options: _Option,
+) -> ReadOnlyDB: ...
+@overload
 def open(
     path: str | os.PathLike[str], *, on_event: Callable[[Event], object] | None = None, **options: _Option
 ) -> DB: ...
