@@ -599,6 +599,45 @@ fn a_writer_that_never_stops_moving_is_told_as_busy() {
     refresh_and_compare(&reader, &writer, "once it stands still");
 }
 
+/// The reader finds an edit, with its file, that the writer could not sync, and then does without: what the edit had taken from the log is
+/// taken from it again.
+#[test]
+fn an_edit_that_the_writer_takes_back_is_taken_back_here() {
+    let files = MemFileSystem::new();
+    let faulty = FaultFileSystem::new(files.clone(), Vec::new());
+    let db = Db::open_in(env(faulty.clone()), Path::new(PATH), &options(&[])).unwrap();
+    let put = |key: &str| db.put(&db.default_family(), key.as_bytes(), b"v", &DEFAULT).unwrap();
+    put("first");
+    let reader = open_reader(files.clone());
+    let keys = |reader: &Db| seen(reader, None)["default"].keys().cloned().collect::<Vec<_>>();
+    faulty.add(Rule::once(Call::SyncData, Effect::Error(libc::ENOSPC)).on("MANIFEST").sticky());
+    faulty.add(Rule::once(Call::Create, Effect::Error(libc::ENOSPC)).on("MANIFEST").sticky());
+    let error = db.flush(&[]).and_then(|token| token.wait(Some(Duration::from_secs(60)))).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    put("second");
+    reader.refresh().unwrap();
+    assert_eq!(keys(&reader), [b"first".to_vec(), b"second".to_vec()]);
+    assert_eq!(reader.stats().files, 1, "the edit can be read");
+    // Flushes go on failing; a new family makes the manifest that does without the edit.
+    faulty.clear();
+    faulty.add(Rule::once(Call::Create, Effect::Error(libc::ENOSPC)).on(".sst").sticky());
+    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    while let Err(error) = db.create_column_family("f", &options(&[])) {
+        assert!(std::time::Instant::now() < patience, "{error}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    put("third");
+    reader.refresh().unwrap();
+    assert_eq!(reader.stats().files, 0, "the edit was taken back");
+    assert_eq!(keys(&reader), [b"first".to_vec(), b"second".to_vec(), b"third".to_vec()]);
+    faulty.clear();
+    db.resume().unwrap();
+    db.flush(&[]).unwrap().wait(Some(Duration::from_secs(60))).unwrap();
+    reader.refresh().unwrap();
+    assert_eq!(keys(&reader), [b"first".to_vec(), b"second".to_vec(), b"third".to_vec()]);
+    assert_eq!(reader.stats().files, db.stats().files);
+}
+
 #[test]
 fn a_failure_of_any_call_of_a_refresh_leaves_what_was_seen() {
     let mut failed = 0;
