@@ -564,6 +564,38 @@ fn a_writer_that_moves_everything_at_any_step_of_a_refresh() {
 }
 
 #[test]
+fn a_new_familys_half_of_a_batch_is_never_missing() {
+    let mut seen_at_once = 0;
+    for at in 0.. {
+        let mut writer = Writer::new(12);
+        writer.write(60);
+        let switch = Switch::new(writer.files.clone());
+        let reader = open_reader(switch.clone());
+        writer.write(60);
+        let db = writer.db().clone();
+        let during = move || {
+            let family = db.create_column_family("new", &options(&[])).unwrap();
+            let mut batch = WriteBatch::new();
+            batch.put(CollectionId(0), b"half", b"1").unwrap();
+            batch.put(family.id(), b"half", b"1").unwrap();
+            db.write(&batch, &DEFAULT).unwrap();
+        };
+        switch.interrupt(at, Box::new(during));
+        for round in 0..2 {
+            reader.refresh().unwrap();
+            let half = |family| reader.get(&family, b"half", &ReadOptions::default()).unwrap().is_some();
+            let (old, new) = (half(reader.default_family()), reader.column_family("new").is_ok_and(half));
+            assert_eq!(old, new, "call {at}, refresh {round}: both halves of the batch, or none");
+            seen_at_once += u64::from(old && round == 0);
+        }
+        if switch.interrupt.lock().unwrap().take().is_some() {
+            break;
+        }
+    }
+    assert!(seen_at_once > 2, "the batch came before the log was read");
+}
+
+#[test]
 fn a_writer_that_never_stops_moving_is_told_as_busy() {
     let mut writer = Writer::new(10);
     writer.write(60);
