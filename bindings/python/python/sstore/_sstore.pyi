@@ -36,6 +36,7 @@ __all__ = [
     "FlushToken",
     "Iterator",
     "LiveFiles",
+    "ReadOnlyDB",
     "RecordBatch",
     "Scan",
     "Schema",
