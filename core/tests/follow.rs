@@ -51,6 +51,7 @@ fn open_reader(files: Arc<dyn FileSystem>) -> Db {
 /// A writer, and what it wrote.
 struct Writer {
     files: Arc<MemFileSystem>,
+    slow: Arc<FaultFileSystem>,
     db: Option<Db>,
     state: State,
     random: u64,
@@ -59,8 +60,9 @@ struct Writer {
 impl Writer {
     fn new(seed: u64) -> Self {
         let files = MemFileSystem::new();
-        let db = Some(Db::open_in(env(files.clone()), Path::new(PATH), &options(&[])).unwrap());
-        Self { files, db, state: State::from([("default".to_owned(), Keys::new())]), random: seed }
+        let slow = FaultFileSystem::new(files.clone(), Vec::new());
+        let db = Some(Db::open_in(env(slow.clone()), Path::new(PATH), &options(&[])).unwrap());
+        Self { files, slow, db, state: State::from([("default".to_owned(), Keys::new())]), random: seed }
     }
 
     fn db(&self) -> &Db {
@@ -100,6 +102,20 @@ impl Writer {
         }
     }
 
+    /// Writes, and refreshes the reader, while a flush is under way: what the reader has of the log by then is flushed in part.
+    fn flush_meanwhile(&mut self, name: &str, reader: &Db) {
+        let Ok(family) = self.db().column_family(name) else { return };
+        self.slow.add(Rule::once(Call::Create, Effect::Delay(Duration::from_millis(10))).on(".sst").sticky());
+        let token = self.db().flush(&[&family]).unwrap();
+        for _ in 0..5 {
+            self.write(60);
+        }
+        refresh_and_compare(reader, self, "while a flush is under way");
+        token.wait(Some(Duration::from_secs(60))).unwrap();
+        self.slow.clear();
+        refresh_and_compare(reader, self, "after a flush of a part");
+    }
+
     fn flush_all(&self) {
         self.db().flush(&[]).unwrap().wait(Some(Duration::from_secs(60))).unwrap();
     }
@@ -129,7 +145,7 @@ impl Writer {
     fn reopen(&mut self, flush: bool) {
         self.db().close(&CloseOptions { flush: Some(flush), ..CloseOptions::default() }).unwrap();
         self.db = None;
-        self.db = Some(Db::open_in(env(self.files.clone()), Path::new(PATH), &options(&[])).unwrap());
+        self.db = Some(Db::open_in(env(self.slow.clone()), Path::new(PATH), &options(&[])).unwrap());
     }
 }
 
@@ -326,7 +342,8 @@ fn random_changes_with_iterators_and_snapshots_held_across_refreshes() {
                         writer.write(60);
                     }
                 }
-                13..=15 => writer.flush(name),
+                13 => writer.flush(name),
+                14 | 15 => writer.flush_meanwhile(name, &reader),
                 16 => writer.flush_all(),
                 17 | 18 => writer.merge(name),
                 19 | 20 => writer.create(name),
@@ -572,6 +589,8 @@ fn a_new_familys_half_of_a_batch_is_never_missing() {
         let switch = Switch::new(writer.files.clone());
         let reader = open_reader(switch.clone());
         writer.write(60);
+        // A file to open, between the manifest and the log.
+        writer.flush_all();
         let db = writer.db().clone();
         let during = move || {
             let family = db.create_column_family("new", &options(&[])).unwrap();
