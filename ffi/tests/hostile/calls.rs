@@ -275,6 +275,7 @@ fn argument(header: &Header, function: &str, (kind, name): &(String, String), nu
                 let handle = match (function, name.as_str()) {
                     (_, "other") => "w->other_batch".to_owned(),
                     ("sstore_row_builder_append", _) => "w->begun".to_owned(),
+                    ("sstore_refresh", _) => "w->reader".to_owned(),
                     _ => format!("w->handle[TYPE_{pointee}]"),
                 };
                 let mut argument = Argument::new("PARAMETER_HANDLE", handle);

@@ -37,6 +37,7 @@ __all__ = [
     "FlushToken",
     "Iterator",
     "LiveFiles",
+    "ReadOnlyDB",
     "RecordBatch",
     "Scan",
     "Schema",
@@ -257,7 +258,7 @@ class ColumnFamily(MutableMapping[bytes, bytes]):
     def __reversed__(self) -> Iterator[bytes]: ...
     def __eq__(self, other: object, /) -> bool: ...
 
-@final
+@disjoint_base
 class DB(ColumnFamily):
     @property
     def path(self) -> Path: ...
@@ -301,6 +302,17 @@ class DB(ColumnFamily):
         traceback: TracebackType | None = None,
         /,
     ) -> None: ...
+
+@final
+class ReadOnlyDB(DB):
+    def __new__(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        on_event: Callable[[Event], object] | None = None,
+        **options: _Option,
+    ) -> ReadOnlyDB: ...
+    def refresh(self) -> bool: ...
 
 @final
 class Iterator(Iterable[_T]):
@@ -728,6 +740,15 @@ class FlushToken:
     def poll(self) -> FlushResult | None: ...
     def wait(self, timeout: float | None = None) -> FlushResult: ...
 
+@overload
+def open(
+    path: str | os.PathLike[str],
+    *,
+    read_only: Literal[True],
+    on_event: Callable[[Event], object] | None = None,
+    **options: _Option,
+) -> ReadOnlyDB: ...
+@overload
 def open(
     path: str | os.PathLike[str], *, on_event: Callable[[Event], object] | None = None, **options: _Option
 ) -> DB: ...
