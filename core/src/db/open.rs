@@ -14,6 +14,7 @@ use super::snapshot::SnapshotList;
 use super::stall::Pacer;
 use super::target::{Caches, Stamps, open_file};
 use super::{Db, Handle};
+use crate::atomic::{AtomicBool, AtomicU8};
 use crate::commit::Commit;
 use crate::env::posix::posix;
 #[cfg(debug_assertions)]
@@ -32,7 +33,7 @@ use crate::view::{Run, View};
 use crate::wal::segment_number;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How often a read-only opening starts again when the live writer moves files under it.
 const READ_ONLY_TRIES: u32 = 100;
