@@ -1,6 +1,6 @@
 //! The atomics of what readers and writers share without a lock: the standard library's, or those of the model checker.
 //!
-//! Used by `lock`, `epoch`, `env::Bell`, `memtable`, `commit` and `wal`. A build with `--cfg loom` runs no database: it is what
+//! Used by `lock`, `epoch`, `env::Bell`, `memtable`, `commit`, `wal`, the state of `db`, and the handles of the C interface. A build with `--cfg loom` runs no database: it is what
 //! `core/tests/models.rs` explores, every order of the threads' steps and every value that each load may see, on the very code
 //! that ships. In every other build this module re-exports, and [`wrote`] and [`reads`] are empty.
 //!
