@@ -35,21 +35,18 @@ fn run(options: &'static CloseOptions, works: &'static [Work]) {
                 thread::spawn(move || work(&world))
             })
             .collect();
-        let closed = world.db.close(options);
+        let mut closed = world.db.close(options);
         if closed.as_ref().is_err_and(|error| error.kind() == ErrorKind::TimedOut) {
             // It is open again, as if nothing had been asked.
             put(&world, "b").unwrap();
-            world.db.close(&CloseOptions::default()).unwrap();
-        } else {
-            closed_or_done(&closed);
+            closed = world.db.close(&CloseOptions::default());
         }
-        let changes = world.changes();
-        assert!(
-            put(&world, "c").is_err_and(|error| error.kind() == ErrorKind::Closed),
-            "a closed database was written"
-        );
+        closed_or_done(&closed);
+        // Of another close, which came before, nobody waits for the end.
+        let changes = closed.is_ok().then(|| world.changes());
+        assert!(put(&world, "c").is_err_and(|error| error.kind() == ErrorKind::Closed), "a closed database was written");
         others.into_iter().for_each(|other| other.join().unwrap());
-        assert_eq!(world.changes(), changes, "a file was changed after the close");
+        assert!(changes.is_none_or(|changes| world.changes() == changes), "a file was changed after the close");
     });
     println!("{runs} runs");
 }
