@@ -4,9 +4,10 @@
 
 use crate::boundary;
 use crate::bytes::{self, Sized32};
+use crate::column_family::sstore_column_family;
 #[cfg(feature = "leveldb")]
-use crate::handle::Database;
-use crate::handle::{sstore_column_family, sstore_db};
+use crate::open::Database;
+use crate::open::sstore_db;
 use crate::status::{sstore_code, sstore_error};
 use std::ffi::{c_char, c_int, c_void};
 
