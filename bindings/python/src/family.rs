@@ -6,6 +6,7 @@ use crate::bytes::{Bytes, pair};
 use crate::error::{attached, detached, invalid};
 use crate::files::{LiveFiles, exported};
 use crate::flush::FlushToken;
+use crate::import;
 use crate::iterate::{Iterator, Span, walk};
 use crate::options::to_keywords;
 use crate::shared::{Owned, Shared};
@@ -453,6 +454,23 @@ impl ColumnFamily {
     /// The names sort oldest first. The directory appears whole, or not at all. Returns an ``Export``.
     fn export<'py>(&self, py: Python<'py>, directory: PathBuf) -> PyResult<Bound<'py, PyAny>> {
         exported(py, &detached(py, || self.shared.db().export(&self.family, &directory))?)
+    }
+
+    /// Writes everything that LevelDB would show of its database in `source` to the family; durable when it returns.
+    ///
+    /// The source is only read, every checksum in it is verified, and no process may have it open. Keys that are here already get LevelDB's
+    /// value; others stay. ``progress`` is called with an ``ImportProgress`` ten times a second at most and once at the end; returning
+    /// False, or raising, calls the import off: then a part of the entries is here, and it can be run again. ``skip_damaged=True`` skips
+    /// and counts what is damaged, instead of refusing: what was deleted or overwritten there may come back. Returns a ``LevelDBImport``.
+    #[pyo3(signature = (source, *, skip_damaged=false, progress=None))]
+    fn import_leveldb<'py>(
+        &self,
+        py: Python<'py>,
+        source: PathBuf,
+        skip_damaged: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        import::leveldb(py, self.shared.db(), &self.family, &source, skip_damaged, progress)
     }
 
     /// The keys, in order.

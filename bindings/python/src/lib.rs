@@ -14,6 +14,7 @@ mod events;
 mod family;
 mod files;
 mod flush;
+mod import;
 mod iterate;
 mod kept;
 mod options;

@@ -38,7 +38,7 @@ fn a_new_database_is_made_of_a_leveldb_database() {
     let world = World::empty();
     let source = source(&world);
     // What an import that was killed left.
-    let unfinished = world.path().with_file_name("db.unfinished");
+    let unfinished = world.path().with_file_name("db.unfinished-import");
     std::fs::create_dir(&unfinished).unwrap();
     let said = import(&source, &world.path(), &["--option", "compression=zstd"]);
     assert_eq!((said.code, said.err.as_str()), (0, ""), "{}", said.out);
