@@ -56,6 +56,17 @@ pub enum Verb {
     Verify(Verify),
     /// Writes what another engine's database holds into a new or an existing one.
     Import(Import),
+    /// Prints the completions of a shell, for it to load.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages of the command and of its verbs into a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder, which is there.
+        directory: PathBuf,
+    },
 }
 
 /// Which database.

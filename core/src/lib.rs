@@ -31,6 +31,8 @@ pub mod epoch;
 
 pub mod env;
 
+pub mod consequence;
+
 pub mod observe;
 
 pub mod cache;
@@ -72,7 +74,7 @@ pub use batch::WriteBatch;
 pub use db::{
     CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, Export, ExportedFile, FilePart,
     FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, LogPin, MemoryUse, OpenObjects, OptionInfo, OptionScope,
-    OptionType, Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats,
+    OptionType, Options, ReadOptions, Refreshed, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats,
     VerifiedFile, WriteOptions,
 };
 pub use error::{Error, ErrorKind, Result};

@@ -1,45 +1,32 @@
-//! Databases of other engines come in, with a callable that is told how far it is.
+//! Databases of other engines come in.
 
-use crate::error::detached;
+use crate::long_call::{Progress, long_call};
+use crate::shared::Shared;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
-use sstore::{ColumnFamily, Db, ImportProgress, LevelDbImport};
-use std::path::Path;
+use sstore::{ColumnFamily, LevelDbImport};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-/// Imports a database of LevelDB; the result as `sstore.LevelDBImport`. Ctrl-C ends it, as does what the callable raises.
+/// Imports a database of LevelDB; the result as `sstore.LevelDBImport`.
 pub(crate) fn leveldb<'py>(
     py: Python<'py>,
-    db: &Db,
-    family: &ColumnFamily,
-    source: &Path,
+    shared: &Arc<Shared>,
+    family: ColumnFamily,
+    source: PathBuf,
     skip_damaged: bool,
-    progress: Option<Py<PyAny>>,
+    progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let mut raised = None;
-    let done = detached(py, || {
+    let progress = Progress::to(progress, "import", "bytes")?;
+    let database = shared.clone();
+    let done = long_call(py, shared, &progress, move |steps| {
         let options = LevelDbImport { skip_damaged };
-        db.import_leveldb(family, source, &options, &mut |now| {
-            // Without an interpreter nobody waits for the import any more.
-            let told = Python::try_attach(|py| {
-                py.check_signals()?;
-                progress.as_ref().map_or(Ok(true), |progress| tell(py, progress, now))
-            });
-            match told {
-                Some(Ok(goes_on)) => goes_on,
-                Some(Err(error)) => {
-                    raised = Some(error);
-                    false
-                }
-                None => false,
-            }
-        })
-    });
-    if let Some(error) = raised {
-        return Err(error);
-    }
-    let done = done?;
+        database
+            .db()
+            .import_leveldb(&family, &source, &options, &mut |now| steps.tell(now.bytes_read, now.bytes_total).is_ok())
+    })?;
     let damage: Vec<String> = done.damage.iter().map(ToString::to_string).collect();
     CLASS.import(py, "sstore._types", "LevelDBImport")?.call1((
         done.progress.entries,
@@ -50,12 +37,4 @@ pub(crate) fn leveldb<'py>(
         PyTuple::new(py, damage)?,
         done.torn_bytes,
     ))
-}
-
-/// Whether the callable wants the import to go on: whatever it returns but False.
-fn tell(py: Python<'_>, progress: &Py<PyAny>, now: &ImportProgress) -> PyResult<bool> {
-    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = CLASS.import(py, "sstore._types", "ImportProgress")?;
-    let answer = progress.bind(py).call1((class.call1((now.bytes_read, now.bytes_total, now.entries))?,))?;
-    Ok(!answer.is(pyo3::types::PyBool::new(py, false)))
 }

@@ -5,6 +5,7 @@ mod get;
 mod import;
 mod levels;
 mod manifest;
+mod manual;
 mod scan;
 mod sst;
 mod stat;
@@ -34,6 +35,8 @@ pub fn run(verb: &Verb, output: &mut Output) -> Done {
         Verb::Sst(file) => sst::run(file, output),
         Verb::Verify(verify) => verify::run(verify, output),
         Verb::Import(import) => import::run(import, output),
+        Verb::Completions { shell } => manual::completions(*shell),
+        Verb::Man { directory } => manual::pages(directory),
     }
 }
 

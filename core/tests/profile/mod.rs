@@ -44,6 +44,9 @@ pub const LEVELDB_DAMAGE: Size = Size { variable: "SSTORE_LEVELDB_DAMAGE", short
 /// Kills for each back end of the log in `ffi/tests/kill.rs`.
 pub const KILL_ROUNDS: Size = Size { variable: "SSTORE_KILL_ROUNDS", short: 100, full: 2_000 };
 
+/// Refreshes of a reader beside a writer at full speed, for each back end of the log, in `live_readers.rs`.
+pub const REFRESHES: Size = Size { variable: "SSTORE_REFRESHES", short: 1_000, full: 300_000 };
+
 impl Size {
     /// How much it is in this run. Printed with the outputs of the test.
     pub fn get(&self) -> u64 {
