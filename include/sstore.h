@@ -3123,6 +3123,11 @@ enum sstore_code sstore_repair_report_collections(const struct sstore_repair_rep
  */
 void sstore_repair_report_free(struct sstore_repair_report *report);
 
+/** @} */
+
+/** @name Databases of other engines
+ * @{ */
+
 /**
  * Writes everything that LevelDB would show of its database in the directory `path` to a family (NULL: the default one), and flushes it:
  * durable when it returns. Keys that are there already get LevelDB's value; others stay. The source is only read, and every checksum in
