@@ -16,6 +16,7 @@ mod events;
 mod family;
 mod files;
 mod flush;
+mod import;
 mod iterate;
 mod kept;
 mod long_call;
