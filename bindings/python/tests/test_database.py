@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -218,6 +219,11 @@ def test_segments_and_compaction(db: sstore.DB) -> None:
     assert (merged.smallest, merged.largest, merged.entries) == (b"a", b"z", 2)
     html = db._repr_html_()
     assert "&lt;m&gt;" in html and "<m>" not in html
+    # The picture is one that a parser takes, with a bar for each file.
+    for picture in re.findall(r"<svg.*?</svg>", html):
+        bars = ElementTree.fromstring(picture).findall("{http://www.w3.org/2000/svg}rect")
+        assert len(bars) == 1 and float(bars[0].get("width", "0")) > 1
+    assert html.count("<svg") == 2
     stats = db.stats()
     assert stats["files"] == 2 and stats["file_bytes"] > 0
     assert isinstance(stats["counters"], dict) and isinstance(stats["histograms"], dict)
