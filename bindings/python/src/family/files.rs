@@ -49,7 +49,7 @@ impl ColumnFamily {
     #[pyo3(signature = (*, as_of=None))]
     fn live_files(&self, py: Python<'_>, as_of: Option<Moment<'_>>) -> PyResult<LiveFiles> {
         let snapshot = as_of.map(|moment| moment.of(py, &self.shared)).transpose()?;
-        let options = ReadOptions { snapshot: snapshot.as_deref() };
+        let options = ReadOptions { snapshot: snapshot.as_ref() };
         LiveFiles::new(py, detached(py, || self.shared.db().live_files(&self.family, &options))?)
     }
 

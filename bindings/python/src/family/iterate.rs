@@ -63,7 +63,7 @@ impl ColumnFamily {
     ) -> PyResult<Iterator> {
         let snapshot = self.at(py, snapshot)?;
         let span = Span { start, stop, prefix, include_start, include_stop, strip_prefix };
-        let placed = span.place(snapshot.as_deref(), scan);
+        let placed = span.place(snapshot.as_ref(), scan);
         Iterator::open(py, &self.shared, &self.family, placed, reverse, keys, values)
     }
 
@@ -85,7 +85,7 @@ impl ColumnFamily {
     ) -> PyResult<Cursor> {
         let snapshot = self.at(py, snapshot)?;
         let span = Span { start, stop, prefix, include_start, include_stop, strip_prefix };
-        Cursor::open(py, &self.shared, &self.family, span.place(snapshot.as_deref(), scan))
+        Cursor::open(py, &self.shared, &self.family, span.place(snapshot.as_ref(), scan))
     }
 
     /// The keys and values of a range as Arrow data, once: an Arrow stream of the binary columns ``key`` and ``value``, for pyarrow,
@@ -113,7 +113,7 @@ impl ColumnFamily {
     ) -> PyResult<Scan> {
         let snapshot = self.at(py, snapshot)?;
         let span = Span { start, stop, prefix, include_start, include_stop, strip_prefix };
-        let placed = span.place(snapshot.as_deref(), scan);
+        let placed = span.place(snapshot.as_ref(), scan);
         scan_entries(py, &self.shared, &self.family, placed, reverse, (keys, values), batch_rows)
     }
 
@@ -129,7 +129,7 @@ impl ColumnFamily {
     ) -> PyResult<usize> {
         let snapshot = self.at(py, snapshot)?;
         let span = Span { start, stop, prefix, include_start: true, include_stop: false, strip_prefix: false };
-        count(py, &self.shared, &self.family, span.place(snapshot.as_deref(), true).options)
+        count(py, &self.shared, &self.family, span.place(snapshot.as_ref(), true).options)
     }
 
     /// The keys that begin with `prefix`, as a mapping of its own: its keys go without the prefix, to it and from it.

@@ -18,7 +18,7 @@ pub(crate) use target::{Target, write_options};
 
 use crate::error::invalid;
 use crate::options::to_keywords;
-use crate::shared::{Owned, Shared};
+use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -49,7 +49,7 @@ pub(crate) struct ColumnFamily {
 }
 
 impl ColumnFamily {
-    fn at(&self, py: Python<'_>, snapshot: Option<&Bound<'_, Snapshot>>) -> PyResult<Option<Owned<sstore::Snapshot>>> {
+    fn at(&self, py: Python<'_>, snapshot: Option<&Bound<'_, Snapshot>>) -> PyResult<Option<sstore::Snapshot>> {
         snapshot.map(|snapshot| snapshot.get().of(py, &self.shared)).transpose()
     }
 }

@@ -63,8 +63,8 @@ fn pinned_many(
         return detached(py, || shared.db().multi_get(family, keys, &ReadOptions { snapshot }));
     }
     let taken = match snapshot {
-        Some(snapshot) => crate::shared::Owned::new(snapshot.clone()),
-        None => crate::shared::Owned::new(attached(py, || shared.db().snapshot())?),
+        Some(snapshot) => snapshot.clone(),
+        None => attached(py, || shared.db().snapshot())?,
     };
     let mut values = Vec::with_capacity(keys.len());
     for part in keys.chunks(KEYS_PER_CHECK) {
@@ -169,7 +169,7 @@ impl ColumnFamily {
         snapshot: Option<&Bound<'py, Snapshot>>,
     ) -> PyResult<Option<usize>> {
         let snapshot = self.at(py, snapshot)?;
-        read_into(py, &self.shared, &self.family, key.as_slice(), buffer, snapshot.as_deref())
+        read_into(py, &self.shared, &self.family, key.as_slice(), buffer, snapshot.as_ref())
     }
 
     /// The value of `key` and the sequence of its write, for ``replace`` and ``write_if``; None if it is missing.
@@ -192,7 +192,7 @@ impl ColumnFamily {
         snapshot: Option<&Bound<'py, Snapshot>>,
     ) -> PyResult<Bound<'py, PyList>> {
         let snapshot = self.at(py, snapshot)?;
-        read_many(py, &self.shared, &self.family, keys, default, snapshot.as_deref())
+        read_many(py, &self.shared, &self.family, keys, default, snapshot.as_ref())
     }
 
     /// The values of `keys` side by side as an Arrow array, null for the missing: ``pyarrow.array(db.multi_get_arrow(keys))``.
@@ -204,7 +204,7 @@ impl ColumnFamily {
         snapshot: Option<&Bound<'py, Snapshot>>,
     ) -> PyResult<Array> {
         let snapshot = self.at(py, snapshot)?;
-        read_many_arrow(py, &self.shared, &self.family, keys, snapshot.as_deref())
+        read_many_arrow(py, &self.shared, &self.family, keys, snapshot.as_ref())
     }
 
     /// Whether `key` has a value.
