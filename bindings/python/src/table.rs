@@ -102,9 +102,8 @@ impl Table {
 
     fn open_scan(&self, py: Python<'_>, options: &ScanOptions, as_of: Option<&Moment<'_>>) -> PyResult<Scan> {
         let snapshot = self.snapshot(py, as_of)?;
-        let scan = detached(py, || {
-            self.shared.db().scan(&self.table, options, &ReadOptions { snapshot: snapshot.as_ref() })
-        })?;
+        let scan =
+            detached(py, || self.shared.db().scan(&self.table, options, &ReadOptions { snapshot: snapshot.as_ref() }))?;
         Ok(Scan::of_table(&self.shared, scan))
     }
 }
