@@ -3,8 +3,10 @@
 use crate::arrow::capsule::export_array;
 use crate::error::attached;
 use arrow_array::builder::GenericBinaryBuilder;
+use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, OffsetSizeTrait};
-use pyo3::exceptions::PyTypeError;
+use arrow_schema::DataType;
+use pyo3::exceptions::{PyIndexError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule};
 use sstore::{Error, PinnedBytes, Result};
@@ -13,7 +15,7 @@ use std::sync::Arc;
 /// The values that a ``multi_get_arrow`` found, null where there is none: ``pyarrow.array(array)``, ``polars.Series(array)``.
 ///
 /// Its type is binary, or large_binary beyond 2 GiB. Immutable, and independent of the database.
-#[pyclass(frozen, sequence, module = "sstore")]
+#[pyclass(frozen, module = "sstore")]
 pub(crate) struct Array(ArrayRef);
 
 impl Array {
@@ -56,10 +58,10 @@ impl Array {
     }
 
     fn __getitem__<'py>(&self, py: Python<'py>, index: isize) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let row = usize::try_from(index).ok().filter(|row| *row < self.0.len());
-        match row {
-            Some(row) => self.at(py, row),
-            None => Err(pyo3::exceptions::PyIndexError::new_err("array index out of range")),
+        let row = if index < 0 { index + self.0.len().cast_signed() } else { index };
+        match usize::try_from(row) {
+            Ok(row) if row < self.0.len() => self.at(py, row),
+            _ => Err(PyIndexError::new_err("array index out of range")),
         }
     }
 
@@ -85,13 +87,12 @@ impl Array {
 
 impl Array {
     fn at<'py>(&self, py: Python<'py>, row: usize) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        use arrow_array::cast::AsArray;
         if self.0.is_null(row) {
             return Ok(None);
         }
         let bytes = attached(py, || match self.0.data_type() {
-            arrow_schema::DataType::Binary => Ok(self.0.as_binary::<i32>().value(row)),
-            arrow_schema::DataType::LargeBinary => Ok(self.0.as_binary::<i64>().value(row)),
+            DataType::Binary => Ok(self.0.as_binary::<i32>().value(row)),
+            DataType::LargeBinary => Ok(self.0.as_binary::<i64>().value(row)),
             other => Err(Error::invalid(format!("no values of type {other} are made"))),
         })?;
         Ok(Some(PyBytes::new(py, bytes)))

@@ -92,8 +92,8 @@ from ._types import (
 )
 from ._views import Prefixed, PrefixedSnapshot, SortedItems, SortedKeys, SortedValues
 
-_MutableMapping.register(ColumnFamily)
-_Mapping.register(Snapshot)
+_MutableMapping.register(ColumnFamily)  # pyright: ignore[reportAttributeAccessIssue]
+_Mapping.register(Snapshot)  # pyright: ignore[reportAttributeAccessIssue]
 
 # Without handlers of the application nothing is written anywhere.
 _logging.getLogger("sstore").addHandler(_logging.NullHandler())

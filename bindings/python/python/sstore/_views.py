@@ -36,8 +36,6 @@ def _bytes(key: object) -> bytes:
 class _Range:
     """The part of a sorted mapping that a view shows."""
 
-    __slots__ = ()
-
     # What has `iter` and `count`: a family, a snapshot, or one of the classes below.
     _mapping: Any
     _start: bytes | None
@@ -74,8 +72,6 @@ class _Range:
 class SortedKeys(_Range, KeysView[bytes]):
     """The keys of a mapping, in order. A set: ``&``, ``|``, ``-`` and ``^`` make one of Python."""
 
-    __slots__ = ("_start", "_stop")
-
     def __contains__(self, key: object) -> bool:
         return self._holds(key) and key in self._mapping
 
@@ -89,8 +85,6 @@ class SortedKeys(_Range, KeysView[bytes]):
 class SortedValues(_Range, ValuesView[bytes]):
     """The values of a mapping, in the order of their keys."""
 
-    __slots__ = ("_start", "_stop")
-
     def __contains__(self, value: object) -> bool:
         return any(value == each for each in self)
 
@@ -103,8 +97,6 @@ class SortedValues(_Range, ValuesView[bytes]):
 
 class SortedItems(_Range, ItemsView[bytes, bytes]):
     """The pairs of a mapping, in the order of their keys."""
-
-    __slots__ = ("_start", "_stop")
 
     def __contains__(self, item: object) -> bool:
         key, value = cast("tuple[bytes, object]", item)
@@ -261,11 +253,11 @@ class Prefixed(PrefixedSnapshot, MutableMapping[bytes, bytes]):
         """Removes ``key`` and returns its value; without it returns the default, or raises KeyError."""
         return self._whole.pop(self._key(key), *default)
 
-    def setdefault(self, key: Buffer, default: Buffer) -> bytes:  # type: ignore[override]
+    def setdefault(self, key: Buffer, default: Buffer) -> bytes:
         """The value of ``key``; if it is missing, sets it to ``default`` first."""
         return cast("bytes", self._whole.setdefault(self._key(key), default))
 
-    def update(self, pairs: Any = (), /) -> None:  # type: ignore[override]
+    def update(self, pairs: Any = (), /) -> None:
         """Sets all pairs in one atomic batch."""
         self.put_many(pairs)
 
