@@ -6,6 +6,7 @@ Keys and values may be ``str``, which is encoded as UTF-8; what comes back is by
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, MutableMapping
@@ -36,11 +37,25 @@ def _translated(function: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             return function(*arguments, **keywords)
         except sstore.Error as caught:
-            raise error(caught.errno or 0, str(caught)) from caught
+            raise error(_errno(caught), str(caught)) from caught
 
     call.__doc__ = function.__doc__
     call.__name__ = function.__name__
     return call
+
+
+def _errno(caught: sstore.Error) -> int:
+    """The number of the operating system's error, or of the one that fits."""
+    if caught.errno is not None:
+        return caught.errno
+    kinds = {
+        sstore.NotFoundError: errno.ENOENT,
+        sstore.LockedError: errno.EAGAIN,
+        sstore.ReadOnlyError: errno.EROFS,
+        sstore.ClosedError: errno.EBADF,
+        sstore.InvalidArgumentError: errno.EINVAL,
+    }
+    return next((number for kind, number in kinds.items() if isinstance(caught, kind)), errno.EIO)
 
 
 def _bytes(part: Buffer | str) -> Buffer:
