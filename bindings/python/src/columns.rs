@@ -35,7 +35,9 @@ impl<'py> Column<'py> {
         }
         if given.cast::<PyBytes>().is_ok() || given.cast::<PyString>().is_ok() {
             let name = given.get_type().name()?;
-            return Err(PyTypeError::new_err(format!("many keys or values are expected, such as a list of bytes, not one {name}")));
+            return Err(PyTypeError::new_err(format!(
+                "many keys or values are expected, such as a list of bytes, not one {name}"
+            )));
         }
         if given.cast::<PyTuple>().is_err() {
             if let Some(data) = foreign(py, given)? {
@@ -81,7 +83,11 @@ impl<'py> Column<'py> {
                 let bytes = bytes.as_bytes();
                 let row = |index: usize| {
                     let row = &bytes[index * width..(index + 1) * width];
-                    let len = if *padded { row.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1) } else { row.len() };
+                    let len = if *padded {
+                        row.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+                    } else {
+                        row.len()
+                    };
                     &row[..len]
                 };
                 (0..*rows).map(row).collect()
@@ -98,7 +104,11 @@ fn check_binary(what: &str, column: &ArrayRef) -> Result<()> {
         T::Utf8 | T::LargeUtf8 | T::Utf8View => {
             return Err(Error::invalid(format!("{what} holds text; keys and values are bytes: cast it to binary")));
         }
-        other => return Err(Error::invalid(format!("{what} holds {other}; keys and values are bytes, binary in Arrow's terms"))),
+        other => {
+            return Err(Error::invalid(format!(
+                "{what} holds {other}; keys and values are bytes, binary in Arrow's terms"
+            )));
+        }
     }
     match column.nulls().and_then(|nulls| nulls.iter().position(|valid| !valid)) {
         Some(row) => Err(Error::invalid(format!("{what} is null in row {row}; a key or a value cannot be"))),

@@ -10,9 +10,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBool;
 use sstore::{Error, ErrorKind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a wait goes without looking for Ctrl-C and for progress: that is told ten times a second at most.
@@ -47,11 +47,7 @@ pub(crate) struct Progress<'py> {
 
 impl<'py> Progress<'py> {
     /// No one, or a callable.
-    pub(crate) fn to(
-        callback: Option<&Bound<'py, PyAny>>,
-        phase: &'static str,
-        unit: &'static str,
-    ) -> PyResult<Self> {
+    pub(crate) fn to(callback: Option<&Bound<'py, PyAny>>, phase: &'static str, unit: &'static str) -> PyResult<Self> {
         match callback {
             Some(callback) if !callback.is_callable() => Err(PyTypeError::new_err("progress must be callable")),
             callback => Ok(Self { callback: callback.cloned(), phase, unit }),
@@ -112,7 +108,10 @@ pub(crate) fn run<'py, T: Send + 'static>(
                 return result.map_err(|error| to_python(py, &error));
             }
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(to_python(py, &Error::new(ErrorKind::Panic, "the thread of the call ended without an answer")));
+                return Err(to_python(
+                    py,
+                    &Error::new(ErrorKind::Panic, "the thread of the call ended without an answer"),
+                ));
             }
             Err(RecvTimeoutError::Timeout) => {
                 let told = py.check_signals().and_then(|()| progress.tell(py, &steps));

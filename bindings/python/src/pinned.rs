@@ -50,7 +50,9 @@ impl<'py> Writable<'py> {
     pub(crate) fn of(object: &Bound<'py, PyAny>) -> PyResult<Self> {
         let buffer = PyUntypedBuffer::get(object)?;
         if buffer.readonly() || !buffer.is_c_contiguous() {
-            return Err(PyTypeError::new_err("a buffer that can be written to is expected, in one piece, such as a bytearray"));
+            return Err(PyTypeError::new_err(
+                "a buffer that can be written to is expected, in one piece, such as a bytearray",
+            ));
         }
         Ok(Self { buffer, py: object.py() })
     }

@@ -5,6 +5,7 @@ use crate::condition;
 use crate::error::{attached, detached, invalid};
 use crate::files::{LiveFiles, exported};
 use crate::flush::FlushToken;
+use crate::long_call::{Progress, long_call};
 use crate::options::to_keywords;
 use crate::rows::{self, RowKind, bound, given, keys_batch, names_in};
 use crate::scan::Scan;
@@ -312,9 +313,11 @@ impl Table {
         if wait { token.wait(py, timeout) } else { Ok(Bound::new(py, token)?.into_any()) }
     }
 
-    /// Merges all files of the table into one, and waits for it.
+    /// Merges all files of the table into one, and waits for it. After a Ctrl-C the merge goes on in the background.
     fn compact(&self, py: Python<'_>) -> PyResult<()> {
-        detached(py, || self.shared.db().compact_table(&self.table))
+        let (shared, table) = (self.shared.clone(), self.table.clone());
+        let nobody = Progress::to(None, "compact", "bytes")?;
+        long_call(py, &self.shared, &nobody, move |_| shared.db().compact_table(&table))
     }
 
     /// The table's live files, oldest first. Their keys are encoded.
@@ -334,9 +337,11 @@ impl Table {
     /// Flushes the table and puts hard links to its files into the new directory `directory`; copies, where links cannot be.
     ///
     /// Any program reads them that reads the format; the names sort oldest first. The directory appears whole, or not at
-    /// all. Returns an ``Export``.
+    /// all; after a Ctrl-C too, a little later. Returns an ``Export``.
     fn export<'py>(&self, py: Python<'py>, directory: PathBuf) -> PyResult<Bound<'py, PyAny>> {
-        exported(py, &detached(py, || self.shared.db().export_table(&self.table, &directory))?)
+        let (shared, table) = (self.shared.clone(), self.table.clone());
+        let nobody = Progress::to(None, "export", "bytes")?;
+        exported(py, &long_call(py, &self.shared, &nobody, move |_| shared.db().export_table(&table, &directory))?)
     }
 
     /// A ``pyarrow.Table`` of all rows.

@@ -48,10 +48,8 @@ impl Span<'_> {
         let bound = |key: &Option<Bytes<'_>>, after: bool| {
             key.as_ref().map(|key| [&stripped[..], key.as_slice(), if after { &[0] } else { &[] }].concat())
         };
-        let range = KeyRange {
-            lower: bound(&self.start, !self.include_start),
-            upper: bound(&self.stop, self.include_stop),
-        };
+        let range =
+            KeyRange { lower: bound(&self.start, !self.include_start), upper: bound(&self.stop, self.include_stop) };
         let range = range.intersect(KeyRange::prefix(prefix));
         Placed { options: IterOptions { range, snapshot: snapshot.cloned(), scan }, stripped }
     }
