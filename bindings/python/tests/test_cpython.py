@@ -83,7 +83,7 @@ class BytesMapping(mapping_tests.BasicTestMappingProtocol):  # type: ignore[misc
                 return self.names
 
             def __getitem__(self, key: bytes) -> bytes:
-                return reference[key]
+                return bytes(reference[key])
 
         class Lost(Found):
             def __getitem__(self, key: bytes) -> bytes:

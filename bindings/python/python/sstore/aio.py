@@ -231,6 +231,7 @@ class AsyncDB(AsyncColumnFamily):
     def __init__(self, db: sstore.DB, *, threads: int = 4) -> None:
         super().__init__(_Runner(threads), db)
         self._db = db
+        self._closing: asyncio.Future[None] | None = None
 
     @property
     def sstore(self) -> sstore.DB:
@@ -271,12 +272,14 @@ class AsyncDB(AsyncColumnFamily):
         return await self.run(self._db.stats)
 
     async def close(self, *, flush: bool | None = None, timeout: float | None = None) -> None:
-        """Closes the database, also if the wait for it is cancelled; every later call raises ClosedError. Closing twice is allowed."""
-        if self._runner._closed:
-            return
-        closing = self._runner.start(self._db.close, flush=flush, timeout=timeout)
-        self._runner.end()
-        await asyncio.shield(closing)
+        """Closes the database, also if the wait for it is cancelled; every later call raises ClosedError.
+
+        Closing again waits for the first one.
+        """
+        if self._closing is None:
+            self._closing = self._runner.start(self._db.close, flush=flush, timeout=timeout)
+            self._runner.end()
+        await asyncio.shield(self._closing)
 
     async def __aenter__(self) -> Self:
         return self

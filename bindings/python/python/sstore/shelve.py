@@ -42,6 +42,8 @@ class Shelf(MutableMapping[str, Any]):
         self._codec = named(codec)
         self._encoding = keyencoding
         self._kept: dict[str, Any] | None = {} if writeback else None
+        # Whether there is anything to wait for when it is closed.
+        self._written = False
         # What `open` opened, and `close` closes.
         self._owned: sstore.DB | None = None
 
@@ -65,6 +67,7 @@ class Shelf(MutableMapping[str, Any]):
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._open()[key.encode(self._encoding)] = self._codec.encode(value)
+        self._written = True
         if self._kept is not None:
             self._kept[key] = value
 
@@ -73,6 +76,7 @@ class Shelf(MutableMapping[str, Any]):
             del self._open()[key.encode(self._encoding)]
         except KeyError:
             raise KeyError(key) from None
+        self._written = True
         if self._kept is not None:
             self._kept.pop(key, None)
 
@@ -93,6 +97,7 @@ class Shelf(MutableMapping[str, Any]):
     def clear(self) -> None:
         """Removes all keys."""
         self._open().clear()
+        self._written = True
         if self._kept is not None:
             self._kept.clear()
 
@@ -102,6 +107,7 @@ class Shelf(MutableMapping[str, Any]):
         if self._kept:
             mapping.update({key.encode(self._encoding): self._codec.encode(value) for key, value in self._kept.items()})
             self._kept.clear()
+        self._written = False
         sync = getattr(mapping, "sync", None)
         if sync is not None:
             sync()
@@ -111,7 +117,8 @@ class Shelf(MutableMapping[str, Any]):
         if self._mapping is None:
             return
         try:
-            self.sync()
+            if self._written or self._kept:
+                self.sync()
         finally:
             self._mapping = None
             if self._owned is not None:
