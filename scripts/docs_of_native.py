@@ -10,20 +10,43 @@ from typing import Any
 
 import griffe
 
+STUB = "sstore._sstore"
+
 
 class DocsOfNative(griffe.Extension):
-    """Fills in the docstrings that a stub has none of."""
+    """Fills in the docstrings that a stub has none of, and the functions that it has only overloads of."""
 
-    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        if obj.docstring is not None or not obj.path.startswith("sstore._sstore."):
-            return
-        module = importlib.import_module("sstore._sstore")
-        try:
-            found = functools.reduce(getattr, obj.path.split(".")[2:], module)
-        except AttributeError:
-            return
-        if obj.is_attribute and not isinstance(found, property) and not inspect.isgetsetdescriptor(found):
-            return
-        text = inspect.getdoc(found)
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        """Called when the package has been read."""
+        stub = pkg["_sstore"]
+        for member in list(stub.members.values()):
+            if isinstance(member, griffe.Class):
+                overloads(member)
+                for inner in list(member.members.values()):
+                    describe(inner)
+            describe(member)
+
+
+def overloads(kind: griffe.Class) -> None:
+    """A stub has no implementation beside the overloads of a method; they are shown with one."""
+    for name, variants in kind.overloads.items():
+        if name not in kind.members and variants:
+            first = variants[0]
+            method = griffe.Function(name, lineno=first.lineno, endlineno=first.endlineno, parameters=first.parameters)
+            method.overloads = variants
+            kind.set_member(name, method)
+    kind.members = dict(sorted(kind.members.items(), key=lambda member: member[1].lineno or 0))
+
+
+def describe(found: griffe.Object | griffe.Alias) -> None:
+    """Takes the docstring from the native module."""
+    if found.is_alias or found.docstring is not None or not found.path.startswith(f"{STUB}."):
+        return
+    try:
+        native = functools.reduce(getattr, found.path.split(".")[2:], importlib.import_module(STUB))
+    except AttributeError:
+        return
+    if callable(native) or inspect.isdatadescriptor(native):
+        text = inspect.getdoc(native)
         if text:
-            obj.docstring = griffe.Docstring(text, parent=obj)
+            found.docstring = griffe.Docstring(text, parent=found)  # type: ignore[arg-type]

@@ -32,11 +32,13 @@ class JSON:
 
     @staticmethod
     def encode(value: Any, /) -> bytes:
+        """The bytes of ``value``."""
         _check(value)
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
     @staticmethod
     def decode(data: bytes, /) -> Any:
+        """The value of ``data``."""
         return json.loads(data)
 
 
@@ -59,12 +61,14 @@ class Text:
 
     @staticmethod
     def encode(value: Any, /) -> bytes:
+        """The bytes of ``value``."""
         if not isinstance(value, str):
             raise TypeError(f"values are text here, not {type(value).__name__}")
         return value.encode()
 
     @staticmethod
     def decode(data: bytes, /) -> str:
+        """The value of ``data``."""
         return data.decode()
 
 
@@ -73,10 +77,12 @@ class Bytes:
 
     @staticmethod
     def encode(value: Any, /) -> bytes:
+        """The bytes of ``value``."""
         return memoryview(value).tobytes()
 
     @staticmethod
     def decode(data: bytes, /) -> bytes:
+        """The value of ``data``."""
         return data
 
 
@@ -88,12 +94,14 @@ class PickleUNSAFE:
 
     @staticmethod
     def encode(value: Any, /) -> bytes:
+        """The bytes of ``value``."""
         import pickle
 
         return pickle.dumps(value, protocol=5)
 
     @staticmethod
     def decode(data: bytes, /) -> Any:
+        """The value of ``data``."""
         import pickle
 
         return pickle.loads(data)
