@@ -3144,6 +3144,30 @@ enum sstore_code sstore_import_leveldb(struct sstore_db *db,
 
 /** @} */
 
+/** @name Databases of other engines
+ * @{ */
+
+/**
+ * Writes everything that LevelDB would show of its database in the directory `path` to a family (NULL: the default one), and flushes it:
+ * durable when it returns. Keys that are there already get LevelDB's value; others stay. The source is only read, and every checksum in
+ * it verified; a process must not have it open. After an error the family holds a part of the entries, those with the smallest keys: the
+ * import can be run again. `options` may be NULL: every default; so may `progress`. `*result` must have its struct_size set; NULL wants none.
+ * Blocks: reads the source to its end, writes, waits for the flush. Any thread, but not a callback of the database's.
+ * Errors: NOT_FOUND (with an error object: no database of LevelDB in `path`), LOCKED (a process has it open, or opened it meanwhile),
+ * CORRUPTION (with file and offset), NOT_SUPPORTED (its keys have another order than that of their bytes; a library without the import),
+ * INVALID_ARGUMENT (also for a key of more than 64 KiB), CANCELLED, CLOSED, DROPPED, READ_ONLY, POISONED, IO, NO_SPACE, NO_MEMORY.
+ */
+enum sstore_code sstore_import_leveldb(struct sstore_db *db,
+                                       const struct sstore_column_family *family,
+                                       const char *path,
+                                       const struct sstore_leveldb_options *options,
+                                       sstore_import_callback progress,
+                                       void *user_data,
+                                       struct sstore_leveldb_result *result,
+                                       struct sstore_error **error);
+
+/** @} */
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

@@ -17,6 +17,7 @@ mod family;
 mod files;
 mod flush;
 mod html;
+mod import;
 mod interpreter;
 mod iterate;
 mod kept;
