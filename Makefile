@@ -30,8 +30,10 @@ bench: ## measure, beside the limits of this machine, into bench/RESULTS.md
 	@scripts/prepare
 	@scripts/bench
 
-docs: ## docs/options.md and the Rust documentation
+docs: ## docs/options.md, the site for users in build/site, and the Rust documentation; warnings are errors
 	@cargo xtask option-docs
+	@scripts/prepare python
+	@scripts/site
 	@RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p sstore
 
 header: ## include/sstore.h from ffi/, to be reviewed and committed
