@@ -1,9 +1,9 @@
 //! Opening and closing a database, and what concerns it as a whole.
 
-use crate::error::{attached, detached};
+use crate::error::{attached, detached, invalid};
 use crate::events::{self, Listener};
 use crate::family::{self, ColumnFamily};
-use crate::flush::seconds;
+use crate::flush::{FlushToken, seconds};
 use crate::html::{self, human_bytes};
 use crate::long_call::{Progress, long_call};
 use crate::options::{from_keywords, texts};
@@ -99,6 +99,16 @@ impl DB {
             // One that is dropped in between is not there any more.
             Ok(names.iter().filter_map(|name| self.shared.db().column_family(name).ok()).collect())
         })
+    }
+
+    /// The id of a family or table, which must be of this database.
+    fn collection_id(&self, py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<sstore::CollectionId> {
+        match (given.cast::<ColumnFamily>(), given.cast::<Table>()) {
+            (Ok(family), _) => Ok(family::resolve(py, &self.shared, Some(family))?.id()),
+            (_, Ok(table)) if Arc::ptr_eq(&table.get().shared, &self.shared) => Ok(table.get().table.id()),
+            (_, Ok(_)) => Err(invalid(py, "the table is of another database")),
+            _ => Err(PyTypeError::new_err("flush_atomic takes column families and tables")),
+        }
     }
 
     fn wrap(&self, family: sstore::ColumnFamily) -> ColumnFamily {
@@ -271,6 +281,31 @@ impl DB {
     #[pyo3(signature = (wait=true, timeout=None))]
     fn flush<'py>(&self, py: Python<'py>, wait: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
         family::flush(py, &self.shared, &[], wait, timeout)
+    }
+
+    /// Flushes families and tables (None: all) atomically: what they hold is frozen at one moment, and their files count all at once. After a
+    /// crash either all of them are found as of that moment, or none of these files is there: what matters to those without a log.
+    ///
+    /// Returns and raises as ``flush`` does. If one file cannot be written none counts, and all are tried again together.
+    #[pyo3(signature = (collections=None, *, wait=true, timeout=None))]
+    fn flush_atomic<'py>(
+        &self,
+        py: Python<'py>,
+        collections: Option<&Bound<'py, PyAny>>,
+        wait: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut ids = Vec::new();
+        if let Some(collections) = collections {
+            for collection in collections.try_iter()? {
+                ids.push(self.collection_id(py, &collection?)?);
+            }
+            if ids.is_empty() {
+                return Err(invalid(py, "no collection is named; None stands for all"));
+            }
+        }
+        let token = FlushToken::new(&self.shared, detached(py, || self.shared.db().flush_atomic(&ids))?);
+        if wait { token.wait(py, timeout) } else { Ok(Bound::new(py, token)?.into_any()) }
     }
 
     /// Waits until the disk has every write so far.
