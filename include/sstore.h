@@ -3071,47 +3071,47 @@ void sstore_repair_report_free(struct sstore_repair_report *report);
 /** A slice of nothing. */
 #define SSTORE_SLICE_INIT { NULL, 0 }
 /** Every default: of sstore_close_options. */
-#define SSTORE_CLOSE_OPTIONS_INIT { (uint32_t)sizeof(sstore_close_options), 0, 0, 0, 0 }
+#define SSTORE_CLOSE_OPTIONS_INIT { sizeof(sstore_close_options), 0, 0, 0, 0 }
 /** Every default: of sstore_read_options. */
-#define SSTORE_READ_OPTIONS_INIT { (uint32_t)sizeof(sstore_read_options), 0, NULL }
+#define SSTORE_READ_OPTIONS_INIT { sizeof(sstore_read_options), 0, NULL }
 /** Every default: of sstore_write_options. */
-#define SSTORE_WRITE_OPTIONS_INIT { (uint32_t)sizeof(sstore_write_options), 0, 0, 0 }
+#define SSTORE_WRITE_OPTIONS_INIT { sizeof(sstore_write_options), 0, 0, 0 }
 /** Every default: of sstore_iterator_options. */
 #define SSTORE_ITERATOR_OPTIONS_INIT \
-    { (uint32_t)sizeof(sstore_iterator_options), 0, NULL, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT }
+    { sizeof(sstore_iterator_options), 0, NULL, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT }
 /** Every default: of sstore_table_options. */
-#define SSTORE_TABLE_OPTIONS_INIT { (uint32_t)sizeof(sstore_table_options), 0, 0, 0, NULL, 0 }
+#define SSTORE_TABLE_OPTIONS_INIT { sizeof(sstore_table_options), 0, 0, 0, NULL, 0 }
 /** To be filled: sstore_open_objects. */
-#define SSTORE_OPEN_OBJECTS_INIT { (uint32_t)sizeof(sstore_open_objects), 0, 0, 0 }
+#define SSTORE_OPEN_OBJECTS_INIT { sizeof(sstore_open_objects), 0, 0, 0 }
 /** To be filled: sstore_flush_result. */
-#define SSTORE_FLUSH_RESULT_INIT { (uint32_t)sizeof(sstore_flush_result), 0, NULL, 0, 0, 0, 0 }
+#define SSTORE_FLUSH_RESULT_INIT { sizeof(sstore_flush_result), 0, NULL, 0, 0, 0, 0 }
 /** To be filled: sstore_option_info. */
 #define SSTORE_OPTION_INFO_INIT \
-    { (uint32_t)sizeof(sstore_option_info), 0, NULL, NULL, NULL, NULL, NULL, 0, 0 }
+    { sizeof(sstore_option_info), 0, NULL, NULL, NULL, NULL, NULL, 0, 0 }
 /** To be filled: sstore_segment. */
 #define SSTORE_SEGMENT_INIT \
-    { (uint32_t)sizeof(sstore_segment), 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
+    { sizeof(sstore_segment), 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
 /** Every default: of sstore_repair_options. */
-#define SSTORE_REPAIR_OPTIONS_INIT { (uint32_t)sizeof(sstore_repair_options), 0, NULL }
+#define SSTORE_REPAIR_OPTIONS_INIT { sizeof(sstore_repair_options), 0, NULL }
 /** To be filled: sstore_file. */
 #define SSTORE_FILE_INIT \
-    { (uint32_t)sizeof(sstore_file), 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
+    { sizeof(sstore_file), 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
 /** To be filled: sstore_files_info. */
-#define SSTORE_FILES_INFO_INIT { (uint32_t)sizeof(sstore_files_info), 0, 0, 0, 0 }
+#define SSTORE_FILES_INFO_INIT { sizeof(sstore_files_info), 0, 0, 0, 0 }
 /** To be filled: sstore_repair_summary. */
-#define SSTORE_REPAIR_SUMMARY_INIT { (uint32_t)sizeof(sstore_repair_summary), 0, NULL, 0, 0, 0, 0, 0 }
+#define SSTORE_REPAIR_SUMMARY_INIT { sizeof(sstore_repair_summary), 0, NULL, 0, 0, 0, 0, 0 }
 /** To be filled: sstore_repaired_file. */
-#define SSTORE_REPAIRED_FILE_INIT { (uint32_t)sizeof(sstore_repaired_file), 0, NULL, NULL, NULL, 0, 0 }
+#define SSTORE_REPAIRED_FILE_INIT { sizeof(sstore_repaired_file), 0, NULL, NULL, NULL, 0, 0 }
 /** To be filled: sstore_salvaged_segment. */
-#define SSTORE_SALVAGED_SEGMENT_INIT { (uint32_t)sizeof(sstore_salvaged_segment), 0, NULL, NULL, 0, 0 }
+#define SSTORE_SALVAGED_SEGMENT_INIT { sizeof(sstore_salvaged_segment), 0, NULL, NULL, 0, 0 }
 /** To be filled: sstore_split. */
-#define SSTORE_SPLIT_INIT { (uint32_t)sizeof(sstore_split), 0, SSTORE_SLICE_INIT, 0, 0 }
+#define SSTORE_SPLIT_INIT { sizeof(sstore_split), 0, SSTORE_SLICE_INIT, 0, 0 }
 /** To be filled: sstore_histogram. */
-#define SSTORE_HISTOGRAM_INIT { (uint32_t)sizeof(sstore_histogram), 0, 0, 0, 0, 0, 0, 0 }
+#define SSTORE_HISTOGRAM_INIT { sizeof(sstore_histogram), 0, 0, 0, 0, 0, 0, 0 }
 /** To be filled: sstore_memory_use. */
-#define SSTORE_MEMORY_USE_INIT { (uint32_t)sizeof(sstore_memory_use), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SSTORE_MEMORY_USE_INIT { sizeof(sstore_memory_use), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 /** To be filled: sstore_log_pin. */
-#define SSTORE_LOG_PIN_INIT { (uint32_t)sizeof(sstore_log_pin), 0, 0, 0 }
+#define SSTORE_LOG_PIN_INIT { sizeof(sstore_log_pin), 0, 0, 0 }
 /** To be filled: sstore_stats. */
 #define SSTORE_STATS_INIT \
-    { (uint32_t)sizeof(sstore_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(sstore_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
