@@ -480,7 +480,7 @@ private:
 /// A condition on rows, of no table in particular. It never changes. Thread safety: free. Move-only.
 class Filter {
 public:
-    /// From text, as SQL writes conditions: `a > 3 AND b LIKE 'x%'`. SSTORE_INVALID_ARGUMENT says where it cannot be understood.
+    /// From text, as SQL writes conditions: "a > 3 AND b LIKE 'x%'". SSTORE_INVALID_ARGUMENT says where it cannot be understood.
     explicit Filter(const std::string &text)
         : Filter(made([&](sstore_filter **out, sstore_error **error) { return sstore_filter_parse(text.c_str(), out, error); }))
     {
