@@ -42,17 +42,27 @@ fn missing(prototype: &str, said: &str) -> Vec<&'static str> {
     let joined = tokens.join(" ");
     let takes = |parameter: &str| joined.contains(parameter);
     let gives_handle = tokens.windows(4).any(|four| {
-        four[0] == "struct" && four[1] != "sstore_error" && four[1].starts_with("sstore_") && four[2] == "*" && four[3] == "*"
+        four[0] == "struct"
+            && four[1] != "sstore_error"
+            && four[1].starts_with("sstore_")
+            && four[2] == "*"
+            && four[3] == "*"
     });
     let gives_memory = takes("( void * *") || takes(", void * *") || takes(", char * *");
-    let gives_bytes = takes("struct sstore_slice * value") || takes("struct sstore_slice * name") || takes("struct sstore_slice * item");
+    let gives_bytes = takes("struct sstore_slice * value")
+        || takes("struct sstore_slice * name")
+        || takes("struct sstore_slice * item");
     let rules = [
         (true, any(&["ny thread", "ne thread at a time", "any may release"]), "which threads may call it"),
         (true, any(&["block"]) || any(&["Blocks"]), "whether it may block"),
         (takes("sstore_error * * error"), any(&["rrors"]), "its errors"),
         (gives_handle || gives_memory, any(&["the caller's", "freed with", "wants none"]), "whose what it gives is"),
         (gives_bytes || joined.starts_with("const char *"), any(&["live"]), "how long its bytes live"),
-        (takes("struct ArrowArray * ") || takes("struct ArrowSchema * "), any(&["moved", "release"]), "who releases the Arrow"),
+        (
+            takes("struct ArrowArray * ") || takes("struct ArrowSchema * "),
+            any(&["moved", "release"]),
+            "who releases the Arrow",
+        ),
     ];
     rules.into_iter().filter(|(asked, told, _)| *asked && !told).map(|(_, _, what)| what).collect()
 }
@@ -71,6 +81,9 @@ mod tests {
         assert_eq!(missing(GET, &whole.replace("May block", "")), ["whether it may block"]);
         assert_eq!(missing(GET, &whole.replace("Errors", "")), ["its errors"]);
         assert_eq!(missing(GET, &whole.replace("the caller's", "")), ["whose what it gives is"]);
-        assert_eq!(missing("const char *sstore_name(int a);", "Does not block; any thread."), ["how long its bytes live"]);
+        assert_eq!(
+            missing("const char *sstore_name(int a);", "Does not block; any thread."),
+            ["how long its bytes live"]
+        );
     }
 }

@@ -84,6 +84,9 @@ mod tests {
 
     #[test]
     fn references_are_found() {
-        assert_eq!(referred("Otherwise like sstore_put. As now, as sstore_x does; see sstore_y."), ["sstore_put", "sstore_x"]);
+        assert_eq!(
+            referred("Otherwise like sstore_put. As now, as sstore_x does; see sstore_y."),
+            ["sstore_put", "sstore_x"]
+        );
     }
 }

@@ -69,8 +69,16 @@ fn with_chapters(header: &str) -> Result<String, Vec<String>> {
     let mut text = header.to_owned();
     let mut end = 0;
     for (index, (function, title)) in CHAPTERS.iter().enumerate() {
-        let wrong = || vec![format!("xtask/src/header.rs: {function}, which begins a chapter, does not come behind the one before")];
-        let declared = end + text[end..].find(&format!(" *{function}(")).or(text[end..].find(&format!(" {function}("))).ok_or_else(wrong)?;
+        let wrong = || {
+            vec![format!(
+                "xtask/src/header.rs: {function}, which begins a chapter, does not come behind the one before"
+            )]
+        };
+        let declared = end
+            + text[end..]
+                .find(&format!(" *{function}("))
+                .or(text[end..].find(&format!(" {function}(")))
+                .ok_or_else(wrong)?;
         let start = text[..declared].rfind("/**\n").filter(|start| *start >= end).ok_or_else(wrong)?;
         let close = if index == 0 { "" } else { "/** @} */\n\n" };
         let opening = format!("{close}{CHAPTER_MARK}{title}\n * @{{ */\n\n");

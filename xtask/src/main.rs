@@ -52,7 +52,11 @@ const CHECKS: &[Check] = &[
         help: "header = ffi/abi/sstore.symbols = exported names",
         run: |root, _| symbols::run(root),
     },
-    Check { name: "c-docs", help: "every C function says threads, blocking, errors, owners", run: |root, _| c_docs::run(root) },
+    Check {
+        name: "c-docs",
+        help: "every C function says threads, blocking, errors, owners",
+        run: |root, _| c_docs::run(root),
+    },
     Check { name: "architecture", help: "what ARCHITECTURE.md names exists", run: |root, _| architecture::run(root) },
     Check {
         name: "mutants",
@@ -72,7 +76,11 @@ fn main() -> ExitCode {
         return if told(first, mutants::run(&root(), faults)) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     if let ["manual", folder] = names[..] {
-        return if told("manual", manual::run(&root(), Path::new(folder))) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        return if told("manual", manual::run(&root(), Path::new(folder))) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
     }
     if names == ["size"] {
         return if told("size", size::run(&root())) { ExitCode::SUCCESS } else { ExitCode::FAILURE };

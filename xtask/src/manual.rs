@@ -44,7 +44,9 @@ fn page(function: &Function) -> String {
 fn overview(header: &str, functions: &[Function]) -> String {
     let mut page = head("sstore");
     page.push_str(".SH NAME\nsstore \\- an embedded LSM storage engine\n.SH SYNOPSIS\n.nf\n#include <sstore.h>\n\n");
-    page.push_str("cc $(pkg-config --cflags sstore) program.c $(pkg-config --libs sstore)\n.fi\n.SH CONVENTIONS\n.nf\n");
+    page.push_str(
+        "cc $(pkg-config --cflags sstore) program.c $(pkg-config --libs sstore)\n.fi\n.SH CONVENTIONS\n.nf\n",
+    );
     // The opening comment of the header, set as it stands there.
     let opening = header.lines().skip_while(|line| !line.contains("CONVENTIONS")).take_while(|line| *line != " */");
     for line in opening {
@@ -66,7 +68,8 @@ fn overview(header: &str, functions: &[Function]) -> String {
 /// Text as the formatter takes it: nothing in it is a command.
 fn text(plain: &str) -> String {
     let escaped = plain.replace('\\', "\\e").replace('-', "\\-").replace('`', "");
-    let lines = escaped.lines().map(|line| if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line.to_owned() });
+    let lines =
+        escaped.lines().map(|line| if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line.to_owned() });
     lines.collect::<Vec<_>>().join("\n")
 }
 
