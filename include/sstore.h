@@ -12,6 +12,8 @@
  *     function says so; elsewhere it is SSTORE_INVALID_ARGUMENT.
  *  4. Bytes are a pointer and a length. NULL with length 0 is an empty string of bytes and legal. Inputs are copied, or borrowed
  *     until the call returns: the caller may reuse them afterwards. Texts are NUL-terminated UTF-8; paths any bytes but NUL.
+ *     A length that cannot be is SSTORE_INVALID_ARGUMENT, and nothing is looked at: above 64 KiB for keys that are written or looked up,
+ *     above 1 GiB for other bytes that are read, above 4,294,967,295 elements of an array, above 2^47 bytes of room.
  *  5. Ownership. What a function named .._create, .._open, .._list or with a pointer to a handle as a result gives is the caller's,
  *     and is freed with the free function of its type; copies of bytes are freed with sstore_free. Free functions accept NULL,
  *     and handles that were freed already, and do nothing then. No other memory changes hands, but for
@@ -34,7 +36,8 @@
  *     is a copy. What it gives is the caller's to release: from any thread, also after everything else was freed and closed.
  *     Where a call gives nothing, `release` is NULL. Types, nesting, counts, offsets, texts, dictionaries and alignment of what is
  *     taken are checked or put right; that buffers are as long as these say is the caller's promise.
- * 15. A library built without tables has their functions too: all answer SSTORE_NOT_SUPPORTED, and release what they are given.
+ * 15. A library built without tables has their functions too: all answer SSTORE_NOT_SUPPORTED, and release what they are given. So
+ *     does sstore_import_leveldb of a library built without it.
  *
  * THREAD SAFETY, per handle:
  *   sstore_db, sstore_column_family, sstore_snapshot, sstore_pinned, sstore_values, sstore_flush_token, sstore_segments,
@@ -1446,6 +1449,66 @@ typedef struct sstore_salvaged_segment {
      */
     uint64_t records;
 } sstore_salvaged_segment;
+
+/**
+ * How a database of LevelDB is imported. Start from SSTORE_LEVELDB_OPTIONS_INIT.
+ */
+typedef struct sstore_leveldb_options {
+    /**
+     * sizeof(sstore_leveldb_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Not 0: damaged blocks of tables, damaged records of logs, and missing files are skipped and counted, instead of refused. What was
+     * deleted or overwritten in what is skipped may come back. A damaged manifest is refused in any case.
+     */
+    uint32_t skip_damaged;
+} sstore_leveldb_options;
+
+/**
+ * Is told how far an import is: bytes of the source that were read, of so many in all, and entries written. Ten times a second at most,
+ * and once at the end. 0 calls the import off; what it answers at the end does not count. Runs on the thread that called; may read and
+ * write the database; must not close it, throw or longjmp.
+ */
+typedef int (*sstore_import_callback)(void *user_data, uint64_t bytes_read, uint64_t bytes_total, uint64_t entries);
+
+/**
+ * What an import did.
+ */
+typedef struct sstore_leveldb_result {
+    /**
+     * Set by the caller to sizeof(sstore_leveldb_result).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * Entries that were written.
+     */
+    uint64_t entries;
+    /**
+     * Bytes of keys and values that were written.
+     */
+    uint64_t payload_bytes;
+    /**
+     * Bytes of the source that were read.
+     */
+    uint64_t bytes_read;
+    /**
+     * Damaged places that were skipped; 0 unless `skip_damaged` was set.
+     */
+    uint64_t skipped;
+    /**
+     * Their bytes in the files, as far as that can be told.
+     */
+    uint64_t skipped_bytes;
+    /**
+     * Bytes at the end of the last log that its writer, killed or cut off from power, did not finish. LevelDB drops them as well.
+     */
+    uint64_t torn_bytes;
+} sstore_leveldb_result;
 
 #ifdef __cplusplus
 extern "C" {
@@ -3062,6 +3125,30 @@ void sstore_repair_report_free(struct sstore_repair_report *report);
 
 /** @} */
 
+/** @name Coming from LevelDB
+ * @{ */
+
+/**
+ * Writes everything that LevelDB would show of its database in the directory `path` to a family (NULL: the default one), and flushes it:
+ * durable when it returns. Keys that are there already get LevelDB's value; others stay. The source is only read, and every checksum in
+ * it verified; a process must not have it open. After an error the family holds a part of the entries, those with the smallest keys: the
+ * import can be run again. `options` may be NULL: every default; so may `progress`. `*result` must have its struct_size set; NULL wants none.
+ * Blocks: reads the source to its end, writes, waits for the flush. Any thread, but not a callback of the database's.
+ * Errors: NOT_FOUND (with an error object: no database of LevelDB in `path`), LOCKED (a process has it open, or opened it meanwhile),
+ * CORRUPTION (with file and offset), NOT_SUPPORTED (its keys have another order than that of their bytes; a library without the import),
+ * INVALID_ARGUMENT (also for a key of more than 64 KiB), CANCELLED, CLOSED, DROPPED, READ_ONLY, POISONED, IO, NO_SPACE, NO_MEMORY.
+ */
+sstore_code sstore_import_leveldb(struct sstore_db *db,
+                                  const struct sstore_column_family *family,
+                                  const char *path,
+                                  const struct sstore_leveldb_options *options,
+                                  sstore_import_callback progress,
+                                  void *user_data,
+                                  struct sstore_leveldb_result *result,
+                                  struct sstore_error **error);
+
+/** @} */
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
@@ -3093,6 +3180,10 @@ void sstore_repair_report_free(struct sstore_repair_report *report);
     { sizeof(sstore_segment), 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
 /** Every default: of sstore_repair_options. */
 #define SSTORE_REPAIR_OPTIONS_INIT { sizeof(sstore_repair_options), 0, NULL }
+/** Every default: of sstore_leveldb_options. */
+#define SSTORE_LEVELDB_OPTIONS_INIT { sizeof(sstore_leveldb_options), 0 }
+/** To be filled: sstore_leveldb_result. */
+#define SSTORE_LEVELDB_RESULT_INIT { sizeof(sstore_leveldb_result), 0, 0, 0, 0, 0, 0, 0 }
 /** To be filled: sstore_file. */
 #define SSTORE_FILE_INIT \
     { sizeof(sstore_file), 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }

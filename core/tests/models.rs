@@ -9,6 +9,8 @@
 mod models {
     mod bell;
     mod epoch;
+    mod flush_order;
     mod log_sync;
     mod memtable;
+    mod world;
 }

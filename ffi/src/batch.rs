@@ -92,7 +92,7 @@ pub unsafe extern "C" fn sstore_batch_put(
     error: *mut *mut sstore_error,
 ) -> sstore_code {
     boundary::call(error, |handles| {
-        let (key, value) = (bytes::input(key, key_len, "key")?, bytes::input(value, value_len, "value")?);
+        let (key, value) = (bytes::key(key, key_len, "key")?, bytes::input(value, value_len, "value")?);
         change(handles, batch, |filled| {
             let collection = filled.collection(handles, family)?;
             filled.batch.put(collection, key, value)
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn sstore_batch_delete(
     error: *mut *mut sstore_error,
 ) -> sstore_code {
     boundary::call(error, |handles| {
-        let key = bytes::input(key, key_len, "key")?;
+        let key = bytes::key(key, key_len, "key")?;
         change(handles, batch, |filled| {
             let collection = filled.collection(handles, family)?;
             filled.batch.delete(collection, key)

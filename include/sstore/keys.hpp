@@ -565,6 +565,15 @@ inline std::vector<std::string> strings(const Handle<sstore_list, sstore_list_fr
 
 } // namespace detail
 
+/// How a database of LevelDB is read.
+struct LevelDbOptions {
+    /// Leaves out what is damaged instead of failing.
+    bool skip_damaged = false;
+    /// Told of the progress, in bytes of the source and entries; false calls the import off. What it throws ends the import, and is
+    /// thrown by it.
+    std::function<bool(std::uint64_t bytes_read, std::uint64_t bytes_total, std::uint64_t entries)> progress = nullptr;
+};
+
 /// The reads and writes of one family: a ColumnFamily has them, and a Db for its default family.
 /// Keys and values are bytes, borrowed until the call returns. Every function may be called by any thread at any time. Reads and
 /// writes may block, for files and for room in memory.
@@ -755,6 +764,33 @@ public:
             return sstore_export(db_, family_, directory.c_str(), &files, error);
         }).value();
         return Files(files);
+    }
+    /// Writes everything that LevelDB would show of its database in `path`, which is only read, and flushes it. Blocks.
+    sstore_leveldb_result import_leveldb(const std::filesystem::path &path, const LevelDbOptions &options = {})
+    {
+        struct Progress {
+            const LevelDbOptions *options;
+            std::exception_ptr thrown;
+        } progress{&options, nullptr};
+        const sstore_import_callback told = [](void *user_data, std::uint64_t read, std::uint64_t total, std::uint64_t entries) {
+            Progress &heard = *static_cast<Progress *>(user_data);
+            try {
+                return heard.options->progress(read, total, entries) ? 1 : 0;
+            } catch (...) {
+                heard.thrown = std::current_exception();
+                return 0;
+            }
+        };
+        auto given = detail::sized<sstore_leveldb_options>();
+        given.skip_damaged = options.skip_damaged ? 1 : 0;
+        auto result = detail::sized<sstore_leveldb_result>();
+        const auto called = detail::call([&](sstore_error **error) {
+            return sstore_import_leveldb(db_, family_, path.c_str(), &given, options.progress ? told : nullptr, &progress, &result,
+                                         error);
+        });
+        if (progress.thrown) std::rethrow_exception(progress.thrown);
+        if (!called) throw called.error();
+        return result;
     }
 
 protected:

@@ -2,6 +2,7 @@
 
 mod dump;
 mod get;
+mod import;
 mod levels;
 mod manifest;
 mod manual;
@@ -33,6 +34,7 @@ pub fn run(verb: &Verb, output: &mut Output) -> Done {
         Verb::Manifest(manifest) => manifest::run(manifest, output),
         Verb::Sst(file) => sst::run(file, output),
         Verb::Verify(verify) => verify::run(verify, output),
+        Verb::Import(import) => import::run(import, output),
         Verb::Completions { shell } => manual::completions(*shell),
         Verb::Man { directory } => manual::pages(directory),
     }

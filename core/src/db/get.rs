@@ -21,8 +21,15 @@ impl Db {
         let core = &self.handle.core;
         core.check()?;
         self.check_family(family)?;
-        let snapshot = self.check_snapshot(options)?;
+        self.check_snapshot(options)?;
         let began = core.timings.begin();
+        if options.snapshot.is_some_and(|snapshot| snapshot.view().is_some()) {
+            let (view, sequence) = core.pin_at(family.id(), options.snapshot)?;
+            let answer = read::get(&view, key, sequence, io, &core.counters);
+            core.timings.end(Timed::Get, began);
+            return answer;
+        }
+        let snapshot = options.snapshot.map(Snapshot::sequence);
         // What lies in memory is read inside the epoch; for I/O the view is counted and the epoch left.
         // Here and in the callers an answer is looked at where it lies: to move it on costs more than to find it.
         let quick = core.with_view(|view, visible| {
@@ -38,13 +45,13 @@ impl Db {
         answer
     }
 
-    pub(super) fn check_snapshot(&self, options: &ReadOptions<'_>) -> Result<Option<Sequence>> {
+    #[inline]
+    pub(super) fn check_snapshot(&self, options: &ReadOptions<'_>) -> Result<()> {
         match options.snapshot {
             Some(snapshot) if !snapshot.belongs_to(&self.handle) => {
                 Err(Error::invalid("the snapshot belongs to another database"))
             }
-            Some(snapshot) => Ok(Some(snapshot.sequence())),
-            None => Ok(None),
+            _ => Ok(()),
         }
     }
 
@@ -120,9 +127,8 @@ impl Db {
         let core = &self.handle.core;
         core.check()?;
         self.check_family(family)?;
-        let snapshot = self.check_snapshot(options)?;
-        let (view, visible) = core.pin(family.id())?;
-        let snapshot = snapshot.unwrap_or(visible);
+        self.check_snapshot(options)?;
+        let (view, snapshot) = core.pin_at(family.id(), options.snapshot)?;
         // Visited in key order: neighbours share index entries and blocks.
         let mut order: Vec<u32> = (0..keys.len() as u32).collect();
         order.sort_unstable_by_key(|&index| keys[index as usize]);

@@ -38,6 +38,9 @@ pub const CONCURRENT_MILLIS: Size = Size { variable: "SSTORE_CONCURRENT_MILLIS",
 /// Kills for each back end of the log in `ffi/tests/kill.rs`.
 pub const KILL_ROUNDS: Size = Size { variable: "SSTORE_KILL_ROUNDS", short: 100, full: 2_000 };
 
+/// Refreshes of a reader beside a writer at full speed, for each back end of the log, in `live_readers.rs`.
+pub const REFRESHES: Size = Size { variable: "SSTORE_REFRESHES", short: 1_000, full: 300_000 };
+
 impl Size {
     /// How much it is in this run. Printed with the outputs of the test.
     pub fn get(&self) -> u64 {

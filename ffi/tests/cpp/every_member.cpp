@@ -131,6 +131,7 @@ void keys(const fs::path &work)
     db.put(zeros, zeros);
     CHECK(db.get(zeros) == zeros);
     db.erase(zeros);
+    THROWS(SSTORE_NOT_FOUND, db.import_leveldb(work / "no_leveldb", {true, [](auto, auto, auto) { return true; }}));
 
     // Conditional: only if it is absent, then only as it was.
     sstore::Batch batch;

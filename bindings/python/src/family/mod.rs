@@ -1,35 +1,39 @@
 //! A column family as a `MutableMapping`, with the calls that a mapping lacks. `DB` extends it: a database is also its
 //! default family.
+//!
+//! Here the class stands; its rooms do the work: `read` and `write` (for snapshots and batches too), `mapping`.
 
+mod mapping;
+mod read;
+mod write;
+
+pub(crate) use mapping::equal;
+pub(crate) use read::{read, read_into, read_many, read_many_arrow};
+pub(crate) use write::{Target, write_options};
+
+use crate::array::Array;
 use crate::batch::WriteBatch;
-use crate::bytes::{Bytes, pair};
+use crate::bytes::Bytes;
 use crate::error::{attached, detached, invalid};
 use crate::files::{LiveFiles, exported};
 use crate::flush::FlushToken;
-use crate::iterate::{Iterator, Span, walk};
+use crate::iterate::{Cursor, EntryScan, Iterator, Placed, Span, count, entry_schema};
+use crate::long_call::{Progress, long_call};
 use crate::options::to_keywords;
+use crate::pinned;
+use crate::scan::Scan;
+use crate::segments::segments_of;
 use crate::shared::{Owned, Shared};
 use crate::snapshot::{Moment, Snapshot};
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyDict, PyTuple};
-use sstore::{Condition, Durability, ErrorKind, PinnedBytes, ReadOptions, WriteOptions};
+use pyo3::types::{PyBytes, PyDict, PyList, PyMemoryView, PyTuple};
+use sstore::{Condition, ErrorKind, PinnedBytes, ReadOptions, WriteOptions};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Values longer than this are copied with the interpreter lock released.
 const LONG_VALUE_BYTES: usize = 256 << 10;
-/// Bytes of a batch of `clear` and of `put_many` without atomicity.
-const PART_BYTES: usize = 4 << 20;
-/// Pairs taken from Python between two looks for Ctrl-C.
-const PAIRS_PER_CHECK: usize = 4096;
-
-/// What a write with this wish for durability waits for; None leaves it to the option.
-pub(crate) fn write_options(sync: Option<bool>) -> WriteOptions {
-    let durability = sync.map(|sync| if sync { Durability::Sync } else { Durability::Buffered });
-    WriteOptions { durability, ..WriteOptions::default() }
-}
 
 /// The family that an argument names, which must be of the database `shared`; the default one for None.
 pub(crate) fn resolve(
@@ -44,95 +48,35 @@ pub(crate) fn resolve(
     }
 }
 
-/// Reads with the interpreter lock held if the value is in memory, else with the lock released.
-pub(crate) fn read(
+/// A view class of `sstore._views` over `mapping`.
+pub(crate) fn view<'py>(mapping: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    mapping.py().import("sstore._views")?.getattr(name)?.call1((mapping,))
+}
+
+/// A scan of the entries of `family`.
+pub(crate) fn scan_entries(
     py: Python<'_>,
-    shared: &Shared,
+    shared: &Arc<Shared>,
     family: &sstore::ColumnFamily,
-    key: &[u8],
-    snapshot: Option<&sstore::Snapshot>,
-) -> PyResult<Option<PinnedBytes>> {
-    let options = ReadOptions { snapshot };
-    match attached(py, || shared.db().try_get_resident(family, key, &options))? {
-        Some(found) => Ok(found),
-        None => detached(py, || shared.db().get(family, key, &options)),
+    mut placed: Placed,
+    reverse: bool,
+    columns: (bool, bool),
+    batch_rows: usize,
+) -> PyResult<Scan> {
+    let (keys, values) = columns;
+    if !keys && !values {
+        return Err(invalid(py, "a scan gives keys, values or both"));
     }
-}
-
-/// Reads many keys in one view.
-pub(crate) fn read_many<'py>(
-    py: Python<'py>,
-    shared: &Shared,
-    family: &sstore::ColumnFamily,
-    keys: &Bound<'py, PyAny>,
-    default: Option<Bound<'py, PyAny>>,
-    snapshot: Option<&sstore::Snapshot>,
-) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
-    let keys = keys.try_iter()?.map(|key| key?.extract()).collect::<PyResult<Vec<Bytes<'py>>>>()?;
-    let slices: Vec<&[u8]> = keys.iter().map(Bytes::as_slice).collect();
-    let values = detached(py, || shared.db().multi_get(family, &slices, &ReadOptions { snapshot }))?;
-    let give = |value: Option<PinnedBytes>| match value {
-        Some(value) => Some(PyBytes::new(py, &value).into_any()),
-        None => default.clone(),
+    let schema = entry_schema(keys, values);
+    let snapshot = match placed.options.snapshot.take() {
+        Some(snapshot) => snapshot,
+        None => attached(py, || shared.db().snapshot())?,
     };
-    Ok(values.into_iter().map(give).collect())
-}
-
-/// Calls `take` with each pair of a mapping, or of an iterable of pairs.
-pub(crate) fn each_pair<'py>(
-    py: Python<'py>,
-    pairs: &Bound<'py, PyAny>,
-    mut take: impl FnMut(&Bound<'py, PyAny>) -> PyResult<()>,
-) -> PyResult<()> {
-    let items = if pairs.hasattr("keys")? { pairs.call_method0("items")? } else { pairs.clone() };
-    for (count, item) in items.try_iter()?.enumerate() {
-        if count % PAIRS_PER_CHECK == PAIRS_PER_CHECK - 1 {
-            py.check_signals()?;
-        }
-        take(&item?)?;
-    }
-    Ok(())
-}
-
-/// The live files of `family` as objects of the class `Segment`.
-pub(crate) fn segments_of<'py>(
-    py: Python<'py>,
-    shared: &Shared,
-    family: &sstore::ColumnFamily,
-) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let segments = detached(py, || shared.db().segments(family))?;
-    describe_segments(py, family.name(), &segments)
-}
-
-/// Files of a column family or of a table as `sstore.Segment`.
-pub(crate) fn describe_segments<'py>(
-    py: Python<'py>,
-    name: &str,
-    segments: &[sstore::Segment],
-) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let class = CLASS.import(py, "sstore._types", "Segment")?;
-    let describe = |segment: &sstore::Segment| {
-        class.call1((
-            name,
-            segment.number.0,
-            &segment.path,
-            segment.level,
-            segment.size_bytes,
-            segment.entries,
-            segment.tombstones,
-            PyBytes::new(py, &segment.smallest),
-            PyBytes::new(py, &segment.largest),
-            segment.smallest_sequence,
-            segment.largest_sequence,
-        ))
-    };
-    segments.iter().map(describe).collect()
-}
-
-/// A view class of `sstore._types` over `mapping`.
-fn view<'py>(mapping: &Bound<'py, ColumnFamily>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    mapping.py().import("sstore._types")?.getattr(name)?.call1((mapping,))
+    let sequence = snapshot.sequence();
+    placed.options.snapshot = Some(snapshot);
+    let opened = schema.clone();
+    let scan = detached(py, || EntryScan::open(shared, family, placed, opened, batch_rows, reverse))?;
+    Ok(Scan::of_entries(shared, scan, schema, sequence))
 }
 
 /// Flushes `families` (none: all), and waits for the result or hands out a token.
@@ -158,12 +102,25 @@ pub(crate) struct ColumnFamily {
 }
 
 impl ColumnFamily {
+    #[inline]
     fn find(&self, py: Python<'_>, key: &[u8]) -> PyResult<Option<PinnedBytes>> {
         read(py, &self.shared, &self.family, key, None)
     }
 
-    fn missing(py: Python<'_>, key: &[u8]) -> PyErr {
-        PyKeyError::new_err(PyBytes::new(py, key).unbind())
+    /// As [`Self::find`], at a snapshot if one is given.
+    fn find_at(
+        &self,
+        py: Python<'_>,
+        key: &[u8],
+        snapshot: Option<&Bound<'_, Snapshot>>,
+    ) -> PyResult<Option<PinnedBytes>> {
+        let Some(snapshot) = snapshot else { return self.find(py, key) };
+        let snapshot = snapshot.get().of(py, &self.shared)?;
+        read(py, &self.shared, &self.family, key, Some(&snapshot))
+    }
+
+    fn at(&self, py: Python<'_>, snapshot: Option<&Bound<'_, Snapshot>>) -> PyResult<Option<Owned<sstore::Snapshot>>> {
+        snapshot.map(|snapshot| snapshot.get().of(py, &self.shared)).transpose()
     }
 
     /// Writes with the interpreter lock held unless that would make other threads wait: for the disk, for a stall, for a
@@ -190,7 +147,7 @@ impl ColumnFamily {
         detached(py, || call(&options))
     }
 
-    fn write_if(
+    fn put_when(
         &self,
         py: Python<'_>,
         key: &[u8],
@@ -202,43 +159,6 @@ impl ColumnFamily {
         attached(py, || batch.put(self.family.id(), key, value))?;
         let options = write_options(sync);
         detached(py, || self.shared.db().write_if(&self.family, key, condition, &batch, &options))
-    }
-
-    /// Takes operations from Python into batches and writes them: one batch in all if `atomic`, else one whenever it is
-    /// long enough. Returns how many operations there were.
-    fn write_many<'py>(
-        &self,
-        py: Python<'py>,
-        atomic: bool,
-        sync: Option<bool>,
-        walk: impl FnOnce(&mut dyn FnMut(&Bound<'py, PyAny>) -> PyResult<()>) -> PyResult<()>,
-        add: impl Fn(&mut sstore::WriteBatch, &Bound<'py, PyAny>) -> PyResult<()>,
-    ) -> PyResult<usize> {
-        let (options, mut batch, mut count) = (write_options(sync), sstore::WriteBatch::new(), 0);
-        let write = |batch: &sstore::WriteBatch| detached(py, || self.shared.db().write(batch, &options));
-        walk(&mut |item| {
-            add(&mut batch, item)?;
-            count += 1;
-            if !atomic && batch.size_bytes() >= PART_BYTES {
-                write(&batch)?;
-                batch.clear();
-            }
-            Ok(())
-        })?;
-        if !batch.is_empty() {
-            write(&batch)?;
-        }
-        Ok(count)
-    }
-
-    fn first(&self, py: Python<'_>) -> PyResult<Option<Py<PyBytes>>> {
-        let options = sstore::IterOptions::default();
-        let first = detached(py, || {
-            let mut cursor = Owned::new(self.shared.db().iterator(&self.family, options)?);
-            let cursor = cursor.get_mut();
-            Ok(if cursor.seek_to_first()? { Some(cursor.key().to_vec()) } else { None })
-        })?;
-        Ok(first.map(|key| PyBytes::new(py, &key).unbind()))
     }
 }
 
@@ -277,17 +197,42 @@ impl ColumnFamily {
         default: Option<Bound<'py, PyAny>>,
         snapshot: Option<&Bound<'py, Snapshot>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let found = match snapshot {
-            None => self.find(py, key.as_slice())?,
-            Some(snapshot) => {
-                let snapshot = snapshot.get().of(py, &self.shared)?;
-                read(py, &self.shared, &self.family, key.as_slice(), Some(&snapshot))?
-            }
-        };
-        Ok(found.map(|value| PyBytes::new(py, &value).into_any()).or(default))
+        match self.find_at(py, key.as_slice(), snapshot)? {
+            Some(value) => Ok(Some(PyBytes::new(py, &value).into_any())),
+            None => Ok(default),
+        }
     }
 
-    /// The value of `key` and the sequence of its write, for ``replace``; None if it is missing.
+    /// The value of `key` as a read-only memoryview of where it lies, without a copy; None if it is missing.
+    ///
+    /// While the view lives, so does the block or memtable that holds the value, some kilobytes to megabytes: for values that are
+    /// large, or looked at for a moment. The view stays good after later writes, and after the database was closed.
+    #[pyo3(signature = (key, *, snapshot=None))]
+    fn get_view<'py>(
+        &self,
+        py: Python<'py>,
+        key: Bytes<'py>,
+        snapshot: Option<&Bound<'py, Snapshot>>,
+    ) -> PyResult<Option<Bound<'py, PyMemoryView>>> {
+        self.find_at(py, key.as_slice(), snapshot)?.map(|value| pinned::view(py, value)).transpose()
+    }
+
+    /// Copies the value of `key` into `buffer`, such as a bytearray, and returns its length; None if the key is missing.
+    ///
+    /// TooSmallError if there is no room for it: then nothing is copied.
+    #[pyo3(signature = (key, buffer, *, snapshot=None))]
+    fn get_into<'py>(
+        &self,
+        py: Python<'py>,
+        key: Bytes<'py>,
+        buffer: &Bound<'py, PyAny>,
+        snapshot: Option<&Bound<'py, Snapshot>>,
+    ) -> PyResult<Option<usize>> {
+        let snapshot = self.at(py, snapshot)?;
+        read_into(py, &self.shared, &self.family, key.as_slice(), buffer, snapshot.as_deref())
+    }
+
+    /// The value of `key` and the sequence of its write, for ``replace`` and ``write_if``; None if it is missing.
     fn get_with_sequence<'py>(&self, py: Python<'py>, key: Bytes<'py>) -> PyResult<Option<(Bound<'py, PyBytes>, u64)>> {
         let (key, options) = (key.as_slice(), ReadOptions::default());
         let found = detached(py, || self.shared.db().get_with_sequence(&self.family, key, &options))?;
@@ -295,6 +240,9 @@ impl ColumnFamily {
     }
 
     /// The values of `keys`, in their order, `default` for the missing; all from the same moment.
+    ///
+    /// Keys come as an iterable of bytes, as a binary column of any Arrow library, or as a NumPy array: of dtype S or V, or of uint8
+    /// with a row for each key.
     #[pyo3(signature = (keys, default=None, *, snapshot=None))]
     fn multi_get<'py>(
         &self,
@@ -302,9 +250,21 @@ impl ColumnFamily {
         keys: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
         snapshot: Option<&Bound<'py, Snapshot>>,
-    ) -> PyResult<Vec<Option<Bound<'py, PyAny>>>> {
-        let snapshot = snapshot.map(|snapshot| snapshot.get().of(py, &self.shared)).transpose()?;
+    ) -> PyResult<Bound<'py, PyList>> {
+        let snapshot = self.at(py, snapshot)?;
         read_many(py, &self.shared, &self.family, keys, default, snapshot.as_deref())
+    }
+
+    /// The values of `keys` side by side as an Arrow array, null for the missing: ``pyarrow.array(db.multi_get_arrow(keys))``.
+    #[pyo3(signature = (keys, *, snapshot=None))]
+    fn multi_get_arrow<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &Bound<'py, PyAny>,
+        snapshot: Option<&Bound<'py, Snapshot>>,
+    ) -> PyResult<Array> {
+        let snapshot = self.at(py, snapshot)?;
+        read_many_arrow(py, &self.shared, &self.family, keys, snapshot.as_deref())
     }
 
     /// Whether `key` has a value.
@@ -332,51 +292,44 @@ impl ColumnFamily {
         self.write(py, sync, 0, |options| shared.db().delete(family, key, options))
     }
 
-    /// Sets many keys: a mapping, or an iterable of pairs. Returns how many.
+    /// Sets many keys and returns how many.
     ///
+    /// ``put_many(data)`` takes a mapping, an iterable of pairs, or Arrow data with the columns ``key`` and ``value`` (or just two) of
+    /// binary type. ``put_many(keys, values)`` takes two columns of the same length, each as for ``multi_get``.
     /// All of them become visible and durable together, unless ``atomic=False``, which writes in parts and so needs little
     /// memory.
-    #[pyo3(signature = (pairs, *, sync=None, atomic=true))]
-    fn put_many(&self, py: Python<'_>, pairs: &Bound<'_, PyAny>, sync: Option<bool>, atomic: bool) -> PyResult<usize> {
-        let family = self.family.id();
-        self.write_many(
-            py,
-            atomic,
-            sync,
-            |take| each_pair(py, pairs, take),
-            |batch, item| {
-                let (key, value) = pair(item)?;
-                attached(py, || batch.put(family, key.as_slice(), value.as_slice()))
-            },
-        )
-    }
-
-    /// Removes many keys, together unless ``atomic=False``. Returns how many were given.
-    #[pyo3(signature = (keys, *, sync=None, atomic=true))]
-    fn delete_many(
+    #[pyo3(signature = (data, values=None, *, sync=None, atomic=true))]
+    fn put_many<'py>(
         &self,
-        py: Python<'_>,
-        keys: &Bound<'_, PyAny>,
+        py: Python<'py>,
+        data: &Bound<'py, PyAny>,
+        values: Option<&Bound<'py, PyAny>>,
         sync: Option<bool>,
         atomic: bool,
     ) -> PyResult<usize> {
-        let family = self.family.id();
-        self.write_many(
-            py,
-            atomic,
-            sync,
-            |take| keys.try_iter()?.try_for_each(|key| take(&key?)),
-            |batch, key| {
-                let key: Bytes<'_> = key.extract()?;
-                attached(py, || batch.delete(family, key.as_slice()))
-            },
-        )
+        let mut target = Target::new(&self.shared, self.family.id(), sync, atomic);
+        target.put_all(py, data, values)?;
+        target.finish(py)
+    }
+
+    /// Removes many keys, given as for ``multi_get``, together unless ``atomic=False``. Returns how many were given.
+    #[pyo3(signature = (keys, *, sync=None, atomic=true))]
+    fn delete_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &Bound<'py, PyAny>,
+        sync: Option<bool>,
+        atomic: bool,
+    ) -> PyResult<usize> {
+        let mut target = Target::new(&self.shared, self.family.id(), sync, atomic);
+        target.delete_all(py, keys)?;
+        target.finish(py)
     }
 
     /// Sets `key` to `value` if it is missing, else raises ConflictError. Returns the sequence of the write.
     #[pyo3(signature = (key, value, *, sync=None))]
     fn put_if_absent(&self, py: Python<'_>, key: Bytes<'_>, value: Bytes<'_>, sync: Option<bool>) -> PyResult<u64> {
-        self.write_if(py, key.as_slice(), value.as_slice(), Condition::Absent, sync)
+        self.put_when(py, key.as_slice(), value.as_slice(), Condition::Absent, sync)
     }
 
     /// Sets `key` to `value` if its last write is `sequence` (see ``get_with_sequence``), else raises ConflictError.
@@ -389,7 +342,22 @@ impl ColumnFamily {
         sequence: u64,
         sync: Option<bool>,
     ) -> PyResult<u64> {
-        self.write_if(py, key.as_slice(), value.as_slice(), Condition::Sequence(sequence), sync)
+        self.put_when(py, key.as_slice(), value.as_slice(), Condition::Sequence(sequence), sync)
+    }
+
+    /// Writes `batch` if the last write of `key` is `sequence` (see ``get_with_sequence``), or with None if `key` is missing; else raises
+    /// ConflictError and leaves the batch as it is. Decided and done in one step. Returns the sequence of the batch's last operation.
+    #[pyo3(signature = (key, sequence, batch, *, sync=None))]
+    fn write_if(
+        &self,
+        py: Python<'_>,
+        key: Bytes<'_>,
+        sequence: Option<u64>,
+        batch: &Bound<'_, WriteBatch>,
+        sync: Option<bool>,
+    ) -> PyResult<u64> {
+        let condition = sequence.map_or(Condition::Absent, Condition::Sequence);
+        batch.get().write_if(py, &self.shared, &self.family, key.as_slice(), condition, sync)
     }
 
     /// A batch of writes, as a context manager: written at the end of the block, discarded if the block raises.
@@ -398,30 +366,103 @@ impl ColumnFamily {
         WriteBatch::new(&self.shared, &self.family, sync)
     }
 
-    /// Iterates in key order from `start` to `stop`, or over the keys with `prefix`; yields pairs, keys or values.
+    /// Iterates in key order from `start` to `stop`, or over the keys with `prefix`; yields pairs, or only keys or values.
     ///
     /// ``include_start`` and ``include_stop`` say whether the bounds belong to the range. ``reverse`` goes from the last key
-    /// to the first. ``scan`` reads ahead and past the cache: for long scans.
-    #[pyo3(signature = (start=None, stop=None, *, prefix=None, reverse=false, include_key=true, include_value=true,
-        snapshot=None, include_start=true, include_stop=false, scan=false))]
+    /// to the first. ``scan`` reads ahead and past the cache: for long scans. With ``strip_prefix`` keys are given without the prefix, and
+    /// bounds are taken without it.
+    #[pyo3(signature = (start=None, stop=None, *, prefix=None, reverse=false, include_start=true, include_stop=false,
+        keys=true, values=true, snapshot=None, scan=false, strip_prefix=false))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
-    fn iterator<'py>(
+    fn iter<'py>(
         &self,
         py: Python<'py>,
         start: Option<Bytes<'py>>,
         stop: Option<Bytes<'py>>,
         prefix: Option<Bytes<'py>>,
         reverse: bool,
-        include_key: bool,
-        include_value: bool,
-        snapshot: Option<&Bound<'py, Snapshot>>,
         include_start: bool,
         include_stop: bool,
+        keys: bool,
+        values: bool,
+        snapshot: Option<&Bound<'py, Snapshot>>,
         scan: bool,
+        strip_prefix: bool,
     ) -> PyResult<Iterator> {
-        let snapshot = snapshot.map(|snapshot| snapshot.get().of(py, &self.shared)).transpose()?;
-        let options = Span { start, stop, prefix, include_start, include_stop }.into_options(snapshot.as_deref(), scan);
-        Iterator::open(py, &self.shared, &self.family, options, reverse, include_key, include_value)
+        let snapshot = self.at(py, snapshot)?;
+        let span = Span { start, stop, prefix, include_start, include_stop, strip_prefix };
+        let placed = span.place(snapshot.as_deref(), scan);
+        Iterator::open(py, &self.shared, &self.family, placed, reverse, keys, values)
+    }
+
+    /// A cursor over the keys from `start` to `stop`, or those with `prefix`, to move about; the arguments are those of ``iter``.
+    #[pyo3(signature = (start=None, stop=None, *, prefix=None, include_start=true, include_stop=false, snapshot=None,
+        scan=false, strip_prefix=false))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
+    fn cursor<'py>(
+        &self,
+        py: Python<'py>,
+        start: Option<Bytes<'py>>,
+        stop: Option<Bytes<'py>>,
+        prefix: Option<Bytes<'py>>,
+        include_start: bool,
+        include_stop: bool,
+        snapshot: Option<&Bound<'py, Snapshot>>,
+        scan: bool,
+        strip_prefix: bool,
+    ) -> PyResult<Cursor> {
+        let snapshot = self.at(py, snapshot)?;
+        let span = Span { start, stop, prefix, include_start, include_stop, strip_prefix };
+        Cursor::open(py, &self.shared, &self.family, span.place(snapshot.as_deref(), scan))
+    }
+
+    /// The keys and values of a range as Arrow data, once: an Arrow stream of the binary columns ``key`` and ``value``, for pyarrow,
+    /// Polars, DuckDB and others. The fastest way through many entries; the arguments are those of ``iter``.
+    ///
+    /// Record batches have ``batch_rows`` rows, or fewer if those are large.
+    #[pyo3(signature = (start=None, stop=None, *, prefix=None, reverse=false, include_start=true, include_stop=false,
+        keys=true, values=true, snapshot=None, scan=true, strip_prefix=false, batch_rows=65536))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
+    fn scan_arrow<'py>(
+        &self,
+        py: Python<'py>,
+        start: Option<Bytes<'py>>,
+        stop: Option<Bytes<'py>>,
+        prefix: Option<Bytes<'py>>,
+        reverse: bool,
+        include_start: bool,
+        include_stop: bool,
+        keys: bool,
+        values: bool,
+        snapshot: Option<&Bound<'py, Snapshot>>,
+        scan: bool,
+        strip_prefix: bool,
+        batch_rows: usize,
+    ) -> PyResult<Scan> {
+        let snapshot = self.at(py, snapshot)?;
+        let span = Span { start, stop, prefix, include_start, include_stop, strip_prefix };
+        let placed = span.place(snapshot.as_deref(), scan);
+        scan_entries(py, &self.shared, &self.family, placed, reverse, (keys, values), batch_rows)
+    }
+
+    /// How many keys there are from `start` to `stop`, or with `prefix`, by walking over them.
+    #[pyo3(signature = (start=None, stop=None, *, prefix=None, snapshot=None))]
+    fn count<'py>(
+        &self,
+        py: Python<'py>,
+        start: Option<Bytes<'py>>,
+        stop: Option<Bytes<'py>>,
+        prefix: Option<Bytes<'py>>,
+        snapshot: Option<&Bound<'py, Snapshot>>,
+    ) -> PyResult<usize> {
+        let snapshot = self.at(py, snapshot)?;
+        let span = Span { start, stop, prefix, include_start: true, include_stop: false, strip_prefix: false };
+        count(py, &self.shared, &self.family, span.place(snapshot.as_deref(), true).options)
+    }
+
+    /// The keys that begin with `prefix`, as a mapping of its own: its keys go without the prefix, to it and from it.
+    fn prefixed<'py>(slf: &Bound<'py, Self>, prefix: Bytes<'py>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("sstore._views")?.getattr("Prefixed")?.call1((slf, prefix.as_slice()))
     }
 
     /// Writes the family's memtables to files. Returns a FlushResult, or with ``wait=False`` a FlushToken.
@@ -430,9 +471,11 @@ impl ColumnFamily {
         flush(py, &self.shared, &[&self.family], wait, timeout)
     }
 
-    /// Merges all files of the family into one, and waits for it.
+    /// Merges all files of the family into one, and waits for it. After a Ctrl-C the merge goes on in the background.
     fn compact(&self, py: Python<'_>) -> PyResult<()> {
-        detached(py, || self.shared.db().compact(&self.family))
+        let (shared, family) = (self.shared.clone(), self.family.clone());
+        let nobody = Progress::to(None, "compact", "bytes")?;
+        long_call(py, &self.shared, &nobody, move |_| shared.db().compact(&family))
     }
 
     /// The family's live files.
@@ -450,24 +493,26 @@ impl ColumnFamily {
 
     /// Flushes the family and puts hard links to its files into the new directory `directory`; copies, where links cannot be.
     ///
-    /// The names sort oldest first. The directory appears whole, or not at all. Returns an ``Export``.
+    /// The names sort oldest first. The directory appears whole, or not at all; after a Ctrl-C too, a little later. Returns an ``Export``.
     fn export<'py>(&self, py: Python<'py>, directory: PathBuf) -> PyResult<Bound<'py, PyAny>> {
-        exported(py, &detached(py, || self.shared.db().export(&self.family, &directory))?)
+        let (shared, family) = (self.shared.clone(), self.family.clone());
+        let nobody = Progress::to(None, "export", "bytes")?;
+        exported(py, &long_call(py, &self.shared, &nobody, move |_| shared.db().export(&family, &directory))?)
     }
 
     /// The keys, in order.
     fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        view(slf, "SortedKeys")
+        view(slf.as_any(), "SortedKeys")
     }
 
     /// The values, in the order of their keys.
     fn values<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        view(slf, "SortedValues")
+        view(slf.as_any(), "SortedValues")
     }
 
     /// The pairs of key and value, in order.
     fn items<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        view(slf, "SortedItems")
+        view(slf.as_any(), "SortedItems")
     }
 
     /// Removes `key` and returns its value; without it returns the default, or raises KeyError.
@@ -479,67 +524,39 @@ impl ColumnFamily {
                 default.len() + 1
             )));
         }
-        match self.find(py, key.as_slice())? {
-            Some(value) => {
-                let value = PyBytes::new(py, &value).into_any();
-                self.delete(py, key, None)?;
-                Ok(value)
-            }
+        match self.take(py, key.as_slice())? {
+            Some(value) => Ok(PyBytes::new(py, &value).into_any()),
             None => default.get_item(0).map_err(|_| Self::missing(py, key.as_slice())),
         }
     }
 
     /// Removes the first key and returns it with its value.
-    fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Py<PyBytes>, Bound<'py, PyAny>)> {
-        let Some(key) = self.first(py)? else { return Err(PyKeyError::new_err("popitem: no keys")) };
-        let value = self.pop(py, key.bind(py).as_any().extract()?, &PyTuple::empty(py))?;
-        Ok((key, value))
+    fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        match self.take_first(py)? {
+            Some((key, value)) => Ok((PyBytes::new(py, &key), PyBytes::new(py, &value))),
+            None => Err(PyKeyError::new_err("popitem: no keys")),
+        }
     }
 
     /// The value of `key`; if it is missing, sets it to `default` first.
     #[pyo3(signature = (key, default))]
     fn setdefault<'py>(&self, py: Python<'py>, key: Bytes<'py>, default: Bytes<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let mut batch = sstore::WriteBatch::new();
-        attached(py, || batch.put(self.family.id(), key.as_slice(), default.as_slice()))?;
-        loop {
-            if let Some(value) = self.find(py, key.as_slice())? {
-                return Ok(PyBytes::new(py, &value));
-            }
-            let (name, options) = (key.as_slice(), WriteOptions::default());
-            // Another thread may set it, and remove it again, in between: then all over.
-            let written = detached(py, || {
-                match self.shared.db().write_if(&self.family, name, Condition::Absent, &batch, &options) {
-                    Ok(_) => Ok(true),
-                    Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
-                    Err(error) => Err(error),
-                }
-            })?;
-            if written {
-                return Ok(PyBytes::new(py, default.as_slice()));
-            }
-            py.check_signals()?;
-        }
+        self.get_or_set(py, &key, &default)
     }
 
-    /// Sets all pairs of a mapping, or of an iterable of pairs, in one atomic batch.
-    #[pyo3(signature = (pairs, /))]
-    fn update(&self, py: Python<'_>, pairs: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.put_many(py, pairs, None, true).map(|_| ())
+    /// Sets all pairs of a mapping, an iterable of pairs, or Arrow data, in one atomic batch.
+    #[pyo3(signature = (pairs=None, /))]
+    fn update(&self, py: Python<'_>, pairs: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        pairs.map_or(Ok(0), |pairs| self.put_many(py, pairs, None, None, true)).map(|_| ())
     }
 
     /// Removes all keys that are there now, in several batches.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        let options = WriteOptions::default();
-        walk(py, &self.shared, &self.family, |entries| {
-            detached(py, || {
-                let mut batch = sstore::WriteBatch::new();
-                for (key, _) in entries.iter() {
-                    batch.delete(self.family.id(), key)?;
-                }
-                self.shared.db().write(&batch, &options)
-            })
-            .map(|_| ())
-        })
+        self.remove_all(py)
+    }
+
+    fn __ior__(&self, py: Python<'_>, pairs: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.update(py, Some(pairs))
     }
 
     fn __getitem__<'py>(&self, py: Python<'py>, key: Bytes<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -570,39 +587,25 @@ impl ColumnFamily {
 
     /// Counts the keys by walking over all of them.
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        let mut count = 0;
-        walk(py, &self.shared, &self.family, |entries| {
-            count += entries.len();
-            Ok(())
-        })?;
-        Ok(count)
+        count(py, &self.shared, &self.family, sstore::IterOptions::default())
     }
 
     /// Whether there is any key; does not count them.
     fn __bool__(&self, py: Python<'_>) -> PyResult<bool> {
-        Ok(self.first(py)?.is_some())
+        Ok(self.first(py, None)?.is_some())
     }
 
     fn __iter__(&self, py: Python<'_>) -> PyResult<Iterator> {
-        self.iterator(py, None, None, None, false, true, false, None, true, false, false)
+        self.iter(py, None, None, None, false, true, false, true, false, None, false, false)
     }
 
     fn __reversed__(&self, py: Python<'_>) -> PyResult<Iterator> {
-        self.iterator(py, None, None, None, true, true, false, None, true, false, false)
+        self.iter(py, None, None, None, true, true, false, true, false, None, false, false)
     }
 
     /// Equal to a mapping with the same keys and values.
     fn __eq__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        if slf.is(other) {
-            return Ok(true.into_pyobject(py)?.to_owned().into_any());
-        }
-        let mapping = py.import("collections.abc")?.getattr("Mapping")?;
-        if !other.is_instance(&mapping)? {
-            return Ok(py.NotImplemented().into_bound(py));
-        }
-        let content = |mapping: &Bound<'py, PyAny>| py.get_type::<PyDict>().call1((mapping,));
-        content(slf.as_any())?.rich_compare(content(other)?, pyo3::basic::CompareOp::Eq)
+        equal(slf.as_any(), other)
     }
 
     fn __repr__(&self) -> String {
