@@ -68,8 +68,8 @@ pub mod db;
 pub use batch::WriteBatch;
 pub use db::{
     CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, Export, ExportedFile, FilePart,
-    FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, LogPin, MemoryUse, OpenObjects, OptionInfo, OptionScope, Refreshed,
-    OptionType, Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats,
+    FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, LogPin, MemoryUse, OpenObjects, OptionInfo, OptionScope,
+    OptionType, Options, ReadOptions, Refreshed, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats,
     VerifiedFile, WriteOptions,
 };
 pub use error::{Error, ErrorKind, Result};

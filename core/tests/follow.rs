@@ -9,8 +9,8 @@ use sstore::env::posix::posix;
 use sstore::env::strict::StrictFileSystem;
 use sstore::env::{Call, Env, File, FileLock, FileSystem};
 use sstore::{
-    CloseOptions, CollectionId, Db, DbIterator, ErrorKind, IterOptions, Options, ReadOptions, Refreshed, Result, Sequence, Snapshot,
-    WriteBatch, WriteOptions,
+    CloseOptions, CollectionId, Db, DbIterator, ErrorKind, IterOptions, Options, ReadOptions, Refreshed, Result,
+    Sequence, Snapshot, WriteBatch, WriteOptions,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -403,7 +403,11 @@ fn handles_stay_valid_and_a_dropped_family_says_so() {
     assert!(new.id() != old.id() && !new.is_dropped());
     let key = writer.state["default"].keys().next().unwrap().clone();
     let found = reader.get(&default, &key, &read).unwrap();
-    assert_eq!(found.as_deref(), writer.state["default"].get(&key).map(|value| &value[..]), "the handle shows the present");
+    assert_eq!(
+        found.as_deref(),
+        writer.state["default"].get(&key).map(|value| &value[..]),
+        "the handle shows the present"
+    );
     assert_eq!(*pinned, value[..], "a pinned value stays what it was");
 }
 
@@ -561,10 +565,13 @@ fn a_writer_that_moves_everything_at_any_step_of_a_refresh() {
         let acknowledged = writer.db().stats().sequence;
         let both = Arc::new(Mutex::new((writer, history)));
         let during = both.clone();
-        switch.interrupt(at, Box::new(move || {
-            let (writer, history) = &mut *during.lock().unwrap();
-            churn(writer, history);
-        }));
+        switch.interrupt(
+            at,
+            Box::new(move || {
+                let (writer, history) = &mut *during.lock().unwrap();
+                churn(writer, history);
+            }),
+        );
         let refreshed = reader.refresh().unwrap_or_else(|error| panic!("interrupted before call {at}: {error}"));
         let (writer, history) = &*both.lock().unwrap();
         assert!(refreshed.sequence >= acknowledged, "call {at}: what was acknowledged before is in it");
@@ -631,11 +638,14 @@ fn a_writer_that_never_stops_moving_is_told_as_busy() {
     let count = Arc::new(AtomicU64::new(0));
     fn again(switch: &Arc<Switch>, db: &Db, count: &Arc<AtomicU64>) {
         let (next, db, count) = (switch.clone(), db.clone(), count.clone());
-        switch.interrupt(3, Box::new(move || {
-            let name = format!("f{}", count.fetch_add(1, Ordering::SeqCst));
-            db.create_column_family(&name, &options(&[])).unwrap();
-            again(&next, &db, &count);
-        }));
+        switch.interrupt(
+            3,
+            Box::new(move || {
+                let name = format!("f{}", count.fetch_add(1, Ordering::SeqCst));
+                db.create_column_family(&name, &options(&[])).unwrap();
+                again(&next, &db, &count);
+            }),
+        );
     }
     again(&switch, &db, &count);
     let error = reader.refresh().unwrap_err();

@@ -33,7 +33,8 @@ fn batch(fields: &[String], ids: &[i64], value: i64) -> RecordBatch {
         let values = if name == "id" { ids.to_vec() } else { vec![value; ids.len()] };
         (name.as_str(), Arc::new(Int64Array::from(values)) as ArrayRef)
     });
-    let schema = Schema::new(fields.iter().map(|name| Field::new(name, DataType::Int64, name != "id")).collect::<Vec<_>>());
+    let schema =
+        Schema::new(fields.iter().map(|name| Field::new(name, DataType::Int64, name != "id")).collect::<Vec<_>>());
     RecordBatch::try_new(Arc::new(schema), columns.map(|(_, column)| column).collect()).unwrap()
 }
 
@@ -41,9 +42,12 @@ fn batch(fields: &[String], ids: &[i64], value: i64) -> RecordBatch {
 fn rows(db: &Db, table: &Table, snapshot: Option<&Snapshot>) -> Vec<(i64, i64, Option<i64>)> {
     let read = |reverse| {
         let mut found = Vec::new();
-        for batch in db.scan(table, &ScanOptions { reverse, ..ScanOptions::default() }, &ReadOptions { snapshot }).unwrap() {
+        for batch in
+            db.scan(table, &ScanOptions { reverse, ..ScanOptions::default() }, &ReadOptions { snapshot }).unwrap()
+        {
             let batch = batch.unwrap();
-            let column = |name: &str| batch.column_by_name(name).map(|column| column.as_primitive::<Int64Type>().clone());
+            let column =
+                |name: &str| batch.column_by_name(name).map(|column| column.as_primitive::<Int64Type>().clone());
             let (ids, values, added) = (column("id").unwrap(), column("value").unwrap(), column("added"));
             for row in 0..batch.num_rows() {
                 let added = added.as_ref().filter(|column| column.is_valid(row)).map(|column| column.value(row));
@@ -142,7 +146,11 @@ fn rows_of_tables_come_once_each_and_under_the_newest_schema() {
                 assert_eq!(refreshed.sequence, db.stats().sequence, "{what}");
                 let expected: Rows = by_key.iter().map(|(id, (value, added))| (*id, *value, *added)).collect();
                 assert_eq!(rows(&reader, &read_keyed, None), expected, "{what}: the keyed table");
-                assert_eq!(rows(&reader, &read_arrivals, None), in_order, "{what}: rows of the append-only table, once each");
+                assert_eq!(
+                    rows(&reader, &read_arrivals, None),
+                    in_order,
+                    "{what}: rows of the append-only table, once each"
+                );
                 for (snapshot, keyed, arrivals) in &held {
                     assert_eq!(&rows(&reader, &read_keyed, Some(snapshot)), keyed, "{what}: a held snapshot");
                     assert_eq!(&rows(&reader, &read_arrivals, Some(snapshot)), arrivals, "{what}: a held snapshot");

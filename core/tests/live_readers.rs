@@ -71,7 +71,9 @@ fn writer_process() {
             count += 1;
             let mut batch = WriteBatch::new();
             for family in &families {
-                batch.put(family.id(), format!("k{:02}", count % KEYS).as_bytes(), format!("{count:>100}").as_bytes()).unwrap();
+                batch
+                    .put(family.id(), format!("k{:02}", count % KEYS).as_bytes(), format!("{count:>100}").as_bytes())
+                    .unwrap();
                 batch.put(family.id(), b"counter", count.to_string().as_bytes()).unwrap();
             }
             db.write(&batch, &DEFAULT).unwrap();
@@ -214,7 +216,10 @@ fn refreshed_beside_a_writer(backend: &str) {
                 let (count, snapshot, mut iterator) = held.remove(0);
                 assert!(walk(&mut iterator) == state_after(count), "{backend}: a held iterator at {count}");
                 for family in &families {
-                    assert!(scan(&reader, family, Some(&snapshot)) == state_after(count), "{backend}: a held snapshot at {count}");
+                    assert!(
+                        scan(&reader, family, Some(&snapshot)) == state_after(count),
+                        "{backend}: a held snapshot at {count}"
+                    );
                 }
             }
         }

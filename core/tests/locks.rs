@@ -183,7 +183,9 @@ fn a_directory_without_permission_to_write_is_read_and_refuses_the_rest() {
         std::fs::set_permissions(&copy, Permissions::from_mode(0o755)).unwrap();
         program = copy;
         if let Err(error) = chown(&home, Some(NOBODY), Some(NOBODY)) {
-            println!("NOT RUN: a directory without permission to write: this root cannot give a directory away: {error}");
+            println!(
+                "NOT RUN: a directory without permission to write: this root cannot give a directory away: {error}"
+            );
             return;
         }
     }

@@ -70,8 +70,18 @@ impl Follower {
     pub fn open(opening: Opening) -> Result<(Self, Parts, Recovered)> {
         let (manifest, tail, parts) = (None, None, None);
         let (collections, families, files) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut follower =
-            Self { opening, parts, manifest, collections, families, log_sequence: 0, tail, files, sequence: 0, epoch: 0 };
+        let mut follower = Self {
+            opening,
+            parts,
+            manifest,
+            collections,
+            families,
+            log_sequence: 0,
+            tail,
+            files,
+            sequence: 0,
+            epoch: 0,
+        };
         let picture = follower.look()?;
         (follower.sequence, follower.epoch) = (picture.sequence, picture.state.epoch);
         // The queue of events has them, and lets go of them when the database is closed.

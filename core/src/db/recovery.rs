@@ -70,12 +70,7 @@ pub(super) struct Rebuilt {
 }
 
 impl Rebuilt {
-    pub fn new(
-        collection: &Arc<Collection>,
-        flushed_through: Sequence,
-        runs: Vec<Run>,
-        parts: &Parts,
-    ) -> Result<Self> {
+    pub fn new(collection: &Arc<Collection>, flushed_through: Sequence, runs: Vec<Run>, parts: &Parts) -> Result<Self> {
         let (writer, memtable) = new_memtable(&collection.memtable_kind(), parts)?;
         let active = active_memtable(collection, writer, memtable);
         Ok(Self { collection: collection.clone(), active, frozen: Vec::new(), runs, flushed_through })
@@ -110,7 +105,8 @@ impl Rebuilt {
     #[cfg(feature = "arrow")]
     fn leave_out_rows_in_files(&mut self, parts: &Parts) -> Result<()> {
         let flushed_through = self.flushed_through;
-        let is_cut = |memtable: &&mut AnyMemtable| memtable.first_sequence().is_some_and(|first| first <= flushed_through);
+        let is_cut =
+            |memtable: &&mut AnyMemtable| memtable.first_sequence().is_some_and(|first| first <= flushed_through);
         let left = |memtable: &AnyMemtable| -> Result<Option<(AnyMemtableWriter, AnyMemtable)>> {
             let Some(rows) = memtable.rows() else { return Ok(None) };
             let (mut writer, fresh) = new_memtable(&MemtableKind::Rows(rows.schema().clone()), parts)?;

@@ -151,7 +151,9 @@ impl LogTail {
                 None => None,
             };
             match begin {
-                Some((found, begin)) if begin.number == self.segment.number => return Ok(Successor::Next(found, begin)),
+                Some((found, begin)) if begin.number == self.segment.number => {
+                    return Ok(Successor::Next(found, begin));
+                }
                 // Made ahead, and not used yet.
                 None => {}
                 Some(_) => is_unlinked = true,
@@ -169,20 +171,14 @@ enum Successor {
 }
 
 /// The segment `number`, if it is of the log of this database and epoch; `None` if it is not, is being made, or went meanwhile.
-fn open_segment(
-    env: &Env,
-    dir: &Path,
-    (database_id, epoch): (u64, u64),
-    number: FileNumber,
-) -> Result<Option<Found>> {
+fn open_segment(env: &Env, dir: &Path, (database_id, epoch): (u64, u64), number: FileNumber) -> Result<Option<Found>> {
     let path = dir.join(segment_name(number));
     let opened = env.files.open(&path).and_then(|file| Ok((SegmentHeader::read(&*file)?, file)));
     let (header, file) = match opened {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Corruption) => return Ok(None),
         opened => opened?,
     };
-    let is_ours = header.number == number
-        && header.identity.database_id == database_id
-        && header.identity.epoch == epoch;
+    let is_ours =
+        header.number == number && header.identity.database_id == database_id && header.identity.epoch == epoch;
     Ok(is_ours.then(|| Found { number, path, file, salt: header.salt() }))
 }
