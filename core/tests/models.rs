@@ -8,7 +8,10 @@
 
 mod models {
     mod bell;
+    mod close;
     mod epoch;
+    mod flush_order;
     mod log_sync;
     mod memtable;
+    mod world;
 }

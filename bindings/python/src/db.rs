@@ -2,11 +2,12 @@
 
 use crate::error::{attached, detached};
 use crate::events::{self, Listener};
-use crate::family::{self, ColumnFamily, segments_of};
+use crate::family::{self, ColumnFamily};
 use crate::flush::seconds;
 use crate::options::{from_keywords, texts};
 use crate::rows::names_in;
 use crate::schema::schema_of;
+use crate::segments::segments_of;
 use crate::shared::{self, Shared};
 use crate::snapshot::Snapshot;
 use crate::table::{self, Table};

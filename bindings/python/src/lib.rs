@@ -4,9 +4,11 @@
 //! the interpreter lock is held for what stays in memory and released for what may block or is bulk; every object may be
 //! used from several threads, after close, and in a forked child, and then raises.
 
+mod array;
 mod arrow;
 mod batch;
 mod bytes;
+mod columns;
 mod condition;
 mod db;
 mod error;
@@ -14,13 +16,17 @@ mod events;
 mod family;
 mod files;
 mod flush;
+mod import;
 mod iterate;
 mod kept;
+mod long_call;
 mod options;
+mod pinned;
 mod record_batch;
 mod rows;
 mod scan;
 mod schema;
+mod segments;
 mod shared;
 mod snapshot;
 mod splits;
@@ -28,6 +34,8 @@ mod table;
 
 #[pyo3::pymodule(gil_used = true)]
 mod _sstore {
+    #[pymodule_export]
+    use super::array::Array;
     #[pymodule_export]
     use super::batch::WriteBatch;
     #[pymodule_export]
@@ -41,7 +49,7 @@ mod _sstore {
     #[pymodule_export]
     use super::flush::FlushToken;
     #[pymodule_export]
-    use super::iterate::Iterator;
+    use super::iterate::{Cursor, Iterator};
     #[pymodule_export]
     use super::options::options;
     #[pymodule_export]

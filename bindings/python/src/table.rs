@@ -38,7 +38,7 @@ pub(crate) fn segments_of<'py>(
     table: &sstore::Table,
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let segments = detached(py, || shared.db().table_segments(table))?;
-    crate::family::describe_segments(py, table.name(), &segments)
+    crate::segments::describe_segments(py, table.name(), &segments)
 }
 
 impl Table {

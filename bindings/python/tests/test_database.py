@@ -44,7 +44,7 @@ def test_every_use_after_close_raises(path: Path) -> None:
         lambda: b"a" in db,
         lambda: db.multi_get([b"a"]),
         lambda: db.put_many([(b"a", b"")]),
-        lambda: db.iterator(),
+        lambda: db.iter(),
         lambda: len(db),
         lambda: db.snapshot(),
         lambda: db.flush(),
@@ -58,7 +58,7 @@ def test_every_use_after_close_raises(path: Path) -> None:
         lambda: family[b"a"],
         lambda: family.put(b"a", b""),
         lambda: snapshot.get(b"a"),
-        lambda: snapshot.iterator(),
+        lambda: snapshot.iter(),
         lambda: batch.write(),
     ):
         with pytest.raises(sstore.ClosedError):
@@ -122,8 +122,8 @@ def test_snapshot(db: sstore.DB) -> None:
         assert family.get(b"a", snapshot=snapshot) == b"f1"
         assert b"b" not in snapshot
         assert list(snapshot) == [b"a"]
-        assert list(snapshot.iterator(column_family=family)) == [(b"a", b"f1")]
-        assert list(db.iterator(snapshot=snapshot)) == [(b"a", b"1")]
+        assert list(snapshot.iter(column_family=family)) == [(b"a", b"f1")]
+        assert list(db.iter(snapshot=snapshot)) == [(b"a", b"1")]
         assert snapshot.multi_get([b"b", b"a"]) == [None, b"1"]
         assert db.multi_get([b"b", b"a"], snapshot=snapshot) == [None, b"1"]
         with pytest.raises(KeyError):
@@ -330,7 +330,7 @@ def test_damage_is_reported_with_its_place(path: Path) -> None:
 
 
 def test_nothing_is_pickled(db: sstore.DB) -> None:
-    for thing in (db, db.snapshot(), db.iterator(), db.write_batch(), db.flush(wait=False), db.create_column_family("f")):
+    for thing in (db, db.snapshot(), db.iter(), db.write_batch(), db.flush(wait=False), db.create_column_family("f")):
         with pytest.raises(TypeError, match="cannot pickle"):
             pickle.dumps(thing)
         with pytest.raises(TypeError):
@@ -454,7 +454,7 @@ def test_threads_write_and_read_while_one_closes(path: Path) -> None:
                 db[b"%d-%d" % (number, i % 1000)] = b"x" * 100
                 db.get(b"0-5")
                 if i % 500 == 0:
-                    for _ in db.iterator(prefix=b"1-"):
+                    for _ in db.iter(prefix=b"1-"):
                         pass
         except sstore.ClosedError:
             pass

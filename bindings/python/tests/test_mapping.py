@@ -140,7 +140,7 @@ def test_put_many_is_all_or_nothing(db: sstore.DB) -> None:
         raise LookupError("midway")
 
     with pytest.raises(LookupError):
-        db.put_many(pairs())  # type: ignore[arg-type]
+        db.put_many(pairs())  # type: ignore[call-overload]
     assert not db
 
 

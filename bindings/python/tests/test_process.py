@@ -160,7 +160,7 @@ def test_a_forked_child_is_refused_and_harms_nothing(path: Path) -> None:
         child = os.fork()
         if child == 0:
             calls = [lambda: db[b"a"], lambda: db.put(b"b", b""), lambda: db.put(b"b", b"", sync=True),
-                     lambda: db.flush(), lambda: snapshot[b"a"], lambda: db.iterator(), lambda: len(db),
+                     lambda: db.flush(), lambda: snapshot[b"a"], lambda: db.iter(), lambda: len(db),
                      lambda: db.snapshot(), lambda: db.close(), lambda: batch.write()]
             refused = 0
             for call in calls:

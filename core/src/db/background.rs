@@ -12,17 +12,16 @@ use super::time_to_live;
 use crate::compaction::{self, CompactionInput, PickOptions, RunInfo};
 use crate::env::{Next, Task};
 use crate::error::{Error, ErrorKind, Result};
-use crate::flush::FlushInput;
 use crate::key::CollectionId;
-use crate::observe::{Counter, EventKind, FlushReason};
+use crate::observe::{Counter, EventKind};
 use crate::version::FileMeta;
-use crate::view::{Frozen, Run};
+use crate::view::Run;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long a failed job waits before it is tried again.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// One background thread.
 pub(super) struct Worker {
@@ -43,8 +42,8 @@ impl Task for Worker {
         }
         core.set_signal();
         core.balance_caches();
-        if let Some((id, taken)) = core.take_flush() {
-            core.run_flush(id, taken);
+        if let Some(job) = core.take_flush() {
+            core.run_flush(job);
             return Next::Again;
         }
         if let Some((id, inputs, level)) = core.take_compaction() {
@@ -63,62 +62,8 @@ impl Task for Worker {
 }
 
 impl Core {
-    fn may_start(&self, retry_at: u64) -> bool {
+    pub(super) fn may_start(&self, retry_at: u64) -> bool {
         !self.health.is_poisoned() && self.env.runtime.monotonic_nanos() >= retry_at
-    }
-
-    /// The family whose turn it is, and its frozen memtables, oldest first.
-    fn take_flush(&self) -> Option<(CollectionId, Vec<Frozen>)> {
-        loop {
-            let id = {
-                let mut jobs = self.jobs.lock();
-                if !self.may_start(jobs.retry_flush_at) {
-                    return None;
-                }
-                let id = jobs.scheduler.take()?;
-                if !jobs.flushing.insert(id) {
-                    // The running job looks for more when it is done.
-                    continue;
-                }
-                id
-            };
-            let view = self.current_view();
-            let mut taken = view.find(id).map(|part| part.frozen.clone()).unwrap_or_default();
-            if !taken.is_empty() {
-                taken.reverse();
-                return Some((id, taken));
-            }
-            self.jobs.lock().flushing.remove(&id);
-        }
-    }
-
-    fn run_flush(&self, id: CollectionId, taken: Vec<Frozen>) {
-        let result = self.flush(id, &taken);
-        // Before anybody is told: what these hold is what some wait for.
-        drop(taken);
-        self.domain.collect();
-        {
-            let mut jobs = self.jobs.lock();
-            jobs.flushing.remove(&id);
-            // What was frozen while the job ran, or is still there after a failure.
-            if self.with_view(|view, _| view.find(id).is_ok_and(|part| !part.frozen.is_empty())) {
-                jobs.scheduler.schedule(id);
-            }
-            let error = result.as_ref().err();
-            if let Some(error) = error {
-                jobs.retry_flush_at = self.env.runtime.monotonic_nanos() + RETRY_PAUSE.as_nanos() as u64;
-                jobs.flush_failed(id, error);
-            }
-            if let Some(error) = error {
-                self.counters.add(Counter::FlushFailures, 1);
-                self.background_error(Job::Flush, error);
-            } else {
-                self.health.recovered(Job::Flush);
-            }
-        }
-        self.look_at_space();
-        self.work.ring();
-        self.progress.ring();
     }
 
     /// See [`Db::resume`](super::Db::resume).
@@ -163,13 +108,13 @@ impl Core {
         }
     }
 
-    fn background_error(&self, job: Job, error: &Error) {
+    pub(super) fn background_error(&self, job: Job, error: &Error) {
         self.health.failing(job, error);
         self.counters.add(Counter::BackgroundErrors, 1);
         self.event(EventKind::BackgroundError, |event| event.detail = error.to_string());
     }
 
-    fn file_maker(&self) -> FileMaker<'_> {
+    pub(super) fn file_maker(&self) -> FileMaker<'_> {
         FileMaker {
             env: &self.env,
             caches: &self.caches,
@@ -177,33 +122,6 @@ impl Core {
             database_id: self.database_id,
             epoch: self.epoch,
         }
-    }
-
-    /// Writes and installs one file for `taken`.
-    fn flush(&self, id: CollectionId, taken: &[Frozen]) -> Result<()> {
-        let Some(collection) = self.collection(id) else { return Ok(()) };
-        let began = self.env.runtime.monotonic_nanos();
-        self.renew_manifest()?;
-        let number = self.new_file_number();
-        let reason = taken.last().map_or(FlushReason::WriteBufferFull, |frozen| frozen.reason);
-        self.event(EventKind::FlushBegin, |event| {
-            event.collection.clone_from(&collection.name);
-            event.number = number.0;
-            event.entries = taken.iter().map(|frozen| frozen.memtable.entry_count()).sum();
-            event.bytes = taken.iter().map(|frozen| frozen.memtable.payload_bytes()).sum();
-            event.detail = reason.name().to_owned();
-        });
-        let input = FlushInput {
-            memtables: taken.iter().map(|frozen| frozen.memtable.clone()).collect(),
-            // Read after the memtables were taken: see `SnapshotList`.
-            snapshots: self.snapshots.sequences(),
-            bottom: false,
-            target: self.file_maker().target(&collection, number, 0, Vec::new()),
-            cancel: None,
-        };
-        let output = crate::flush::run(input)?;
-        let nanos = self.env.runtime.monotonic_nanos().saturating_sub(began);
-        self.install_flush(&collection, taken, &output, reason, nanos)
     }
 
     /// The next merge that is due, unless it would take the last free thread.

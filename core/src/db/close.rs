@@ -88,7 +88,7 @@ impl Core {
             }
             let ids: Vec<CollectionId> =
                 state.active.iter().filter(|active| all || !active.logged).map(|active| active.collection).collect();
-            self.begin_flush(&mut state, &ids, FlushReason::Close)?
+            self.begin_flush(&mut state, &ids, FlushReason::Close, false)?
         };
         token.wait(&self.env, options.timeout).map(drop)
     }

@@ -20,6 +20,7 @@ mod destroy;
 mod disk;
 mod export;
 mod flush;
+mod flush_job;
 mod follow;
 mod get;
 mod health;
@@ -109,6 +110,12 @@ impl Db {
     /// The directory of the database.
     pub fn path(&self) -> &Path {
         &self.handle.core.path
+    }
+
+    /// The world that it lives in.
+    #[cfg(feature = "leveldb")]
+    pub(crate) fn env(&self) -> &crate::env::Env {
+        &self.handle.core.env
     }
 
     /// Whether it was closed.

@@ -14,6 +14,7 @@ use super::snapshot::SnapshotList;
 use super::stall::Pacer;
 use super::target::{Caches, Stamps};
 use super::{Db, Handle};
+use crate::atomic::{AtomicBool, AtomicU8};
 use crate::commit::Commit;
 use crate::env::posix::posix;
 #[cfg(debug_assertions)]
@@ -32,7 +33,7 @@ use crate::view::Run;
 use crate::wal::segment_number;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 impl Db {
     /// Opens the database in `path`, or creates it.

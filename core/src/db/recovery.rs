@@ -133,7 +133,7 @@ impl Rebuilt {
     /// The full memtables as a view has them.
     pub fn frozen_newest_first(&self, batch_end: Sequence) -> Vec<Frozen> {
         let frozen = self.frozen.iter().rev().cloned();
-        frozen.map(|memtable| Frozen { memtable, reason: FlushReason::Recovery, batch_end }).collect()
+        frozen.map(|memtable| Frozen { memtable, reason: FlushReason::Recovery, batch_end, together: 0 }).collect()
     }
 
     /// Freezes the active memtable and goes on with an empty one.

@@ -20,6 +20,8 @@ pub struct Frozen {
     pub reason: FlushReason,
     /// The last sequence of the newest batch that has an operation in it, be it here or in another memtable.
     pub batch_end: Sequence,
+    /// The boundary at which it was frozen, if it is to be flushed together with whatever else was frozen there; 0: it stands alone.
+    pub together: Sequence,
 }
 
 /// One sorted run: a file's facts and its open reader.

@@ -15,7 +15,7 @@ struct world {
     /* Of the snapshot, and of the key "k" in the family. */
     uint64_t sequence, key_sequence;
     unsigned char bytes[64];
-    char path[300], fresh[300], damaged[300], room[64];
+    char path[300], fresh[300], damaged[300], leveldb[300], room[64];
 };
 
 static void on_event(void *data, const sstore_event *event)
@@ -28,6 +28,13 @@ static void on_line(void *data, const sstore_log_line *line)
 {
     (void)data;
     (void)line;
+}
+
+static int on_progress(void *data, uint64_t read, uint64_t total, uint64_t entries)
+{
+    (void)data;
+    (void)entries;
+    return read <= total;
 }
 
 static void on_destroy(void *data)
@@ -170,6 +177,9 @@ static void make_world(struct world *w, const char *name, int needs)
 
     memset(w, 0, sizeof *w);
     snprintf(w->path, sizeof w->path, "%s.%d", name, ++number);
+    snprintf(w->leveldb, sizeof w->leveldb, "%s.leveldb", name);
+    if (access(w->leveldb, F_OK) != 0 && !make_leveldb(w->leveldb))
+        complain("no database of LevelDB");
     snprintf(w->fresh, sizeof w->fresh, "%s.%d.fresh", name, number);
     MADE(sstore_options_create(TO(options), &error));
     MADE(sstore_options_set(H(options), "flush_on_close", "false", &error));

@@ -258,14 +258,16 @@ impl Foreign {
     /// Hands all record batches to `take`. Requires: the interpreter lock is released, since callbacks of the other library
     /// may want it.
     pub(crate) fn each_batch(self, mut take: impl FnMut(RecordBatch) -> Result<()>) -> Result<()> {
+        self.into_batches().try_for_each(|batch| take(batch?))
+    }
+
+    /// Its record batches. Requires of each step: the interpreter lock is released.
+    pub(crate) fn into_batches(self) -> Box<dyn Iterator<Item = Result<RecordBatch>> + Send> {
         match self {
-            Self::Stream(mut stream) => {
-                while let Some(batch) = stream.next_batch()? {
-                    take(batch)?;
-                }
-                Ok(())
+            Self::Stream(mut stream) => Box::new(std::iter::from_fn(move || stream.next_batch().transpose())),
+            Self::Array(data_type, array) => {
+                Box::new(std::iter::once_with(move || batch_of(&import(array, &data_type)?)))
             }
-            Self::Array(data_type, array) => take(batch_of(&import(array, &data_type)?)?),
         }
     }
 
@@ -310,6 +312,16 @@ pub(crate) fn export_batch<'py>(
     let schema = export_schema(py, &batch.schema())?;
     let array = attached(py, || Ok(FFI_ArrowArray::new(&StructArray::from(batch.clone()).into_data())))?;
     Ok((schema, PyCapsule::new_with_value(py, array, ARRAY)?))
+}
+
+/// One column as a pair of capsules.
+pub(crate) fn export_array<'py>(
+    py: Python<'py>,
+    column: &ArrayRef,
+) -> PyResult<(Bound<'py, PyCapsule>, Bound<'py, PyCapsule>)> {
+    let schema = attached(py, || FFI_ArrowSchema::try_from(column.data_type()).map_err(not_arrow))?;
+    let array = attached(py, || Ok(FFI_ArrowArray::new(&column.to_data())))?;
+    Ok((PyCapsule::new_with_value(py, schema, SCHEMA)?, PyCapsule::new_with_value(py, array, ARRAY)?))
 }
 
 /// A reader as a capsule with a stream. Whoever takes it may read it on any thread, with the interpreter lock or without.
