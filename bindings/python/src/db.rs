@@ -1,9 +1,11 @@
 //! Opening and closing a database, and what concerns it as a whole.
 
-use crate::error::{attached, detached};
+use crate::error::{attached, detached, invalid};
 use crate::events::{self, Listener};
 use crate::family::{self, ColumnFamily};
-use crate::flush::seconds;
+use crate::flush::{FlushToken, seconds};
+use crate::html::{self, human_bytes};
+use crate::long_call::{Progress, long_call};
 use crate::options::{from_keywords, texts};
 use crate::rows::names_in;
 use crate::schema::schema_of;
@@ -97,6 +99,16 @@ impl DB {
             // One that is dropped in between is not there any more.
             Ok(names.iter().filter_map(|name| self.shared.db().column_family(name).ok()).collect())
         })
+    }
+
+    /// The id of a family or table, which must be of this database.
+    fn collection_id(&self, py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<sstore::CollectionId> {
+        match (given.cast::<ColumnFamily>(), given.cast::<Table>()) {
+            (Ok(family), _) => Ok(family::resolve(py, &self.shared, Some(family))?.id()),
+            (_, Ok(table)) if Arc::ptr_eq(&table.get().shared, &self.shared) => Ok(table.get().table.id()),
+            (_, Ok(_)) => Err(invalid(py, "the table is of another database")),
+            _ => Err(PyTypeError::new_err("flush_atomic takes column families and tables")),
+        }
     }
 
     fn wrap(&self, family: sstore::ColumnFamily) -> ColumnFamily {
@@ -271,28 +283,57 @@ impl DB {
         family::flush(py, &self.shared, &[], wait, timeout)
     }
 
+    /// Flushes families and tables (None: all) atomically: what they hold is frozen at one moment, and their files count all at once. After a
+    /// crash either all of them are found as of that moment, or none of these files is there: what matters to those without a log.
+    ///
+    /// Returns and raises as ``flush`` does. If one file cannot be written none counts, and all are tried again together.
+    #[pyo3(signature = (collections=None, *, wait=true, timeout=None))]
+    fn flush_atomic<'py>(
+        &self,
+        py: Python<'py>,
+        collections: Option<&Bound<'py, PyAny>>,
+        wait: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut ids = Vec::new();
+        if let Some(collections) = collections {
+            for collection in collections.try_iter()? {
+                ids.push(self.collection_id(py, &collection?)?);
+            }
+            if ids.is_empty() {
+                return Err(invalid(py, "no collection is named; None stands for all"));
+            }
+        }
+        let token = FlushToken::new(&self.shared, detached(py, || self.shared.db().flush_atomic(&ids))?);
+        if wait { token.wait(py, timeout) } else { Ok(Bound::new(py, token)?.into_any()) }
+    }
+
     /// Waits until the disk has every write so far.
     fn sync(&self, py: Python<'_>) -> PyResult<()> {
         detached(py, || self.shared.db().sync_wal())
     }
 
     /// Merges the files of each column family and each table into one, and waits for it.
-    fn compact(&self, py: Python<'_>) -> PyResult<()> {
-        for family in self.families(py)? {
-            detached(py, || match self.shared.db().compact(&family) {
-                Err(error) if error.kind() == ErrorKind::Dropped => Ok(()),
-                result => result,
-            })?;
-            py.check_signals()?;
-        }
-        for table in self.all_tables(py)? {
-            detached(py, || match self.shared.db().compact_table(&table) {
-                Err(error) if error.kind() == ErrorKind::Dropped => Ok(()),
-                result => result,
-            })?;
-            py.check_signals()?;
-        }
-        Ok(())
+    ///
+    /// ``progress`` is called with a ``Progress`` that counts families and tables; one that is being merged then is merged to its end, in
+    /// the background, when it answers False (which raises CancelledError), and after a Ctrl-C.
+    #[pyo3(signature = (*, progress=None))]
+    fn compact<'py>(&self, py: Python<'py>, progress: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
+        let progress = Progress::to(progress, "compact", "collections")?;
+        let (families, tables, shared) = (self.families(py)?, self.all_tables(py)?, self.shared.clone());
+        long_call(py, &self.shared, &progress, move |steps| {
+            let total = (families.len() + tables.len()) as u64;
+            let merges = families.iter().map(Merge::Family).chain(tables.iter().map(Merge::Table));
+            for (done, merge) in merges.enumerate() {
+                steps.tell(done as u64, total)?;
+                match merge.run(&shared) {
+                    // It is gone, files and all.
+                    Err(error) if error.kind() == ErrorKind::Dropped => {}
+                    result => result?,
+                }
+            }
+            steps.tell(total, total)
+        })
     }
 
     /// Takes up background work and writes again after a failure whose cause is gone, such as a full disk.
@@ -301,8 +342,16 @@ impl DB {
     }
 
     /// Reads every live file and checks it; raises CorruptionError at the first damage.
-    fn verify(&self, py: Python<'_>) -> PyResult<()> {
-        detached(py, || self.shared.db().verify())
+    ///
+    /// ``progress`` is called with a ``Progress`` that counts bytes, ten times a second at most; the check ends with the file that it is at when it
+    /// answers False (which raises CancelledError), and after a Ctrl-C.
+    #[pyo3(signature = (*, progress=None))]
+    fn verify<'py>(&self, py: Python<'py>, progress: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
+        let progress = Progress::to(progress, "verify", "bytes")?;
+        let shared = self.shared.clone();
+        long_call(py, &self.shared, &progress, move |steps| {
+            shared.db().verify_told(&mut |done, total| steps.tell(done, total))
+        })
     }
 
     /// The live files of all column families and tables.
@@ -447,30 +496,21 @@ impl DB {
         })
     }
 
-    /// A table of the live files, for notebooks.
+    /// A picture of the levels and a table of the live files, for notebooks.
     fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
         let (py, db) = (slf.py(), slf.get());
-        let mut html = format!("<p><code>{}</code></p>", escape(&Self::__repr__(slf)?));
-        if db.closed() {
-            return Ok(html);
-        }
-        html.push_str("<table><tr><th>family<th>file<th>level<th>size<th>entries<th>smallest<th>largest</tr>");
-        for family in db.families(py)? {
-            for segment in detached(py, || db.shared.db().segments(&family))? {
-                html.push_str(&format!(
-                    "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td><code>{}</code><td><code>{}</code></tr>",
-                    escape(family.name()),
-                    segment.number,
-                    segment.level,
-                    human_bytes(segment.size_bytes),
-                    segment.entries,
-                    escape(&short(&segment.smallest)),
-                    escape(&short(&segment.largest)),
-                ));
+        let mut collections = Vec::new();
+        if !db.closed() {
+            for family in db.families(py)? {
+                let segments = detached(py, || db.shared.db().segments(&family))?;
+                collections.push((family.name().to_owned(), segments));
+            }
+            for table in db.all_tables(py)? {
+                let segments = detached(py, || db.shared.db().table_segments(&table))?;
+                collections.push((table.name().to_owned(), segments));
             }
         }
-        html.push_str("</table>");
-        Ok(html)
+        Ok(html::database(&Self::__repr__(slf)?, &collections))
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
@@ -546,22 +586,17 @@ impl ReadOnlyDB {
     }
 }
 
-/// A size with a binary unit.
-fn human_bytes(bytes: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let step = (bytes.max(1).ilog2() / 10).min(units.len() as u32 - 1);
-    if step == 0 {
-        return format!("{bytes} B");
+/// One merge by hand.
+enum Merge<'a> {
+    Family(&'a sstore::ColumnFamily),
+    Table(&'a sstore::Table),
+}
+
+impl Merge<'_> {
+    fn run(&self, shared: &Shared) -> sstore::Result<()> {
+        match self {
+            Self::Family(family) => shared.db().compact(family),
+            Self::Table(table) => shared.db().compact_table(table),
+        }
     }
-    format!("{:.1} {}", bytes as f64 / (1u64 << (10 * step)) as f64, units[step as usize])
-}
-
-/// The beginning of a key, readable.
-fn short(key: &[u8]) -> String {
-    let text = key[..key.len().min(24)].escape_ascii().to_string();
-    if key.len() > 24 { text + "…" } else { text }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

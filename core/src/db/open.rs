@@ -1,6 +1,6 @@
 //! Opening: lock, manifest, files, log, a new manifest, and only then deletes; at last the background threads.
 
-use super::background::Worker;
+use super::background::{Flusher, Merger};
 use super::column_family::DEFAULT_FAMILY;
 use super::core::{CATALOG_PLACE, Catalog, Core, INSTALL_PLACE, Installer, JOBS_PLACE, OPEN, log_event};
 use super::disk::DiskWatch;
@@ -20,7 +20,7 @@ use crate::env::posix::posix;
 #[cfg(debug_assertions)]
 use crate::env::strict::StrictFileSystem;
 use crate::env::timed::TimedFileSystem;
-use crate::env::{Bell, Env, FileLock};
+use crate::env::{Bell, Env, FileLock, JobKind, Pooled};
 use crate::epoch::{Domain, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, FileNumber};
@@ -348,9 +348,19 @@ impl Core {
         }
         let (bell, preparer) = self.pool.preparer();
         tasks.push(runtime.spawn("sstore-memory", bell, preparer)?);
-        for number in 0..self.options.background_threads() {
-            let worker = Box::new(Worker { core: self.clone() });
-            tasks.push(runtime.spawn(&format!("sstore-work-{number}"), self.work.clone(), worker)?);
+        let threads = self.options.background_threads();
+        for number in 0..threads {
+            let flusher = Box::new(Flusher { core: self.clone() });
+            tasks.push(runtime.spawn_pooled(Pooled { kind: JobKind::Flush, threads }, self.work.clone(), flusher)?);
+            // Merges leave a thread to flushes, if there is more than one.
+            if number == 0 || number + 1 < threads {
+                let merger = Box::new(Merger { core: self.clone() });
+                tasks.push(runtime.spawn_pooled(
+                    Pooled { kind: JobKind::Merge, threads },
+                    self.work.clone(),
+                    merger,
+                )?);
+            }
         }
         let mut jobs = self.jobs.lock();
         for part in self.current_view().collections() {

@@ -131,7 +131,7 @@ fn call(out: &mut String, table: &mut String, header: &Header, function: &Functi
     let call = format!("{name}({})", given.join(", "));
     let has_code = parameters.iter().any(|(kind, _)| kind == "struct sstore_error **");
     let called = match returns.as_str() {
-        "enum sstore_code" if has_code => format!("o->code = {call}; o->ok = o->code == SSTORE_OK;"),
+        "sstore_code" if has_code => format!("o->code = {call}; o->ok = o->code == SSTORE_OK;"),
         "void" => format!("{call}; o->ok = 1;"),
         "const char *" => {
             format!("const char *text = {call}; o->value = text == NULL ? 0 : 1 + strlen(text); o->ok = 1;")
