@@ -69,6 +69,21 @@ fn a_flush_tried_again_syncs_the_folder_that_the_first_could_not_sync() {
 }
 
 #[test]
+fn a_folder_that_could_be_neither_synced_nor_removed_is_synced_by_the_next_flush() {
+    let set = [("wal_dir", "/log")];
+    let world = World::new();
+    let db = world.open(&set).unwrap();
+    put(&db);
+    world.runtime.run_until_idle();
+    world.faults.add(Rule::once(Call::SyncDir, BROKEN).on("/db"));
+    world.faults.add(Rule::once(Call::RemoveDir, BROKEN).on("/db"));
+    assert!(db.flush(&[]).unwrap().wait(None).is_err());
+    assert_eq!(world.faults.hits(), 2, "the folder stays");
+    db.flush(&[]).unwrap().wait(None).unwrap();
+    assert_eq!(world.value_after_power_cut(&set).unwrap().as_deref(), Some(&b"v"[..]));
+}
+
+#[test]
 fn a_current_that_cannot_be_read_is_an_error_and_not_a_missing_database() {
     let world = World::new();
     let db = world.open(&[]).unwrap();

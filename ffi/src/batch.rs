@@ -198,13 +198,13 @@ pub unsafe extern "C" fn sstore_batch_clear(batch: *mut sstore_batch, error: *mu
 }
 
 /// How many operations the batch holds; 0 for NULL, for what is no batch, and while another thread uses it.
-/// Does not block.
+/// Does not block; any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_batch_count(batch: *const sstore_batch) -> usize {
     boundary::value(0, |handles| Ok(handles.hold::<BatchObject>(batch)?.batch.len()))
 }
 
-/// The encoded size of the batch in bytes; 0 as for sstore_batch_count. Does not block.
+/// The encoded size of the batch in bytes; 0 as for sstore_batch_count. Does not block; any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_batch_size(batch: *const sstore_batch) -> usize {
     boundary::value(0, |handles| Ok(handles.hold::<BatchObject>(batch)?.batch.size_bytes()))

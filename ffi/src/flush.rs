@@ -33,7 +33,7 @@ impl Object for TokenObject {
 
 /// Freezes the memtables of `count` families (0: of all, tables too) and has them written to files, oldest first. `*token` is the caller's,
 /// to wait with; free it with sstore_flush_token_free; a NULL `token` wants none. The array is borrowed until the call returns, and
-/// a NULL in it stands for the default family. Does not wait for the files. Any thread.
+/// a NULL in it stands for the default family. May block for writes that are under way, not for the files. Any thread.
 /// Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_flush(
@@ -74,6 +74,47 @@ pub unsafe extern "C" fn sstore_table_flush(
         let tables = tables.iter().map(|table| database.table(handles, *table)).collect::<Result<Vec<_>>>()?;
         let tables: Vec<_> = tables.iter().map(|object| &object.table).collect();
         let flush = database.db.flush_tables(&tables)?;
+        if !token.is_null() {
+            out.set(handles.insert(TokenObject { token: flush, files: OnceLock::new() })?);
+        }
+        Ok(())
+    })
+}
+
+/// Flushes `family_count` families and `table_count` tables (0 and 0: all of both) atomically: what they hold is frozen at one boundary
+/// between two writes, and their files come to count all at once. After a crash either each of them holds everything up to that
+/// boundary, or none of these files is there: what matters to families and tables without a log. If one file cannot be written none
+/// counts, and all are tried again together; what is dropped meanwhile leaves the others to go on. Otherwise like sstore_flush; a NULL
+/// among the tables is refused. Does not wait for the files. Any thread.
+/// Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT, NOT_SUPPORTED (tables, of a library without them).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_flush_atomic(
+    db: *mut sstore_db,
+    families: *const *const sstore_column_family,
+    family_count: usize,
+    tables: *const *const sstore_table,
+    table_count: usize,
+    token: *mut *mut sstore_flush_token,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let out = Out::new(token, std::ptr::null_mut());
+    boundary::call(error, |handles| {
+        let database = handles.pin::<Database>(db)?;
+        let families = bytes::array(families, family_count, "families")?;
+        let tables = bytes::array(tables, table_count, "tables")?;
+        let mut collections = Vec::with_capacity(families.len() + tables.len());
+        for family in families {
+            collections.push(database.family(handles, *family)?.get().id());
+        }
+        #[cfg(feature = "arrow")]
+        for table in tables {
+            collections.push(database.table(handles, *table)?.table.id());
+        }
+        #[cfg(not(feature = "arrow"))]
+        if !tables.is_empty() {
+            return Err(boundary::without_tables().into());
+        }
+        let flush = database.db.flush_atomic(&collections)?;
         if !token.is_null() {
             out.set(handles.insert(TokenObject { token: flush, files: OnceLock::new() })?);
         }
@@ -180,7 +221,8 @@ pub unsafe extern "C" fn sstore_flush_token_free(token: *mut sstore_flush_token)
     boundary::value((), |handles| handles.remove::<TokenObject>(token));
 }
 
-/// The name of a flush reason, such as "manual"; "unknown" for a number that is none. The text lives for ever. Any thread.
+/// The name of a flush reason, such as "manual"; "unknown" for a number that is none. The text lives for ever.
+/// Does not block; any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_flush_reason_name(reason: u32) -> *const c_char {
     let name = match reason {
@@ -232,7 +274,7 @@ pub unsafe extern "C" fn sstore_table_compact(
 }
 
 /// The failure that stopped background work or turned the database read-only, or else the damage of a file that did not open, as
-/// code and error object; SSTORE_OK if there is none. Does not block; any thread.
+/// code and error object; SSTORE_OK if there is none. Does not block; any thread. Errors: that failure; CLOSED, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_background_error(db: *const sstore_db, error: *mut *mut sstore_error) -> sstore_code {
     boundary::call(error, |handles| match handles.pin::<Database>(db)?.db.background_error() {

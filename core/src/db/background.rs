@@ -1,41 +1,42 @@
 //! The background tasks: each step takes one job that is due, runs it, and has its result installed.
 //!
-//! Flushes come before merges, and merges never take the last thread. A failed job leaves everything as it was, tells those who
+//! Flushes and merges are tasks of the threads that all databases of the process share, which run flushes first. A failed job leaves everything as it was, tells those who
 //! wait, and is tried again after a pause under a new file number.
 
 use super::core::{CLOSED, Core};
 use super::health::Job;
-use super::jobs::ManualCompaction;
+use super::jobs::{Jobs, ManualCompaction};
 use super::target::FileMaker;
 #[cfg(feature = "arrow")]
 use super::time_to_live;
 use crate::compaction::{self, CompactionInput, PickOptions, RunInfo};
 use crate::env::{Next, Task};
 use crate::error::{Error, ErrorKind, Result};
-use crate::flush::FlushInput;
 use crate::key::CollectionId;
-use crate::observe::{Counter, EventKind, FlushReason};
+use crate::observe::{Counter, EventKind};
 use crate::version::FileMeta;
-use crate::view::{Frozen, Run};
+use crate::view::Run;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How long a failed job waits before it is tried again.
-const RETRY_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// One background thread.
-pub(super) struct Worker {
+/// Flushes of one database, one at a time, and what decides when memtables are frozen.
+pub(super) struct Flusher {
     pub core: Arc<Core>,
 }
 
-impl Task for Worker {
+/// Merges of one database, one at a time.
+pub(super) struct Merger {
+    pub core: Arc<Core>,
+}
+
+impl Task for Flusher {
     fn step(&mut self) -> Next {
         let core = &self.core;
-        if core.stop.load(Ordering::SeqCst) || core.state.load(Ordering::SeqCst) == CLOSED {
-            return Next::Done;
-        }
-        if core.env.runtime.forked() {
+        if core.must_end() {
             return Next::Done;
         }
         if let Err(error) = core.bound_log().and_then(|()| core.bound_memory()) {
@@ -43,82 +44,49 @@ impl Task for Worker {
         }
         core.set_signal();
         core.balance_caches();
-        if let Some((id, taken)) = core.take_flush() {
-            core.run_flush(id, taken);
-            return Next::Again;
+        match core.take_flush() {
+            Some(job) => {
+                core.run_flush(job);
+                Next::Again
+            }
+            None => core.rest(|jobs| jobs.retry_flush_at),
         }
-        if let Some((id, inputs, level)) = core.take_compaction() {
-            core.run_compaction(id, &inputs, level);
-            return Next::Again;
+    }
+}
+
+impl Task for Merger {
+    fn step(&mut self) -> Next {
+        let core = &self.core;
+        if core.must_end() {
+            return Next::Done;
         }
-        core.settle();
-        let retries = {
-            let jobs = core.jobs.lock();
-            [jobs.retry_flush_at, jobs.retry_merge_at]
-        };
-        let now = core.env.runtime.monotonic_nanos();
-        let next = retries.into_iter().filter(|&at| at > now).min();
-        Next::Wait(next.map(|at| Duration::from_nanos(at - now)))
+        match core.take_compaction() {
+            Some((id, inputs, level)) => {
+                core.run_compaction(id, &inputs, level);
+                Next::Again
+            }
+            None => core.rest(|jobs| jobs.retry_merge_at),
+        }
     }
 }
 
 impl Core {
-    fn may_start(&self, retry_at: u64) -> bool {
+    /// Whether background tasks have to end.
+    fn must_end(&self) -> bool {
+        let is_over = self.stop.load(Ordering::SeqCst) || self.state.load(Ordering::SeqCst) == CLOSED;
+        is_over || self.env.runtime.forked()
+    }
+
+    /// There is nothing to do until the bell rings, or until what failed may be tried again.
+    fn rest(&self, retry_at: impl FnOnce(&Jobs) -> u64) -> Next {
+        self.settle();
+        let retry_at = retry_at(&self.jobs.lock());
+        let now = self.env.runtime.monotonic_nanos();
+        Next::Wait((retry_at > now).then(|| Duration::from_nanos(retry_at - now)))
+    }
+
+    pub(super) fn may_start(&self, retry_at: u64) -> bool {
         !self.health.is_poisoned() && self.env.runtime.monotonic_nanos() >= retry_at
-    }
-
-    /// The family whose turn it is, and its frozen memtables, oldest first.
-    fn take_flush(&self) -> Option<(CollectionId, Vec<Frozen>)> {
-        loop {
-            let id = {
-                let mut jobs = self.jobs.lock();
-                if !self.may_start(jobs.retry_flush_at) {
-                    return None;
-                }
-                let id = jobs.scheduler.take()?;
-                if !jobs.flushing.insert(id) {
-                    // The running job looks for more when it is done.
-                    continue;
-                }
-                id
-            };
-            let view = self.current_view();
-            let mut taken = view.find(id).map(|part| part.frozen.clone()).unwrap_or_default();
-            if !taken.is_empty() {
-                taken.reverse();
-                return Some((id, taken));
-            }
-            self.jobs.lock().flushing.remove(&id);
-        }
-    }
-
-    fn run_flush(&self, id: CollectionId, taken: Vec<Frozen>) {
-        let result = self.flush(id, &taken);
-        // Before anybody is told: what these hold is what some wait for.
-        drop(taken);
-        self.domain.collect();
-        {
-            let mut jobs = self.jobs.lock();
-            jobs.flushing.remove(&id);
-            // What was frozen while the job ran, or is still there after a failure.
-            if self.with_view(|view, _| view.find(id).is_ok_and(|part| !part.frozen.is_empty())) {
-                jobs.scheduler.schedule(id);
-            }
-            let error = result.as_ref().err();
-            if let Some(error) = error {
-                jobs.retry_flush_at = self.env.runtime.monotonic_nanos() + RETRY_PAUSE.as_nanos() as u64;
-                jobs.flush_failed(id, error);
-            }
-            if let Some(error) = error {
-                self.counters.add(Counter::FlushFailures, 1);
-                self.background_error(Job::Flush, error);
-            } else {
-                self.health.recovered(Job::Flush);
-            }
-        }
-        self.look_at_space();
-        self.work.ring();
-        self.progress.ring();
     }
 
     /// See [`Db::resume`](super::Db::resume).
@@ -163,13 +131,13 @@ impl Core {
         }
     }
 
-    fn background_error(&self, job: Job, error: &Error) {
+    pub(super) fn background_error(&self, job: Job, error: &Error) {
         self.health.failing(job, error);
         self.counters.add(Counter::BackgroundErrors, 1);
         self.event(EventKind::BackgroundError, |event| event.detail = error.to_string());
     }
 
-    fn file_maker(&self) -> FileMaker<'_> {
+    pub(super) fn file_maker(&self) -> FileMaker<'_> {
         FileMaker {
             env: &self.env,
             caches: &self.caches,
@@ -179,41 +147,13 @@ impl Core {
         }
     }
 
-    /// Writes and installs one file for `taken`.
-    fn flush(&self, id: CollectionId, taken: &[Frozen]) -> Result<()> {
-        let Some(collection) = self.collection(id) else { return Ok(()) };
-        let began = self.env.runtime.monotonic_nanos();
-        self.renew_manifest()?;
-        let number = self.new_file_number();
-        let reason = taken.last().map_or(FlushReason::WriteBufferFull, |frozen| frozen.reason);
-        self.event(EventKind::FlushBegin, |event| {
-            event.collection.clone_from(&collection.name);
-            event.number = number.0;
-            event.entries = taken.iter().map(|frozen| frozen.memtable.entry_count()).sum();
-            event.bytes = taken.iter().map(|frozen| frozen.memtable.payload_bytes()).sum();
-            event.detail = reason.name().to_owned();
-        });
-        let input = FlushInput {
-            memtables: taken.iter().map(|frozen| frozen.memtable.clone()).collect(),
-            // Read after the memtables were taken: see `SnapshotList`.
-            snapshots: self.snapshots.sequences(),
-            bottom: false,
-            target: self.file_maker().target(&collection, number, 0, Vec::new()),
-            cancel: None,
-        };
-        let output = crate::flush::run(input)?;
-        let nanos = self.env.runtime.monotonic_nanos().saturating_sub(began);
-        self.install_flush(&collection, taken, &output, reason, nanos)
-    }
-
-    /// The next merge that is due, unless it would take the last free thread.
+    /// The next merge that is due.
     fn take_compaction(&self) -> Option<(CollectionId, Vec<Run>, u32)> {
         let view = self.current_view();
         // Before `jobs`, which comes after `catalog` in the order of locks.
         let collections = self.catalog.lock().collections.clone();
         let mut jobs = self.jobs.lock();
-        let limit = self.options.background_threads().saturating_sub(1).max(1);
-        if !self.may_start(jobs.retry_merge_at) || jobs.compacting.len() >= limit {
+        if !self.may_start(jobs.retry_merge_at) {
             return None;
         }
         let wanted = jobs.manual.iter().filter(|(_, state)| matches!(state, ManualCompaction::Wanted));

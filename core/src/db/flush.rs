@@ -127,22 +127,27 @@ impl FlushToken {
 
 impl Core {
     /// Freezes the active memtables of these families, and gives what to wait for until everything is flushed that they hold
-    /// now. Requires: the caller holds the commit lock.
+    /// now: each by itself, or all of it together. Requires: the caller holds the commit lock, and names none twice.
     pub(super) fn begin_flush(
         &self,
         state: &mut CommitState,
         families: &[CollectionId],
         reason: FlushReason,
+        is_atomic: bool,
     ) -> Result<Arc<TokenState>> {
+        let mut members = Vec::with_capacity(families.len());
         for &id in families {
-            let empty = match state.find(id) {
-                Some(active) => active.memtable.is_empty(),
-                None => return Err(Error::new(ErrorKind::Dropped, "the column family was dropped")),
+            // All that can fail, before anything changes.
+            let fresh = match (state.find(id), self.collection(id)) {
+                (Some(active), _) if active.memtable.is_empty() => None,
+                (Some(_), Some(collection)) => Some(self.new_memtable(&collection.memtable_kind())?),
+                _ => return Err(Error::new(ErrorKind::Dropped, "the column family was dropped")),
             };
-            if !empty {
-                self.freeze(state, id, reason)?;
-            }
+            members.push((id, fresh));
         }
+        // What is frozen at the same boundary may as well be flushed together.
+        let together = if is_atomic { state.last_sequence } else { 0 };
+        self.freeze_for(state, members, reason, together);
         self.switch_log_if_idle(state)?;
         let view = self.current_view();
         let mut pending = Vec::new();
@@ -175,7 +180,7 @@ impl Db {
             self.check_family(family)?;
             ids.push(family.id());
         }
-        self.flush_collections(ids)
+        self.begin(ids, false)
     }
 
     /// The same for these tables (all collections, if none is named).
@@ -186,10 +191,21 @@ impl Db {
             self.check_table(table)?;
             ids.push(table.id());
         }
-        self.flush_collections(ids)
+        self.begin(ids, false)
     }
 
-    fn flush_collections(&self, mut ids: Vec<CollectionId>) -> Result<FlushToken> {
+    /// Flushes these collections, column families and tables by their ids (all, if none is named), atomically: what they hold in memory is
+    /// frozen at one boundary between two writes, and their files come to count all at once. After a crash at any time either each of
+    /// them holds everything up to that boundary, or the files are none of them there. For families with a log that makes no difference; those
+    /// without one are then found at a common point, provided that none of them is flushed alone in between, by its full write buffer or
+    /// by [`flush`](Self::flush). A flush that was under way already is not held back. If one of the files cannot be written none
+    /// counts, the token tells why, and all are tried again together. A family that is dropped meanwhile leaves the others to
+    /// go on. The rest is as with `flush`. Errors: Dropped, also for an id that never was one.
+    pub fn flush_atomic(&self, collections: &[CollectionId]) -> Result<FlushToken> {
+        self.begin(collections.to_vec(), true)
+    }
+
+    fn begin(&self, mut ids: Vec<CollectionId>, is_atomic: bool) -> Result<FlushToken> {
         let core = &self.handle.core;
         core.check_writable()?;
         let mut state = core.commit.lock()?;
@@ -200,7 +216,9 @@ impl Db {
         if ids.is_empty() {
             ids = state.active.iter().map(|active| active.collection).collect();
         }
-        let token = core.begin_flush(&mut state, &ids, FlushReason::Manual)?;
+        ids.sort_unstable();
+        ids.dedup();
+        let token = core.begin_flush(&mut state, &ids, FlushReason::Manual, is_atomic)?;
         Ok(FlushToken { handle: self.handle.clone(), state: token })
     }
 }

@@ -10,7 +10,7 @@ use crate::consequence::{Consequence, Fault, FileKind, consequence};
 use crate::env::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flush::RunOutput;
-use crate::key::{CollectionId, FileNumber, Sequence};
+use crate::key::{FileNumber, MemtableId, Sequence};
 use crate::observe::{Counter, EventKind, FlushReason, Timed};
 use crate::version::{Change, Manifest, NotReplaced, VersionEdit};
 use crate::view::{Frozen, Run};
@@ -19,11 +19,22 @@ use std::sync::atomic::Ordering;
 
 /// What no file holds yet, as the log sees it.
 struct Unflushed {
-    /// The oldest logged sequence that only memtables hold, leaving out those of the job; `None` if there is none.
+    /// The oldest logged sequence that only memtables hold, leaving out what the job wrote; `None` if there is none.
     oldest: Option<Sequence>,
-    /// The same over the other families alone.
+    /// The same over the families alone of which the job wrote nothing.
     oldest_elsewhere: Option<Sequence>,
     last_sequence: Sequence,
+}
+
+/// A file that a flush job wrote for one collection.
+pub(super) struct WrittenFlush<'a> {
+    pub collection: Arc<Collection>,
+    /// What is in it, oldest first; never empty.
+    pub taken: &'a [Frozen],
+    pub output: RunOutput,
+    pub reason: FlushReason,
+    /// How long it took.
+    pub nanos: u64,
 }
 
 impl Core {
@@ -137,7 +148,7 @@ impl Core {
         }
     }
 
-    fn unflushed(&self, id: CollectionId, taken: &[Frozen]) -> Result<Unflushed> {
+    fn unflushed(&self, written: &[&WrittenFlush<'_>]) -> Result<Unflushed> {
         // Under the commit lock no record is between the log and its memtable.
         let state = self.commit.lock()?;
         let catalog = self.catalog.lock();
@@ -147,50 +158,47 @@ impl Core {
             if !catalog.collections.get(&part.collection).is_some_and(|collection| collection.options.logged()) {
                 continue;
             }
+            let taken = written.iter().find(|written| written.collection.id == part.collection).map(|own| own.taken);
             let frozen = part.frozen.iter().map(|frozen| &frozen.memtable);
-            let left = frozen.chain([&part.active]).filter(|memtable| {
-                part.collection != id || taken.iter().all(|frozen| frozen.memtable.id() != memtable.id())
-            });
+            let left = frozen
+                .chain([&part.active])
+                .filter(|memtable| taken.into_iter().flatten().all(|frozen| frozen.memtable.id() != memtable.id()));
             let oldest = left.filter_map(|memtable| memtable.first_sequence()).min();
             let least = |a: Option<Sequence>, b: Option<Sequence>| a.into_iter().chain(b).min();
             unflushed.oldest = least(unflushed.oldest, oldest);
-            if part.collection != id {
+            if taken.is_none() {
                 unflushed.oldest_elsewhere = least(unflushed.oldest_elsewhere, oldest);
             }
         }
         Ok(unflushed)
     }
 
-    /// Installs a flush.
-    pub(super) fn install_flush(
-        &self,
-        collection: &Arc<Collection>,
-        taken: &[Frozen],
-        output: &RunOutput,
-        reason: FlushReason,
-        nanos: u64,
-    ) -> Result<()> {
-        let id = collection.id;
+    /// Installs what one flush job wrote, of one collection or of several: by one edit, hence all of it or nothing. Collections that were
+    /// dropped meanwhile are left out.
+    pub(super) fn install_flush(&self, written: &[WrittenFlush<'_>]) -> Result<()> {
         let mut install = self.install.lock();
-        if collection.dropped.load(Ordering::SeqCst) {
-            if let Some((meta, _)) = &output.file {
-                self.delete_file(collection, meta);
-            }
+        let is_dropped = |flush: &&WrittenFlush<'_>| flush.collection.dropped.load(Ordering::SeqCst);
+        let (dropped, written): (Vec<_>, Vec<_>) = written.iter().partition(is_dropped);
+        dropped.into_iter().for_each(|flush| self.discard_written(flush));
+        if written.is_empty() {
             return Ok(());
         }
-        let through = taken.iter().filter_map(|frozen| frozen.memtable.last_sequence()).max().unwrap_or(0);
-        let unflushed = self.unflushed(id, taken)?;
-        let batch_end = taken.iter().map(|frozen| frozen.batch_end).max().unwrap_or(0);
-        if collection.options.logged() && unflushed.oldest_elsewhere.is_some_and(|oldest| oldest <= batch_end) {
-            // Else a power cut could keep this family's half of a batch and lose the other's. The other half may have greater
+        let unflushed = self.unflushed(&written)?;
+        let logged = written.iter().filter(|flush| flush.collection.options.logged());
+        let batch_end = logged.flat_map(|flush| flush.taken).map(|frozen| frozen.batch_end).max();
+        if let (Some(batch_end), Some(oldest)) = (batch_end, unflushed.oldest_elsewhere)
+            && oldest <= batch_end
+        {
+            // Else a power cut could keep these families' half of a batch and lose the others'. The other half may have greater
             // sequences than anything flushed here: what counts is where the batch ends.
             self.sync_log(batch_end)?;
         }
         let mut edit = VersionEdit::new();
-        if let Some((meta, _)) = &output.file {
-            edit.push(Change::AddFile(meta.clone()));
+        for flush in &written {
+            let last = flush.taken.iter().filter_map(|frozen| frozen.memtable.last_sequence()).max();
+            edit.changes.extend(flush.output.file.iter().map(|(meta, _)| Change::AddFile(meta.clone())));
+            edit.push(Change::FlushedThrough { collection: flush.collection.id, sequence: last.unwrap_or(0) });
         }
-        edit.push(Change::FlushedThrough { collection: id, sequence: through });
         edit.push(Change::LastSequence(unflushed.last_sequence));
         let floor = self.log.as_ref().map(|log| {
             log.floor_for(unflushed.oldest.unwrap_or(unflushed.last_sequence + 1)).max(install.state.log_floor)
@@ -199,43 +207,30 @@ impl Core {
             edit.push(Change::LogFloor(floor));
         }
         if let Err(error) = self.append_edit(&mut install, edit) {
-            self.discard_output(&mut install, collection, output);
+            for flush in &written {
+                self.discard_output(&mut install, &flush.collection, &flush.output);
+            }
             return Err(error);
         }
         {
             let catalog = self.catalog.lock();
-            self.replace_view(&catalog, |view| match view.find(id) {
-                Ok(part) => {
-                    let mut part = (**part).clone();
+            self.replace_view(&catalog, |view| {
+                written.iter().fold(view.clone(), |view, flush| {
+                    let Ok(part) = view.find(flush.collection.id) else { return view };
+                    let (mut part, taken) = ((**part).clone(), flush.taken);
                     part.frozen.retain(|frozen| taken.iter().all(|done| done.memtable.id() != frozen.memtable.id()));
-                    if let Some((meta, reader)) = &output.file {
+                    if let Some((meta, reader)) = &flush.output.file {
                         part.runs.insert(0, Run { meta: Arc::new(meta.clone()), reader: reader.clone() });
                     }
                     view.with(part)
-                }
-                Err(_) => view.clone(),
+                })
             });
         }
-        let bytes = output.file.as_ref().map_or(0, |(meta, _)| meta.size_bytes);
-        let entries = output.file.as_ref().map_or(0, |(meta, _)| meta.entries);
-        let file = output.file.as_ref().map(|(meta, _)| meta.number);
-        self.counters.add(Counter::Flushes, 1);
-        self.counters.add(Counter::FlushedMemtables, taken.len() as u64);
-        self.counters.add(Counter::FlushBytes, bytes);
-        self.counters.add(Counter::DroppedVersions, output.counts.dropped());
-        self.timings.record(Timed::Flush, nanos);
-        self.event(EventKind::FlushDone, |event| {
-            event.collection.clone_from(&collection.name);
-            event.number = file.map_or(0, |number| number.0);
-            event.entries = entries;
-            event.bytes = bytes;
-            event.micros = nanos / 1000;
-            event.detail = reason.name().to_owned();
-        });
+        let done: Vec<_> = written.into_iter().map(|flush| self.count_flush(flush)).collect();
         let mut jobs = self.jobs.lock();
-        jobs.unpicked.insert(id);
-        if let Some(newest) = taken.last() {
-            jobs.flushed(&Flushed { collection: id, through: newest.memtable.id(), file, entries, bytes, reason });
+        for done in &done {
+            jobs.unpicked.insert(done.collection);
+            jobs.flushed(done);
         }
         drop((jobs, install));
         // Last, because giving back a long log takes its time, and nobody needs to wait for it.
@@ -244,6 +239,36 @@ impl Core {
             let _ = log.remove_below(floor);
         }
         Ok(())
+    }
+
+    /// Counts and tells what was installed of one collection.
+    fn count_flush(&self, flush: &WrittenFlush<'_>) -> Flushed {
+        let WrittenFlush { collection, taken, output, reason, nanos } = flush;
+        let bytes = output.file.as_ref().map_or(0, |(meta, _)| meta.size_bytes);
+        let entries = output.file.as_ref().map_or(0, |(meta, _)| meta.entries);
+        let file = output.file.as_ref().map(|(meta, _)| meta.number);
+        self.counters.add(Counter::Flushes, 1);
+        self.counters.add(Counter::FlushedMemtables, taken.len() as u64);
+        self.counters.add(Counter::FlushBytes, bytes);
+        self.counters.add(Counter::DroppedVersions, output.counts.dropped());
+        self.timings.record(Timed::Flush, *nanos);
+        self.event(EventKind::FlushDone, |event| {
+            event.collection.clone_from(&collection.name);
+            event.number = file.map_or(0, |number| number.0);
+            event.entries = entries;
+            event.bytes = bytes;
+            event.micros = nanos / 1000;
+            event.detail = reason.name().to_owned();
+        });
+        let through = taken.last().map_or(MemtableId(0), |newest| newest.memtable.id());
+        Flushed { collection: collection.id, through, file, entries, bytes, reason: *reason }
+    }
+
+    /// Deletes a file that no edit was made for.
+    pub(super) fn discard_written(&self, flush: &WrittenFlush<'_>) {
+        if let Some((meta, _)) = &flush.output.file {
+            self.delete_file(&flush.collection, meta);
+        }
     }
 
     /// Installs a merge: its inputs leave, its output takes their place among the runs. False if it left out rows past their time

@@ -15,6 +15,9 @@ pub(super) struct Jobs {
     pub scheduler: FlushScheduler,
     /// Families whose flush is running: one at a time each, so that results are installed in the order of creation.
     pub flushing: BTreeSet<CollectionId>,
+    /// Families whose turn came while another family's job was running that they have to wait for. The next job that ends has them wait
+    /// for their turn again.
+    pub put_off: BTreeSet<CollectionId>,
     /// Families whose runs changed since the picker last looked.
     pub unpicked: BTreeSet<CollectionId>,
     /// Families whose merge is running.
@@ -80,6 +83,7 @@ impl Jobs {
     /// Forgets a dropped family; who waited for it has nothing left to wait for.
     pub fn forget(&mut self, collection: CollectionId) {
         self.scheduler.forget(collection);
+        self.put_off.remove(&collection);
         self.unpicked.remove(&collection);
         self.manual.remove(&collection);
         self.tokens.retain(|token| !token.dropped(collection));

@@ -2,13 +2,17 @@
 //!
 //! Called under the commit lock by `write`, `flush` and `close`.
 
+use super::collection::Collection;
 use super::core::Core;
 use crate::commit::CommitState;
 use crate::error::Result;
-use crate::key::CollectionId;
+use crate::key::{CollectionId, Sequence};
 use crate::memtable::{AnyMemtable, AnyMemtableWriter};
 use crate::observe::{EventKind, FlushReason};
 use crate::view::Frozen;
+
+/// An empty memtable, to take the place of a full one.
+pub(super) type Fresh = (AnyMemtableWriter, AnyMemtable);
 
 impl Core {
     /// Freezes a family's active memtable, puts an empty one in its place, and queues the flush.
@@ -16,48 +20,74 @@ impl Core {
     pub(super) fn freeze(&self, state: &mut CommitState, id: CollectionId, reason: FlushReason) -> Result<()> {
         let Some(collection) = self.collection(id) else { return Ok(()) };
         let next = self.new_memtable(&collection.memtable_kind())?;
-        self.freeze_for(state, id, reason, next);
+        self.freeze_for(state, vec![(id, Some(next))], reason, 0);
         Ok(())
     }
 
-    /// The same with the memtable that takes its place, which is all that could fail.
+    /// The same for several at once, with the memtables that take their places, which is all that could fail. Where there is none the
+    /// active memtable stays. With a boundary, `together`, what is frozen is flushed in one with whatever else was frozen there; so is
+    /// the newest frozen memtable of those without a new one, if it stood alone.
     pub(super) fn freeze_for(
         &self,
         state: &mut CommitState,
-        id: CollectionId,
+        members: Vec<(CollectionId, Option<Fresh>)>,
         reason: FlushReason,
-        (writer, active): (AnyMemtableWriter, AnyMemtable),
+        together: Sequence,
     ) {
-        let Some(collection) = self.collection(id) else { return };
-        let Some(slot) = state.find(id) else { return };
-        slot.writer = writer;
-        let memtable = std::mem::replace(&mut slot.memtable, active.clone());
-        let batch_end = slot.batch_end;
-        // Nothing to flush: the new one, perhaps of another schema, just takes its place.
-        let is_empty = memtable.is_empty();
-        memtable.freeze();
-        if memtable.has_iterators() {
-            active.expect_iterators();
+        let mut changes = Vec::with_capacity(members.len());
+        for (id, fresh) in members {
+            let (Some(collection), Some(slot)) = (self.collection(id), state.find(id)) else { continue };
+            let frozen = fresh.map(|(writer, active)| {
+                slot.writer = writer;
+                let memtable = std::mem::replace(&mut slot.memtable, active.clone());
+                memtable.freeze();
+                if memtable.has_iterators() {
+                    active.expect_iterators();
+                }
+                (Frozen { memtable, reason, batch_end: slot.batch_end, together }, active)
+            });
+            changes.push((collection, frozen));
         }
         {
             let catalog = self.catalog.lock();
-            self.replace_view(&catalog, |view| match view.find(id) {
-                Ok(part) => {
+            // In one step: a job that takes one of them must see them all.
+            self.replace_view(&catalog, |view| {
+                changes.iter().fold(view.clone(), |view, (collection, frozen)| {
+                    let Ok(part) = view.find(collection.id) else { return view };
                     let mut part = (**part).clone();
-                    if !is_empty {
-                        part.frozen.insert(0, Frozen { memtable: memtable.clone(), reason, batch_end });
+                    match frozen {
+                        Some((frozen, active)) => {
+                            // Nothing to flush: the new one, perhaps of another schema, just takes its place.
+                            if !frozen.memtable.is_empty() {
+                                part.frozen.insert(0, frozen.clone());
+                            }
+                            part.active = active.clone();
+                        }
+                        None => match part.frozen.first_mut() {
+                            Some(newest) if newest.together == 0 => newest.together = together,
+                            _ => {}
+                        },
                     }
-                    part.active = active;
                     view.with(part)
-                }
-                Err(_) => view.clone(),
+                })
             });
         }
-        if is_empty {
-            return;
+        let mut is_any = false;
+        for (collection, frozen) in &changes {
+            let Some((Frozen { memtable, .. }, _)) = frozen else { continue };
+            if !memtable.is_empty() {
+                is_any = true;
+                self.jobs.lock().scheduler.schedule(collection.id);
+                self.tell_frozen(collection, memtable, reason);
+            }
         }
-        self.jobs.lock().scheduler.schedule(id);
-        self.work.ring();
+        if is_any {
+            self.work.ring();
+            self.set_signal();
+        }
+    }
+
+    fn tell_frozen(&self, collection: &Collection, memtable: &AnyMemtable, reason: FlushReason) {
         self.event(EventKind::MemtableSealed, |event| {
             event.collection.clone_from(&collection.name);
             event.number = memtable.id().0;
@@ -70,7 +100,6 @@ impl Core {
                 _ => reason.name().to_owned(),
             };
         });
-        self.set_signal();
     }
 
     /// Begins a new log segment if no active memtable holds anything logged: once what is frozen is flushed, the old log goes

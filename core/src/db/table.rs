@@ -205,7 +205,7 @@ impl Db {
         // From here on memtables have the new schema; a write that was prepared under the old one finds out in the commit lock.
         let mut state = core.commit.lock()?;
         table.collection.schemas.push(next);
-        core.freeze_for(&mut state, table.id(), FlushReason::SchemaChange, memtable);
+        core.freeze_for(&mut state, vec![(table.id(), Some(memtable))], FlushReason::SchemaChange, 0);
         drop((state, install));
         core.event(EventKind::TableAltered, |event| event.collection = table.name().to_owned());
         Ok(())

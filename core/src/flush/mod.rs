@@ -1,6 +1,6 @@
 //! Flush: frozen memtables become one immutable file.
 //!
-//! [`FlushScheduler`] says whose turn it is, [`run`] does it, [`write_run`] is the part that compaction shares; of tables
+//! [`FlushScheduler`] says whose turn it is, [`pick_together`] who goes along, [`run`] does it, [`write_run`] is the part that compaction shares; of tables
 //! `write_row_run`. [`pick_for_memory`] says who goes first when memory is short, [`pace`] how much writers are slowed down until then.
 
 mod budget;
@@ -10,6 +10,7 @@ mod pace;
 #[cfg(feature = "arrow")]
 mod row_output;
 mod scheduler;
+mod together;
 
 pub use budget::{MemtableUse, grant_bytes, pick_for_memory, room_bytes};
 pub use job::{FlushInput, run};
@@ -18,3 +19,4 @@ pub use pace::{Debt, Pace, pace};
 #[cfg(feature = "arrow")]
 pub use row_output::{RowRunTarget, write_row_run};
 pub use scheduler::FlushScheduler;
+pub use together::{Waiting, pick_together};

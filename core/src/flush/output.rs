@@ -89,11 +89,12 @@ pub fn write_run<C: Cursor>(
 
 /// Makes a directory, with its name durable and those of its parents, `depth` in all, which may be as new.
 pub(super) fn make_dir(files: &dyn FileSystem, dir: &Path, depth: u32) -> Result<()> {
-    if files.create_dir(dir)? {
+    // One without files may be left of an attempt that could not even remove it.
+    if files.create_dir(dir)? || files.list(dir).is_ok_and(|names| names.is_empty()) {
         let mut above = parent(dir);
         for _ in 0..depth {
             if let Err(error) = files.sync_dir(&above) {
-                // The next attempt must make it again, or it would take the name for durable.
+                // Best effort: no attempt takes the name of an empty one for durable.
                 let _ = files.remove_dir(dir);
                 return Err(error);
             }

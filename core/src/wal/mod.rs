@@ -7,6 +7,7 @@
 
 mod archive;
 mod backend;
+mod follow;
 mod helper;
 mod inspect;
 mod mapped;
@@ -18,6 +19,7 @@ mod write;
 mod writer;
 
 pub use archive::{ARCHIVE_DIR, ArchiveLimits, archived_name, archived_stamp};
+pub use follow::LogTail;
 pub use inspect::{InspectedEnd, InspectedRecord, InspectedSegment, inspect_segment};
 pub use replay::{Cut, LoggedRecord, RecoveryMode, ReplayOutcome, replay};
 pub use salvage::{SalvageScope, SalvagedSegment, SkippedRange, salvage, salvaged_database_id};

@@ -44,7 +44,10 @@ fn run(options: &'static CloseOptions, works: &'static [Work]) {
         closed_or_done(&closed);
         // Of another close, which came before, nobody waits for the end.
         let changes = closed.is_ok().then(|| world.changes());
-        assert!(put(&world, "c").is_err_and(|error| error.kind() == ErrorKind::Closed), "a closed database was written");
+        assert!(
+            put(&world, "c").is_err_and(|error| error.kind() == ErrorKind::Closed),
+            "a closed database was written"
+        );
         others.into_iter().for_each(|other| other.join().unwrap());
         assert!(changes.is_none_or(|changes| world.changes() == changes), "a file was changed after the close");
     });

@@ -8,7 +8,9 @@
 mod file;
 mod lock;
 mod mapping;
+mod pool;
 mod raw;
+mod record_lock;
 mod runtime;
 #[cfg(test)]
 mod tests;
@@ -120,6 +122,10 @@ impl<C: RawCalls> FileSystem for PosixFileSystem<C> {
 
     fn lock(&self, path: &Path) -> Result<Box<dyn FileLock>> {
         Ok(Box::new(lock::PosixLock::take(path)?))
+    }
+
+    fn record_lock_holder(&self, path: &Path) -> Result<Option<u32>> {
+        record_lock::holder(path)
     }
 
     fn prefers_mapping(&self, dir: &Path) -> bool {
