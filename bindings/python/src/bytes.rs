@@ -1,6 +1,6 @@
 //! Keys and values from Python: `bytes` as they are, anything else with the buffer protocol as a copy.
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PyString, PyTuple};
 
@@ -36,7 +36,7 @@ impl<'py> FromPyObject<'_, 'py> for Bytes<'py> {
     }
 }
 
-/// A key and a value from a tuple, or from anything that yields two items.
+/// A key and a value from a tuple, or from anything that yields two items. As with a dict another number is a ValueError.
 pub(crate) fn pair<'py>(item: &Bound<'py, PyAny>) -> PyResult<(Bytes<'py>, Bytes<'py>)> {
     match item.cast::<PyTuple>() {
         Ok(tuple) => pair_of(tuple),
@@ -46,7 +46,7 @@ pub(crate) fn pair<'py>(item: &Bound<'py, PyAny>) -> PyResult<(Bytes<'py>, Bytes
 
 fn pair_of<'py>(tuple: &Bound<'py, PyTuple>) -> PyResult<(Bytes<'py>, Bytes<'py>)> {
     if tuple.len() != 2 {
-        return Err(PyTypeError::new_err(format!("a pair of key and value expected, not {} items", tuple.len())));
+        return Err(PyValueError::new_err(format!("a pair of key and value expected, not {} items", tuple.len())));
     }
     Ok((tuple.get_borrowed_item(0)?.extract()?, tuple.get_borrowed_item(1)?.extract()?))
 }

@@ -4,6 +4,7 @@ use super::ColumnFamily;
 use crate::error::detached;
 use crate::files::{LiveFiles, exported};
 use crate::flush::FlushToken;
+use crate::import;
 use crate::long_call::{Progress, long_call};
 use crate::segments::segments_of;
 use crate::shared::Shared;
@@ -60,5 +61,23 @@ impl ColumnFamily {
         let (shared, family) = (self.shared.clone(), self.family.clone());
         let nobody = Progress::to(None, "export", "bytes")?;
         exported(py, &long_call(py, &self.shared, &nobody, move |_| shared.db().export(&family, &directory))?)
+    }
+
+    /// Writes everything that LevelDB would show of its database in `source` to the family; durable when it returns.
+    ///
+    /// The source is only read, every checksum in it is verified, and no process may have it open. Keys that are here already get LevelDB's
+    /// value; others stay. ``progress`` is called with a ``Progress`` ten times a second at most and once at the end; returning False, or
+    /// raising, calls the import off, and so does Ctrl-C: then a part of the entries is here, and it can be run again.
+    /// ``skip_damaged=True`` skips and counts what is damaged, instead of refusing: what was deleted or overwritten there may come
+    /// back. Returns a ``LevelDBImport``.
+    #[pyo3(signature = (source, *, skip_damaged=false, progress=None))]
+    fn import_leveldb<'py>(
+        &self,
+        py: Python<'py>,
+        source: PathBuf,
+        skip_damaged: bool,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        import::leveldb(py, &self.shared, self.family.clone(), source, skip_damaged, progress)
     }
 }

@@ -124,7 +124,16 @@ impl<'a> Target<'a> {
             }
             return Ok(());
         }
-        let items = if data.hasattr("keys")? { data.call_method0("items")? } else { data.clone() };
+        let is_mapping = data.hasattr("keys")?;
+        if is_mapping && !data.hasattr("items")? {
+            // What `dict.update` takes for a mapping need have no more than keys and a way to look them up.
+            return data.call_method0("keys")?.try_iter()?.try_for_each(|key| {
+                let key = key?;
+                let value = data.get_item(&key)?;
+                self.put_objects(py, &key.extract()?, &value.extract()?)
+            });
+        }
+        let items = if is_mapping { data.call_method0("items")? } else { data.clone() };
         items.try_iter()?.try_for_each(|item| self.put_pair(py, &item?))
     }
 
