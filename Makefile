@@ -39,10 +39,12 @@ bench: ## measure, beside the limits of this machine, into bench/RESULTS.md
 	@scripts/prepare
 	@scripts/bench
 
-docs: ## docs/options.md, the C and C++ reference in build/reference, and the Rust documentation
-	@scripts/prepare docs
+docs: ## docs/options.md, the site for users in build/site, the C and C++ reference in build/reference, and the Rust documentation
 	@cargo xtask option-docs
+	@scripts/prepare docs
+	@scripts/prepare python
 	@scripts/c_reference
+	@scripts/site
 	@RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p sstore
 
 header: ## include/sstore.h from ffi/, to be reviewed and committed

@@ -30,7 +30,7 @@ const CHAPTERS: &[(&str, &str)] = &[
     ("sstore_memory_use_get", "Figures: memory"),
     ("sstore_log_pin_get", "Figures: the log"),
     ("sstore_repair", "Repair"),
-    ("sstore_import_leveldb", "Coming from LevelDB"),
+    ("sstore_import_leveldb", "Databases of other engines"),
 ];
 
 /// Writes or compares the header.

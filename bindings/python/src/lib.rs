@@ -16,6 +16,9 @@ mod events;
 mod family;
 mod files;
 mod flush;
+mod html;
+mod import;
+mod interpreter;
 mod iterate;
 mod kept;
 mod long_call;
@@ -40,7 +43,7 @@ mod _sstore {
     #[pymodule_export]
     use super::condition::schema_metadata;
     #[pymodule_export]
-    use super::db::{DB, close_all, destroy, open};
+    use super::db::{DB, ReadOnlyDB, close_all, destroy, open};
     #[pymodule_export]
     use super::family::ColumnFamily;
     #[pymodule_export]
@@ -68,6 +71,7 @@ mod _sstore {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        super::interpreter::check(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         module.add("MAX_KEY_BYTES", sstore::key::MAX_KEY_BYTES)?;
         module.add("MAX_VALUE_BYTES", sstore::key::MAX_VALUE_BYTES)

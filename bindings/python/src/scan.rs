@@ -184,6 +184,7 @@ impl RecordBatchReader for Reader {
 
 #[pymethods]
 impl Scan {
+    /// The names and types of the columns that come out.
     #[getter]
     fn schema(&self) -> Schema {
         Schema(self.schema.clone())

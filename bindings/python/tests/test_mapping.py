@@ -158,6 +158,27 @@ def test_conditional_writes(db: sstore.DB) -> None:
     assert db.get_with_sequence(b"none") is None
 
 
+def test_a_batch_under_a_condition(db: sstore.DB) -> None:
+    family = db.create_column_family("f")
+    batch = db.write_batch()
+    batch.put(b"a", b"1")
+    batch.put(b"b", b"1", column_family=family)
+    sequence = db.write_if(b"lock", None, batch)
+    assert db[b"a"] == family[b"b"] == b"1" and len(batch) == 0 and sequence == db.stats()["sequence"]
+    found = db.get_with_sequence(b"a")
+    assert found is not None
+    batch.put(b"a", b"2")
+    with pytest.raises(sstore.ConflictError):
+        db.write_if(b"a", None, batch)
+    with pytest.raises(sstore.ConflictError):
+        db.write_if(b"a", found[1] + 1, batch)
+    assert db[b"a"] == b"1" and len(batch) == 1
+    db.write_if(b"a", found[1], batch, sync=True)
+    assert db[b"a"] == b"2"
+    with pytest.raises(sstore.InvalidArgumentError):
+        db.write_if(b"a", None, batch)
+
+
 def test_durability_of_one_write(db: sstore.DB) -> None:
     sequence = db.put(b"a", b"1", sync=True)
     assert db.stats()["durable_sequence"] >= sequence

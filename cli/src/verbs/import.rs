@@ -1,6 +1,6 @@
 //! `sstore import`: a new database, or a family of an existing one, from what another engine wrote. The one verb that writes.
 //!
-//! Promises: a database that was not there before is there whole and durable, or not at all: it is made under the name `<NEW>.unfinished` and gets
+//! Promises: a database that was not there before is there whole and durable, or not at all: it is made under the name `<NEW>.unfinished-import` and gets
 //! its own at the end. What an import that was killed left under that name is removed by the next one.
 
 use super::Done;
@@ -10,7 +10,6 @@ use crate::failure::{Failure, Outcome};
 use crate::output::Output;
 use crate::record;
 use indicatif::{ProgressBar, ProgressStyle};
-use sstore::version::file_name::unfinished;
 use sstore::{CloseOptions, ColumnFamily, Db, Error, ErrorKind, LevelDbImport, LevelDbImported, Options};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,7 +59,9 @@ fn options(import: &ImportLeveldb) -> Result<Options, Failure> {
 
 /// Makes the database under another name, and gives it its own once it is whole.
 fn into_new(import: &ImportLeveldb, options: &Options) -> Result<LevelDbImported, Failure> {
-    let place = unfinished(&import.to);
+    let mut place = import.to.as_os_str().to_owned();
+    place.push(".unfinished-import");
+    let place = PathBuf::from(place);
     let remove = || -> Result<(), Failure> {
         Db::destroy(&place)?;
         match fs::remove_dir(&place) {

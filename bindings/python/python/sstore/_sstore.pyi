@@ -14,6 +14,7 @@ from ._types import (
     Event,
     Export,
     FlushResult,
+    LevelDBImport,
     LiveFile,
     OptionInfo,
     Progress,
@@ -37,6 +38,7 @@ __all__ = [
     "FlushToken",
     "Iterator",
     "LiveFiles",
+    "ReadOnlyDB",
     "RecordBatch",
     "Scan",
     "Schema",
@@ -77,6 +79,7 @@ _Column = Iterable[Buffer] | _ArrowStream | _ArrowArray | Buffer
 _Rows = _ArrowStream | _ArrowArray | Iterable[Mapping[str, Any]]
 _Keys = _ArrowStream | _ArrowArray | Iterable[Any]
 _Names = str | Iterable[str]
+_Progress = Callable[[Progress], bool | None]
 _Type = str | _ArrowSchema
 # Also an expression of pyarrow.compute or of Polars, which are not imported here.
 _Condition = str | Expr | Any
@@ -235,6 +238,13 @@ class ColumnFamily(MutableMapping[bytes, bytes]):
     def segments(self) -> list[Segment]: ...
     def live_files(self, *, as_of: Snapshot | int | None = None) -> LiveFiles: ...
     def export(self, directory: str | os.PathLike[str]) -> Export: ...
+    def import_leveldb(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        skip_damaged: bool = False,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> LevelDBImport: ...
     def keys(self) -> SortedKeys: ...
     def values(self) -> SortedValues: ...
     def items(self) -> SortedItems: ...
@@ -257,7 +267,7 @@ class ColumnFamily(MutableMapping[bytes, bytes]):
     def __reversed__(self) -> Iterator[bytes]: ...
     def __eq__(self, other: object, /) -> bool: ...
 
-@final
+@disjoint_base
 class DB(ColumnFamily):
     @property
     def path(self) -> Path: ...
@@ -285,9 +295,26 @@ class DB(ColumnFamily):
     def tables(self) -> list[str]: ...
     def drop_table(self, table: Table | str) -> None: ...
     def snapshot(self, sequence: int | None = None) -> Snapshot: ...
+    @overload
+    def flush_atomic(
+        self,
+        collections: Iterable[ColumnFamily | Table] | None = None,
+        *,
+        wait: Literal[True] = True,
+        timeout: float | None = None,
+    ) -> FlushResult: ...
+    @overload
+    def flush_atomic(
+        self,
+        collections: Iterable[ColumnFamily | Table] | None = None,
+        *,
+        wait: Literal[False],
+        timeout: float | None = None,
+    ) -> FlushToken: ...
     def sync(self) -> None: ...
     def resume(self) -> None: ...
-    def verify(self) -> None: ...
+    def compact(self, *, progress: _Progress | None = None) -> None: ...
+    def verify(self, *, progress: _Progress | None = None) -> None: ...
     def stats(self) -> dict[str, Any]: ...
     def metrics_text(self) -> str: ...
     def memory_use(self) -> dict[str, int]: ...
@@ -301,6 +328,17 @@ class DB(ColumnFamily):
         traceback: TracebackType | None = None,
         /,
     ) -> None: ...
+
+@final
+class ReadOnlyDB(DB):
+    def __new__(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        on_event: Callable[[Event], object] | None = None,
+        **options: _Option,
+    ) -> ReadOnlyDB: ...
+    def refresh(self) -> bool: ...
 
 @final
 class Iterator(Iterable[_T]):
@@ -728,6 +766,15 @@ class FlushToken:
     def poll(self) -> FlushResult | None: ...
     def wait(self, timeout: float | None = None) -> FlushResult: ...
 
+@overload
+def open(
+    path: str | os.PathLike[str],
+    *,
+    read_only: Literal[True],
+    on_event: Callable[[Event], object] | None = None,
+    **options: _Option,
+) -> ReadOnlyDB: ...
+@overload
 def open(
     path: str | os.PathLike[str], *, on_event: Callable[[Event], object] | None = None, **options: _Option
 ) -> DB: ...

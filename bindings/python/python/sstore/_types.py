@@ -131,6 +131,26 @@ class RepairReport:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelDBImport:
+    """What the import of a LevelDB database did."""
+
+    entries: int
+    """Entries that were written."""
+    payload_bytes: int
+    """Bytes of keys and values that were written."""
+    bytes_read: int
+    """Bytes of the source that were read."""
+    skipped: int
+    """Damaged places that were skipped; 0 unless that was asked for."""
+    skipped_bytes: int
+    """Their bytes in the files, as far as that can be told."""
+    damage: tuple[str, ...]
+    """The first hundred of them, with file and offset."""
+    torn_bytes: int
+    """Bytes at the end of the last log that its writer, killed or cut off from power, did not finish."""
+
+
+@dataclass(frozen=True, slots=True)
 class FileExplanation:
     """What a scan does with one file of a table."""
 

@@ -240,7 +240,9 @@ class Prefixed(PrefixedSnapshot, MutableMapping[bytes, bytes]):
 
     def put_many(self, pairs: Any, *, sync: bool | None = None, atomic: bool = True) -> int:
         """Sets the pairs of a mapping or of an iterable, together unless ``atomic=False``; returns how many."""
-        items = pairs.items() if hasattr(pairs, "keys") else pairs
+        items = pairs
+        if hasattr(pairs, "keys"):
+            items = pairs.items() if hasattr(pairs, "items") else ((key, pairs[key]) for key in pairs.keys())
         whole = ((self._key(key), value) for key, value in items)
         return cast("int", self._whole.put_many(whole, sync=sync, atomic=atomic))
 

@@ -150,8 +150,9 @@ impl Found {
     fn sources<'a>(&self, env: &Env, reading: &Rc<Reading<'a>>) -> Result<(Vec<Source<'a>>, u64)> {
         let files = &env.files;
         let mut total: u64 = self.version.tables().map(|table| table.size_bytes).fold(0, u64::saturating_add);
-        for &number in &self.logs {
-            total = total.saturating_add(files.file_len(&names::log_path(&self.dir, number))?.unwrap_or(0));
+        let logs = self.logs.iter().map(|&number| names::log_path(&self.dir, number));
+        for path in logs.chain([self.dir.join(&self.current)]) {
+            total = total.saturating_add(files.file_len(&path)?.unwrap_or(0));
         }
         reading.meter.expect(total);
         for number in self.version.required_logs().filter(|number| !self.logs.contains(number)) {

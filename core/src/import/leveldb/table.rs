@@ -6,7 +6,7 @@
 //! asks it; entries rise, and begin and end with the keys that the manifest tells of the table, so that a table of another database, or
 //! from another time, does not pass for it.
 
-use super::block::{BlockCursor, BlockHandle, Decoder};
+use super::block::{BlockCursor, BlockHandle, Decoder, TRAILER_BYTES};
 use super::damage::Reading;
 use super::internal_key::InternalKey;
 use super::manifest::TableMeta;
@@ -39,6 +39,8 @@ pub struct Table<'a> {
     last: Vec<u8>,
     /// Whether anything of it was left out.
     skipped: bool,
+    /// Bytes of it that were told to be read.
+    counted: u64,
     standing: bool,
 }
 
@@ -74,6 +76,7 @@ impl<'a> Table<'a> {
             handle: metaindex,
             last: Vec::new(),
             skipped: false,
+            counted: 0,
             standing: false,
         };
         table.verify_meta(metaindex)?;
@@ -152,9 +155,17 @@ impl<'a> Table<'a> {
                     let error = self.damage("the table does not end with the key that the manifest tells");
                     self.skip(error, 0)?;
                 }
+                self.count(self.meta.size_bytes - self.counted)?;
                 return Ok(false);
             }
         }
+    }
+
+    /// Tells that so much more of it was read; not more than there is.
+    fn count(&mut self, bytes: u64) -> Result<()> {
+        let bytes = bytes.min(self.meta.size_bytes - self.counted);
+        self.counted += bytes;
+        self.reading.meter.read(bytes)
     }
 
     /// The entry that the block came to must be one, and must come after the last.
@@ -187,11 +198,8 @@ impl<'a> Table<'a> {
                 continue;
             };
             self.handle = handle;
-            if self.window.is_beyond(handle) {
-                self.reading
-                    .meter
-                    .read(handle.len.max(WINDOW_BYTES).min(self.window.end.saturating_sub(handle.offset)))?;
-            }
+            // What lies behind the blocks is counted at the end.
+            self.count(handle.len.saturating_add(TRAILER_BYTES as u64))?;
             let decoded = self.window.decode(&mut self.decoder, handle, &mut self.block.bytes);
             let begun = decoded.and_then(|()| self.block.begin().map_err(|why| self.damage(why)));
             match begun {
@@ -223,11 +231,6 @@ struct Window {
 }
 
 impl Window {
-    fn is_beyond(&self, handle: BlockHandle) -> bool {
-        let until = handle.offset.saturating_add(handle.len);
-        handle.offset < self.start || until >= self.start + self.bytes.len() as u64
-    }
-
     /// Verifies the block at `handle`, and fills `out` with what it holds.
     fn decode(&mut self, decoder: &mut Decoder, handle: BlockHandle, out: &mut Vec<u8>) -> Result<()> {
         let damaged = |file: &dyn File, why: &str| Error::corruption(file.path(), handle.offset, why);

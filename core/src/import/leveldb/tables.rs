@@ -76,7 +76,10 @@ impl<'a> Tables<'a> {
                 self.table = Some(table);
             }
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(error),
-            Err(error) => self.reading.skip(error, size_bytes)?,
+            Err(error) => {
+                self.reading.skip(error, size_bytes)?;
+                self.reading.meter.read(size_bytes)?;
+            }
         }
         Ok(true)
     }

@@ -439,6 +439,25 @@ fn an_import_is_written_tells_how_far_it_is_and_can_be_run_again() {
 }
 
 #[test]
+fn a_database_that_is_opened_meanwhile_is_told() {
+    let world = World::new();
+    let files = MemFileSystem::new();
+    let dir = Path::new("/source");
+    files.create_dir(dir).unwrap();
+    for (name, bytes) in &world.files {
+        files.create(&dir.join(name)).unwrap().write_at(bytes, 0).unwrap();
+    }
+    let env = Env { files: files.clone(), runtime: posix().runtime };
+    let mut listener = |_: &ImportProgress| true;
+    let reading = Reading::new(Meter::new(env.runtime.clone(), &mut listener), false);
+    let found = Found::open(&env, dir, &reading).unwrap();
+    found.check_unchanged(&*files).unwrap();
+    files.remove(&dir.join("CURRENT")).unwrap();
+    files.create(&dir.join("CURRENT")).unwrap().write_at(b"MANIFEST-000012\n", 0).unwrap();
+    assert_eq!(found.check_unchanged(&*files).unwrap_err().kind(), ErrorKind::Locked);
+}
+
+#[test]
 fn a_key_that_is_too_long_is_told() {
     let world = World::new();
     let long = vec![(vec![b'x'; (64 << 10) + 1], 70, Kind::Put, Vec::new())];
