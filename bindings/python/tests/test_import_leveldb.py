@@ -59,7 +59,7 @@ def same(db: sstore.DB | sstore.ColumnFamily, source: Path) -> int:
     database = plyvel.DB(str(source), paranoid_checks=True)
     count = 0
     try:
-        with db.iterator() as found:
+        with db.iter() as found:
             for pair in database:
                 assert next(found) == pair
                 count += 1
@@ -133,7 +133,7 @@ def test_damage(db: sstore.DB, source: Path) -> None:
     table.write_bytes(sound[:1000] + bytes([sound[1000] ^ 1]) + sound[1001:])
     with pytest.raises(sstore.CorruptionError, match="checksum mismatch") as caught:
         db.import_leveldb(source)
-    assert caught.value.path == str(table) and caught.value.offset is not None
+    assert caught.value.path == table and caught.value.offset is not None
     done = db.import_leveldb(source, skip_damaged=True)
     assert done.skipped == 1 and str(table) in done.damage[0] and done.skipped_bytes > 0
     table.write_bytes(sound)
