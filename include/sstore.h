@@ -1526,7 +1526,7 @@ const char *sstore_code_name(int32_t code);
 /**
  * The code of an error; SSTORE_OK for NULL, SSTORE_INVALID_ARGUMENT for what is no error or was freed. Does not block; any thread.
  */
-enum sstore_code sstore_error_code(const struct sstore_error *error);
+sstore_code sstore_error_code(const struct sstore_error *error);
 
 /**
  * What happened, with file and system error, for people. Never parse it. "" for NULL and for what is no error.
@@ -1581,34 +1581,34 @@ uint32_t sstore_version_number(void);
  * Makes options with every one at its default. `*options` is the caller's; free it with sstore_options_free.
  * Does not block; any thread. Errors: NO_MEMORY, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_options_create(struct sstore_options **options, struct sstore_error **error);
+sstore_code sstore_options_create(struct sstore_options **options, struct sstore_error **error);
 
 /**
  * Sets an option from text: numbers in decimal, bytes also as "64MiB", bools as "true" or "false". `name` and `value` are
  * NUL-terminated and copied. An error changes nothing. Does not block; one thread at a time.
  * Errors: INVALID_ARGUMENT (unknown name: the message suggests the nearest; value of the wrong type or out of range), BUSY.
  */
-enum sstore_code sstore_options_set(struct sstore_options *options,
-                                    const char *name,
-                                    const char *value,
-                                    struct sstore_error **error);
+sstore_code sstore_options_set(struct sstore_options *options,
+                               const char *name,
+                               const char *value,
+                               struct sstore_error **error);
 
 /**
  * Sets a count, a number of bytes, or a bool (0 or 1). Otherwise like sstore_options_set.
  */
-enum sstore_code sstore_options_set_number(struct sstore_options *options,
-                                           const char *name,
-                                           uint64_t value,
-                                           struct sstore_error **error);
+sstore_code sstore_options_set_number(struct sstore_options *options,
+                                      const char *name,
+                                      uint64_t value,
+                                      struct sstore_error **error);
 
 /**
  * The value of an option as text that sstore_options_set takes. `*value` is the caller's; free it with sstore_free.
  * Does not block; one thread at a time. Errors: INVALID_ARGUMENT (unknown name), BUSY, NO_MEMORY.
  */
-enum sstore_code sstore_options_get(const struct sstore_options *options,
-                                    const char *name,
-                                    char **value,
-                                    struct sstore_error **error);
+sstore_code sstore_options_get(const struct sstore_options *options,
+                               const char *name,
+                               char **value,
+                               struct sstore_error **error);
 
 /**
  * Gives every event of a database opened with these options to `callback`: one at a time, in order, from one thread of the
@@ -1617,23 +1617,23 @@ enum sstore_code sstore_options_get(const struct sstore_options *options,
  * stays the caller's. A NULL `callback` is refused. See sstore_event_callback for what a callback may do.
  * Does not block; one thread at a time. Errors: INVALID_ARGUMENT, BUSY.
  */
-enum sstore_code sstore_options_set_listener(struct sstore_options *options,
-                                             sstore_event_callback callback,
-                                             void *user_data,
-                                             void (*destroy)(void *user_data),
-                                             struct sstore_error **error);
+sstore_code sstore_options_set_listener(struct sstore_options *options,
+                                        sstore_event_callback callback,
+                                        void *user_data,
+                                        void (*destroy)(void *user_data),
+                                        struct sstore_error **error);
 
 /**
  * Gives every event of a database opened with these options that is of `level` (a number of sstore_log_level) or above to `callback`,
  * as a line for a log: one at a time, in order, from one thread of the library. Otherwise like sstore_options_set_listener, beside
  * which it may be set. Errors: INVALID_ARGUMENT, BUSY.
  */
-enum sstore_code sstore_options_set_logger(struct sstore_options *options,
-                                           uint32_t level,
-                                           sstore_log_callback callback,
-                                           void *user_data,
-                                           void (*destroy)(void *user_data),
-                                           struct sstore_error **error);
+sstore_code sstore_options_set_logger(struct sstore_options *options,
+                                      uint32_t level,
+                                      sstore_log_callback callback,
+                                      void *user_data,
+                                      void (*destroy)(void *user_data),
+                                      struct sstore_error **error);
 
 /**
  * How many options there are. Does not block; any thread.
@@ -1644,9 +1644,9 @@ size_t sstore_options_count(void);
  * Describes the option at `index`, which is below sstore_options_count(). `*info` must have its struct_size set; the texts in
  * it live for ever. Does not block; any thread. Errors: NOT_FOUND (no such index), INVALID_ARGUMENT.
  */
-enum sstore_code sstore_options_describe(size_t index,
-                                         struct sstore_option_info *info,
-                                         struct sstore_error **error);
+sstore_code sstore_options_describe(size_t index,
+                                    struct sstore_option_info *info,
+                                    struct sstore_error **error);
 
 /**
  * Frees options. NULL and what was freed already do nothing. Does not block; any thread.
@@ -1667,10 +1667,10 @@ size_t sstore_list_count(const struct sstore_list *list);
  * The item at `index`: its bytes live until the list is freed, and a NUL that is not counted stands after them.
  * Does not block; any thread. Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
  */
-enum sstore_code sstore_list_get(const struct sstore_list *list,
-                                 size_t index,
-                                 struct sstore_slice *item,
-                                 struct sstore_error **error);
+sstore_code sstore_list_get(const struct sstore_list *list,
+                            size_t index,
+                            struct sstore_slice *item,
+                            struct sstore_error **error);
 
 /**
  * Frees a list and its items. NULL and what was freed already do nothing. Does not block; any thread.
@@ -1687,10 +1687,10 @@ void sstore_list_free(struct sstore_list *list);
  * default. `*db` is the caller's; end it with sstore_close or sstore_release. Blocks: reads files, replays the log. Any thread.
  * Errors: LOCKED, NOT_FOUND (no database and create_if_missing is false), INVALID_ARGUMENT, CORRUPTION, NOT_SUPPORTED, IO, NO_SPACE.
  */
-enum sstore_code sstore_open(const char *path,
-                             const struct sstore_options *options,
-                             struct sstore_db **db,
-                             struct sstore_error **error);
+sstore_code sstore_open(const char *path,
+                        const struct sstore_options *options,
+                        struct sstore_db **db,
+                        struct sstore_error **error);
 
 /**
  * Closes a database. NULL options: every default. On SSTORE_OK the handle is gone, and its column families, iterators,
@@ -1699,9 +1699,9 @@ enum sstore_code sstore_open(const char *path,
  * with sstore_release. Blocks: flushes, waits for background work and for a callback that runs, syncs. Any thread.
  * Errors: BUSY, CLOSED, TIMED_OUT, IO, NO_SPACE, INVALID_ARGUMENT (also in an event callback of the same database).
  */
-enum sstore_code sstore_close(struct sstore_db *db,
-                              const struct sstore_close_options *options,
-                              struct sstore_error **error);
+sstore_code sstore_close(struct sstore_db *db,
+                         const struct sstore_close_options *options,
+                         struct sstore_error **error);
 
 /**
  * Gives a handle up without waiting for its children: the database is closed when the last of its column families, iterators,
@@ -1714,15 +1714,15 @@ void sstore_release(struct sstore_db *db);
  * Deletes the database in directory `path`: its files only, and the directory if nothing else is in it.
  * SSTORE_OK also if there is none. Blocks. Any thread. Errors: LOCKED (it is open somewhere), IO, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_destroy(const char *path, struct sstore_error **error);
+sstore_code sstore_destroy(const char *path, struct sstore_error **error);
 
 /**
  * Counts what is still open and would make sstore_close say SSTORE_BUSY. `*objects` must have its struct_size set.
  * Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_open_objects_count(const struct sstore_db *db,
-                                           struct sstore_open_objects *objects,
-                                           struct sstore_error **error);
+sstore_code sstore_open_objects_count(const struct sstore_db *db,
+                                      struct sstore_open_objects *objects,
+                                      struct sstore_error **error);
 
 /** @} */
 
@@ -1734,28 +1734,28 @@ enum sstore_code sstore_open_objects_count(const struct sstore_db *db,
  * free it with sstore_column_family_free. Blocks: writes and syncs the manifest. Any thread.
  * Errors: INVALID_ARGUMENT (the name is taken or not allowed), CLOSED, READ_ONLY, IO, NO_SPACE.
  */
-enum sstore_code sstore_column_family_create(struct sstore_db *db,
-                                             const char *name,
-                                             const struct sstore_options *options,
-                                             struct sstore_column_family **family,
-                                             struct sstore_error **error);
+sstore_code sstore_column_family_create(struct sstore_db *db,
+                                        const char *name,
+                                        const struct sstore_options *options,
+                                        struct sstore_column_family **family,
+                                        struct sstore_error **error);
 
 /**
  * A handle of an existing column family. `*family` is the caller's; free it with sstore_column_family_free.
  * Does not block; any thread. Errors: NOT_FOUND (with an error object: no family has that name), CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_column_family_open(struct sstore_db *db,
-                                           const char *name,
-                                           struct sstore_column_family **family,
-                                           struct sstore_error **error);
+sstore_code sstore_column_family_open(struct sstore_db *db,
+                                      const char *name,
+                                      struct sstore_column_family **family,
+                                      struct sstore_error **error);
 
 /**
  * The names of all column families, sorted. `*names` is the caller's; free it with sstore_list_free.
  * Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_column_family_list(const struct sstore_db *db,
-                                           struct sstore_list **names,
-                                           struct sstore_error **error);
+sstore_code sstore_column_family_list(const struct sstore_db *db,
+                                      struct sstore_list **names,
+                                      struct sstore_error **error);
 
 /**
  * Drops a column family with all its data. The handle stays the caller's to free; every use of it, and of other handles of the
@@ -1763,17 +1763,17 @@ enum sstore_code sstore_column_family_list(const struct sstore_db *db,
  * Errors: INVALID_ARGUMENT (the default family, also as NULL, cannot be dropped), DROPPED, CLOSED, READ_ONLY; NO_SPACE, IO
  * (it is as before, and can be dropped later); POISONED.
  */
-enum sstore_code sstore_column_family_drop(struct sstore_db *db,
-                                           struct sstore_column_family *family,
-                                           struct sstore_error **error);
+sstore_code sstore_column_family_drop(struct sstore_db *db,
+                                      struct sstore_column_family *family,
+                                      struct sstore_error **error);
 
 /**
  * The name of a family: its bytes live until this handle is freed. Does not block; any thread.
  * Errors: CLOSED (the handle was freed), INVALID_ARGUMENT.
  */
-enum sstore_code sstore_column_family_name(const struct sstore_column_family *family,
-                                           struct sstore_slice *name,
-                                           struct sstore_error **error);
+sstore_code sstore_column_family_name(const struct sstore_column_family *family,
+                                      struct sstore_slice *name,
+                                      struct sstore_error **error);
 
 /**
  * The id of a family: never given to another one of the same database; the default family has 0. UINT32_MAX for what is no
@@ -1786,9 +1786,9 @@ uint32_t sstore_column_family_id(const struct sstore_column_family *family);
  * Options of the whole database are at their defaults in it. `*options` is the caller's; free it with sstore_options_free.
  * Does not block; any thread. Errors: CLOSED (the handle was freed), INVALID_ARGUMENT.
  */
-enum sstore_code sstore_column_family_get_options(const struct sstore_column_family *family,
-                                                  struct sstore_options **options,
-                                                  struct sstore_error **error);
+sstore_code sstore_column_family_get_options(const struct sstore_column_family *family,
+                                             struct sstore_options **options,
+                                             struct sstore_error **error);
 
 /**
  * Frees a handle. NULL and what was freed already do nothing. Does not block, unless it is the last thing that a released
@@ -1808,62 +1808,62 @@ void sstore_column_family_free(struct sstore_column_family *family);
  * Errors: INVALID_ARGUMENT (also: too long), DROPPED, CLOSED, READ_ONLY, STALLED, IO, NO_SPACE, POISONED,
  * FENCED (another writer took the database over), NO_MEMORY, FORKED.
  */
-enum sstore_code sstore_put(struct sstore_db *db,
-                            const struct sstore_column_family *family,
-                            const struct sstore_write_options *options,
-                            const void *key,
-                            size_t key_len,
-                            const void *value,
-                            size_t value_len,
-                            uint64_t *sequence,
-                            struct sstore_error **error);
+sstore_code sstore_put(struct sstore_db *db,
+                       const struct sstore_column_family *family,
+                       const struct sstore_write_options *options,
+                       const void *key,
+                       size_t key_len,
+                       const void *value,
+                       size_t value_len,
+                       uint64_t *sequence,
+                       struct sstore_error **error);
 
 /**
  * Removes `key` from `family`; removing a key that is not there succeeds. Otherwise like sstore_put.
  */
-enum sstore_code sstore_delete(struct sstore_db *db,
-                               const struct sstore_column_family *family,
-                               const struct sstore_write_options *options,
-                               const void *key,
-                               size_t key_len,
-                               uint64_t *sequence,
-                               struct sstore_error **error);
+sstore_code sstore_delete(struct sstore_db *db,
+                          const struct sstore_column_family *family,
+                          const struct sstore_write_options *options,
+                          const void *key,
+                          size_t key_len,
+                          uint64_t *sequence,
+                          struct sstore_error **error);
 
 /**
  * Applies a batch: all of its operations or, on an error, none. `*sequence` (may be NULL) becomes the place of its last
  * operation. The batch is unchanged. Otherwise like sstore_put. Errors also: BUSY (another thread is using the batch).
  */
-enum sstore_code sstore_write(struct sstore_db *db,
-                              const struct sstore_write_options *options,
-                              const struct sstore_batch *batch,
-                              uint64_t *sequence,
-                              struct sstore_error **error);
+sstore_code sstore_write(struct sstore_db *db,
+                         const struct sstore_write_options *options,
+                         const struct sstore_batch *batch,
+                         uint64_t *sequence,
+                         struct sstore_error **error);
 
 /**
  * Applies an array of operations as one write, without a batch object: all of them or, on an error, none.
  * Otherwise like sstore_write.
  */
-enum sstore_code sstore_write_operations(struct sstore_db *db,
-                                         const struct sstore_write_options *options,
-                                         const struct sstore_operation *operations,
-                                         size_t count,
-                                         uint64_t *sequence,
-                                         struct sstore_error **error);
+sstore_code sstore_write_operations(struct sstore_db *db,
+                                    const struct sstore_write_options *options,
+                                    const struct sstore_operation *operations,
+                                    size_t count,
+                                    uint64_t *sequence,
+                                    struct sstore_error **error);
 
 /**
  * Applies a batch only if `key` of `family` stands as expected: last written at `expected_sequence` (as sstore_get_pinned and
  * the writes report it), or, for 0, absent. Nothing comes between check and write. Otherwise like sstore_write.
  * Errors also: CONFLICT (it does not stand so; nothing was written).
  */
-enum sstore_code sstore_write_if(struct sstore_db *db,
-                                 const struct sstore_column_family *family,
-                                 const struct sstore_write_options *options,
-                                 const void *key,
-                                 size_t key_len,
-                                 uint64_t expected_sequence,
-                                 const struct sstore_batch *batch,
-                                 uint64_t *sequence,
-                                 struct sstore_error **error);
+sstore_code sstore_write_if(struct sstore_db *db,
+                            const struct sstore_column_family *family,
+                            const struct sstore_write_options *options,
+                            const void *key,
+                            size_t key_len,
+                            uint64_t expected_sequence,
+                            const struct sstore_batch *batch,
+                            uint64_t *sequence,
+                            struct sstore_error **error);
 
 /** @} */
 
@@ -1874,62 +1874,62 @@ enum sstore_code sstore_write_if(struct sstore_db *db,
  * Makes an empty batch. `*batch` is the caller's; free it with sstore_batch_free.
  * Does not block; any thread. Errors: NO_MEMORY, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_batch_create(struct sstore_batch **batch, struct sstore_error **error);
+sstore_code sstore_batch_create(struct sstore_batch **batch, struct sstore_error **error);
 
 /**
  * Adds: set `key` to `value` in `family`. Key and value are copied. An error changes nothing. Does not block; one thread at a
  * time. Errors: INVALID_ARGUMENT (also: key or value too long, batch full, family of another database), BUSY, CLOSED, NO_MEMORY.
  */
-enum sstore_code sstore_batch_put(struct sstore_batch *batch,
-                                  const struct sstore_column_family *family,
-                                  const void *key,
-                                  size_t key_len,
-                                  const void *value,
-                                  size_t value_len,
-                                  struct sstore_error **error);
+sstore_code sstore_batch_put(struct sstore_batch *batch,
+                             const struct sstore_column_family *family,
+                             const void *key,
+                             size_t key_len,
+                             const void *value,
+                             size_t value_len,
+                             struct sstore_error **error);
 
 /**
  * Adds: remove `key` from `family`. Otherwise like sstore_batch_put.
  */
-enum sstore_code sstore_batch_delete(struct sstore_batch *batch,
-                                     const struct sstore_column_family *family,
-                                     const void *key,
-                                     size_t key_len,
-                                     struct sstore_error **error);
+sstore_code sstore_batch_delete(struct sstore_batch *batch,
+                                const struct sstore_column_family *family,
+                                const void *key,
+                                size_t key_len,
+                                struct sstore_error **error);
 
 /**
  * Adds: put `rows` into `table`, as sstore_table_append does; they count as one operation. Rows and schema (NULL: the table's) are
  * moved. A batch whose table is altered before it is written is refused then with CONFLICT. Otherwise like sstore_batch_put.
  * Errors also: NOT_SUPPORTED (a library without tables, or a type that has no place in the log).
  */
-enum sstore_code sstore_batch_put_rows(struct sstore_batch *batch,
-                                       const struct sstore_table *table,
-                                       struct ArrowArray *rows,
-                                       struct ArrowSchema *schema,
-                                       struct sstore_error **error);
+sstore_code sstore_batch_put_rows(struct sstore_batch *batch,
+                                  const struct sstore_table *table,
+                                  struct ArrowArray *rows,
+                                  struct ArrowSchema *schema,
+                                  struct sstore_error **error);
 
 /**
  * Adds: remove the rows with these keys from `table`, as sstore_table_delete does. Otherwise like sstore_batch_put_rows.
  */
-enum sstore_code sstore_batch_delete_rows(struct sstore_batch *batch,
-                                          const struct sstore_table *table,
-                                          struct ArrowArray *keys,
-                                          struct ArrowSchema *schema,
-                                          struct sstore_error **error);
+sstore_code sstore_batch_delete_rows(struct sstore_batch *batch,
+                                     const struct sstore_table *table,
+                                     struct ArrowArray *keys,
+                                     struct ArrowSchema *schema,
+                                     struct sstore_error **error);
 
 /**
  * Adds all operations of `other`, in order, after those of `batch`; `other` is unchanged. The two must not be the same.
  * Does not block; one thread at a time. Errors: INVALID_ARGUMENT, BUSY, CLOSED, NO_MEMORY.
  */
-enum sstore_code sstore_batch_append(struct sstore_batch *batch,
-                                     const struct sstore_batch *other,
-                                     struct sstore_error **error);
+sstore_code sstore_batch_append(struct sstore_batch *batch,
+                                const struct sstore_batch *other,
+                                struct sstore_error **error);
 
 /**
  * Forgets all operations and keeps the memory for the next ones. Does not block; one thread at a time.
  * Errors: BUSY, CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_batch_clear(struct sstore_batch *batch, struct sstore_error **error);
+sstore_code sstore_batch_clear(struct sstore_batch *batch, struct sstore_error **error);
 
 /**
  * How many operations the batch holds; 0 for NULL, for what is no batch, and while another thread uses it.
@@ -1958,29 +1958,29 @@ void sstore_batch_free(struct sstore_batch *batch);
  * NULL and 0. May block: reads files. Any thread.
  * Errors: NOT_FOUND, INVALID_ARGUMENT, DROPPED, CLOSED, CORRUPTION, IO, NO_MEMORY, FORKED.
  */
-enum sstore_code sstore_get(const struct sstore_db *db,
-                            const struct sstore_column_family *family,
-                            const struct sstore_read_options *options,
-                            const void *key,
-                            size_t key_len,
-                            void **value,
-                            size_t *value_len,
-                            struct sstore_error **error);
+sstore_code sstore_get(const struct sstore_db *db,
+                       const struct sstore_column_family *family,
+                       const struct sstore_read_options *options,
+                       const void *key,
+                       size_t key_len,
+                       void **value,
+                       size_t *value_len,
+                       struct sstore_error **error);
 
 /**
  * Reads the value of `key` where it lies. `*pinned` is the caller's; free it with sstore_pinned_free; `*value` lives until then,
  * also after the database was closed. `*sequence` (may be NULL) becomes the place of the write that set it.
  * Otherwise like sstore_get.
  */
-enum sstore_code sstore_get_pinned(const struct sstore_db *db,
-                                   const struct sstore_column_family *family,
-                                   const struct sstore_read_options *options,
-                                   const void *key,
-                                   size_t key_len,
-                                   struct sstore_pinned **pinned,
-                                   struct sstore_slice *value,
-                                   uint64_t *sequence,
-                                   struct sstore_error **error);
+sstore_code sstore_get_pinned(const struct sstore_db *db,
+                              const struct sstore_column_family *family,
+                              const struct sstore_read_options *options,
+                              const void *key,
+                              size_t key_len,
+                              struct sstore_pinned **pinned,
+                              struct sstore_slice *value,
+                              uint64_t *sequence,
+                              struct sstore_error **error);
 
 /**
  * Frees a pinned value. NULL and what was freed already do nothing. Does not block, unless it is the last thing that a
@@ -1993,37 +1993,37 @@ void sstore_pinned_free(struct sstore_pinned *pinned);
  * If it does not fit: SSTORE_TOO_SMALL without an error object, the length needed in `*value_len`, and the buffer's content is
  * undefined. A NULL buffer with capacity 0 asks for the length. Otherwise like sstore_get.
  */
-enum sstore_code sstore_get_into(const struct sstore_db *db,
-                                 const struct sstore_column_family *family,
-                                 const struct sstore_read_options *options,
-                                 const void *key,
-                                 size_t key_len,
-                                 void *buffer,
-                                 size_t capacity,
-                                 size_t *value_len,
-                                 struct sstore_error **error);
+sstore_code sstore_get_into(const struct sstore_db *db,
+                            const struct sstore_column_family *family,
+                            const struct sstore_read_options *options,
+                            const void *key,
+                            size_t key_len,
+                            void *buffer,
+                            size_t capacity,
+                            size_t *value_len,
+                            struct sstore_error **error);
 
 /**
  * Tells whether `key` has a value: SSTORE_OK or SSTORE_NOT_FOUND. Otherwise like sstore_get.
  */
-enum sstore_code sstore_contains(const struct sstore_db *db,
-                                 const struct sstore_column_family *family,
-                                 const struct sstore_read_options *options,
-                                 const void *key,
-                                 size_t key_len,
-                                 struct sstore_error **error);
+sstore_code sstore_contains(const struct sstore_db *db,
+                            const struct sstore_column_family *family,
+                            const struct sstore_read_options *options,
+                            const void *key,
+                            size_t key_len,
+                            struct sstore_error **error);
 
 /**
  * Reads many keys at one moment. `*values` is the caller's; free it with sstore_values_free. A missing key is no error: its
  * slice has a NULL `data`. The array and the keys are borrowed until the call returns. Otherwise like sstore_get.
  */
-enum sstore_code sstore_multi_get(const struct sstore_db *db,
-                                  const struct sstore_column_family *family,
-                                  const struct sstore_read_options *options,
-                                  const struct sstore_slice *keys,
-                                  size_t count,
-                                  struct sstore_values **values,
-                                  struct sstore_error **error);
+sstore_code sstore_multi_get(const struct sstore_db *db,
+                             const struct sstore_column_family *family,
+                             const struct sstore_read_options *options,
+                             const struct sstore_slice *keys,
+                             size_t count,
+                             struct sstore_values **values,
+                             struct sstore_error **error);
 
 /**
  * The values of sstore_multi_get, one slice for each key in the order given; a missing key's has a NULL `data`. `*count` (may be
@@ -2047,19 +2047,19 @@ void sstore_values_free(struct sstore_values *values);
  * Takes a snapshot: reads at it see what was written before this call and nothing later. `*snapshot` is the caller's; free it
  * with sstore_snapshot_free. Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT, NO_MEMORY.
  */
-enum sstore_code sstore_snapshot_create(struct sstore_db *db,
-                                        struct sstore_snapshot **snapshot,
-                                        struct sstore_error **error);
+sstore_code sstore_snapshot_create(struct sstore_db *db,
+                                   struct sstore_snapshot **snapshot,
+                                   struct sstore_error **error);
 
 /**
  * Takes another snapshot of the moment of one that is still open, told by its sequence alone; it stays when the other is freed.
  * Otherwise like sstore_snapshot_create. Errors also: GAP (no open snapshot has exactly this sequence: what it saw may be gone);
  * INVALID_ARGUMENT also for a sequence that is still to come.
  */
-enum sstore_code sstore_snapshot_at(struct sstore_db *db,
-                                    uint64_t sequence,
-                                    struct sstore_snapshot **snapshot,
-                                    struct sstore_error **error);
+sstore_code sstore_snapshot_at(struct sstore_db *db,
+                               uint64_t sequence,
+                               struct sstore_snapshot **snapshot,
+                               struct sstore_error **error);
 
 /**
  * The sequence of the last write that the snapshot sees; 0 for NULL and for what is no snapshot. Does not block; any thread.
@@ -2082,49 +2082,49 @@ void sstore_snapshot_free(struct sstore_snapshot *snapshot);
  * snapshot), whatever is written later. May block: reads files. Any thread.
  * Errors: INVALID_ARGUMENT, DROPPED, CLOSED, CORRUPTION, IO, NO_MEMORY.
  */
-enum sstore_code sstore_iterator_create(struct sstore_db *db,
-                                        const struct sstore_column_family *family,
-                                        const struct sstore_iterator_options *options,
-                                        struct sstore_iterator **iterator,
-                                        struct sstore_error **error);
+sstore_code sstore_iterator_create(struct sstore_db *db,
+                                   const struct sstore_column_family *family,
+                                   const struct sstore_iterator_options *options,
+                                   struct sstore_iterator **iterator,
+                                   struct sstore_error **error);
 
 /**
  * Moves to the first entry: SSTORE_OK if it stands on one now, SSTORE_NOT_FOUND without an error object if there is none.
  * May block: reads files. One thread at a time. Errors: NOT_FOUND, BUSY, CLOSED, CORRUPTION, IO, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_iterator_seek_to_first(struct sstore_iterator *iterator,
-                                               struct sstore_error **error);
+sstore_code sstore_iterator_seek_to_first(struct sstore_iterator *iterator,
+                                          struct sstore_error **error);
 
 /**
  * Moves to the last entry. Otherwise like sstore_iterator_seek_to_first.
  */
-enum sstore_code sstore_iterator_seek_to_last(struct sstore_iterator *iterator, struct sstore_error **error);
+sstore_code sstore_iterator_seek_to_last(struct sstore_iterator *iterator, struct sstore_error **error);
 
 /**
  * Moves to the first entry at or after `key`. Otherwise like sstore_iterator_seek_to_first.
  */
-enum sstore_code sstore_iterator_seek(struct sstore_iterator *iterator,
-                                      const void *key,
-                                      size_t key_len,
-                                      struct sstore_error **error);
+sstore_code sstore_iterator_seek(struct sstore_iterator *iterator,
+                                 const void *key,
+                                 size_t key_len,
+                                 struct sstore_error **error);
 
 /**
  * Moves to the last entry at or before `key`. Otherwise like sstore_iterator_seek_to_first.
  */
-enum sstore_code sstore_iterator_seek_for_prev(struct sstore_iterator *iterator,
-                                               const void *key,
-                                               size_t key_len,
-                                               struct sstore_error **error);
+sstore_code sstore_iterator_seek_for_prev(struct sstore_iterator *iterator,
+                                          const void *key,
+                                          size_t key_len,
+                                          struct sstore_error **error);
 
 /**
  * Moves to the next entry. INVALID_ARGUMENT if it stands on none. Otherwise like sstore_iterator_seek_to_first.
  */
-enum sstore_code sstore_iterator_next(struct sstore_iterator *iterator, struct sstore_error **error);
+sstore_code sstore_iterator_next(struct sstore_iterator *iterator, struct sstore_error **error);
 
 /**
  * Moves to the entry before. INVALID_ARGUMENT if it stands on none. Otherwise like sstore_iterator_seek_to_first.
  */
-enum sstore_code sstore_iterator_prev(struct sstore_iterator *iterator, struct sstore_error **error);
+sstore_code sstore_iterator_prev(struct sstore_iterator *iterator, struct sstore_error **error);
 
 /**
  * Whether it stands on an entry: 1 or 0; 0 also for what is no iterator, and while another thread uses it.
@@ -2137,20 +2137,20 @@ int32_t sstore_iterator_is_valid(const struct sstore_iterator *iterator);
  * until the next call that moves or frees this iterator. SSTORE_NOT_FOUND without an error object if it stands on none.
  * Does not block; one thread at a time. Errors: NOT_FOUND, BUSY, CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_iterator_entry(const struct sstore_iterator *iterator,
-                                       struct sstore_slice *key,
-                                       struct sstore_slice *value,
-                                       uint64_t *sequence,
-                                       struct sstore_error **error);
+sstore_code sstore_iterator_entry(const struct sstore_iterator *iterator,
+                                  struct sstore_slice *key,
+                                  struct sstore_slice *value,
+                                  uint64_t *sequence,
+                                  struct sstore_error **error);
 
 /**
  * Pins the value of the entry it stands on: `*value` lives until `*pinned` is freed with sstore_pinned_free, however far the
  * iterator moves. `*pinned` is the caller's. Otherwise like sstore_iterator_entry.
  */
-enum sstore_code sstore_iterator_pin_value(const struct sstore_iterator *iterator,
-                                           struct sstore_pinned **pinned,
-                                           struct sstore_slice *value,
-                                           struct sstore_error **error);
+sstore_code sstore_iterator_pin_value(const struct sstore_iterator *iterator,
+                                      struct sstore_pinned **pinned,
+                                      struct sstore_slice *value,
+                                      struct sstore_error **error);
 
 /**
  * Gives up to `capacity` entries, in order, in one call, and moves past them: the next call goes on where this one ended. A new
@@ -2159,30 +2159,30 @@ enum sstore_code sstore_iterator_pin_value(const struct sstore_iterator *iterato
  * until the next call of sstore_iterator_next_batch, _prev_batch or _free on this iterator. At the end: SSTORE_NOT_FOUND without
  * an error object, and `*count` is 0. Otherwise like sstore_iterator_seek_to_first.
  */
-enum sstore_code sstore_iterator_next_batch(struct sstore_iterator *iterator,
-                                            struct sstore_slice *keys,
-                                            struct sstore_slice *values,
-                                            size_t capacity,
-                                            size_t max_bytes,
-                                            size_t *count,
-                                            struct sstore_error **error);
+sstore_code sstore_iterator_next_batch(struct sstore_iterator *iterator,
+                                       struct sstore_slice *keys,
+                                       struct sstore_slice *values,
+                                       size_t capacity,
+                                       size_t max_bytes,
+                                       size_t *count,
+                                       struct sstore_error **error);
 
 /**
  * The same backward: a new iterator begins with the last entry. Otherwise like sstore_iterator_next_batch.
  */
-enum sstore_code sstore_iterator_prev_batch(struct sstore_iterator *iterator,
-                                            struct sstore_slice *keys,
-                                            struct sstore_slice *values,
-                                            size_t capacity,
-                                            size_t max_bytes,
-                                            size_t *count,
-                                            struct sstore_error **error);
+sstore_code sstore_iterator_prev_batch(struct sstore_iterator *iterator,
+                                       struct sstore_slice *keys,
+                                       struct sstore_slice *values,
+                                       size_t capacity,
+                                       size_t max_bytes,
+                                       size_t *count,
+                                       struct sstore_error **error);
 
 /**
  * Lets the iterator see the present; it stands nowhere afterwards, like a new one. May block; one thread at a time.
  * Errors: BUSY, CLOSED, DROPPED, IO, CORRUPTION, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_iterator_refresh(struct sstore_iterator *iterator, struct sstore_error **error);
+sstore_code sstore_iterator_refresh(struct sstore_iterator *iterator, struct sstore_error **error);
 
 /**
  * Frees an iterator and the bytes that it gave. NULL and what was freed already do nothing. Does not block, as
@@ -2201,45 +2201,45 @@ void sstore_iterator_free(struct sstore_iterator *iterator);
  * a NULL in it stands for the default family. May block for writes that are under way, not for the files. Any thread.
  * Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_flush(struct sstore_db *db,
-                              const struct sstore_column_family *const *families,
-                              size_t count,
-                              struct sstore_flush_token **token,
-                              struct sstore_error **error);
+sstore_code sstore_flush(struct sstore_db *db,
+                         const struct sstore_column_family *const *families,
+                         size_t count,
+                         struct sstore_flush_token **token,
+                         struct sstore_error **error);
 
 /**
  * Freezes the memtables of `count` tables (0: of all tables and families) and has them written to files. Otherwise like
  * sstore_flush, but that a NULL in the array is refused. Errors also: NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_table_flush(struct sstore_db *db,
-                                    const struct sstore_table *const *tables,
-                                    size_t count,
-                                    struct sstore_flush_token **token,
-                                    struct sstore_error **error);
+sstore_code sstore_table_flush(struct sstore_db *db,
+                               const struct sstore_table *const *tables,
+                               size_t count,
+                               struct sstore_flush_token **token,
+                               struct sstore_error **error);
 
 /**
  * Asks whether the flush has ended: `*done` becomes 1 or 0. If it failed, its error is given, and `*done` is 1.
  * Does not block; any thread. Errors: those of the flush (IO, NO_SPACE, CLOSED, ..), INVALID_ARGUMENT.
  */
-enum sstore_code sstore_flush_token_poll(const struct sstore_flush_token *token,
-                                         int32_t *done,
-                                         struct sstore_error **error);
+sstore_code sstore_flush_token_poll(const struct sstore_flush_token *token,
+                                    int32_t *done,
+                                    struct sstore_error **error);
 
 /**
  * Waits until the flush has ended, at most `timeout_millis` (0: as long as it takes; a close or a failure ends it too).
  * Blocks. Any thread, but not a callback. Errors: TIMED_OUT (the flush goes on), those of the flush, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_flush_token_wait(const struct sstore_flush_token *token,
-                                         uint64_t timeout_millis,
-                                         struct sstore_error **error);
+sstore_code sstore_flush_token_wait(const struct sstore_flush_token *token,
+                                    uint64_t timeout_millis,
+                                    struct sstore_error **error);
 
 /**
  * The result of a flush that has ended. `*result` must have its struct_size set. Does not block; any thread.
  * Errors: BUSY (it has not ended), those of the flush, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_flush_token_result(const struct sstore_flush_token *token,
-                                           struct sstore_flush_result *result,
-                                           struct sstore_error **error);
+sstore_code sstore_flush_token_result(const struct sstore_flush_token *token,
+                                      struct sstore_flush_result *result,
+                                      struct sstore_error **error);
 
 /**
  * Frees a token. NULL and what was freed already do nothing. Does not block; any thread.
@@ -2256,37 +2256,37 @@ const char *sstore_flush_reason_name(uint32_t reason);
  * Makes every write that was acknowledged before this call durable. Blocks: waits for the disk. Any thread.
  * Errors: IO, NO_SPACE, POISONED, CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_sync(struct sstore_db *db, struct sstore_error **error);
+sstore_code sstore_sync(struct sstore_db *db, struct sstore_error **error);
 
 /**
  * Merges all files of a family (NULL: the default one) into one and waits for it. Blocks. Any thread, but not a callback.
  * Errors: IO, NO_SPACE, CORRUPTION, DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_compact(struct sstore_db *db,
-                                const struct sstore_column_family *family,
-                                struct sstore_error **error);
+sstore_code sstore_compact(struct sstore_db *db,
+                           const struct sstore_column_family *family,
+                           struct sstore_error **error);
 
 /**
  * Merges all files of a table into one and waits for it. Blocks. Any thread, but not a callback.
  * Errors: IO, NO_SPACE, CORRUPTION, DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT, NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_table_compact(struct sstore_db *db,
-                                      const struct sstore_table *table,
-                                      struct sstore_error **error);
+sstore_code sstore_table_compact(struct sstore_db *db,
+                                 const struct sstore_table *table,
+                                 struct sstore_error **error);
 
 /**
  * The failure that stopped background work or turned the database read-only, or else the damage of a file that did not open, as
  * code and error object; SSTORE_OK if there is none. Does not block; any thread. Errors: that failure; CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_background_error(const struct sstore_db *db,
-                                         struct sstore_error **error);
+sstore_code sstore_background_error(const struct sstore_db *db,
+                                    struct sstore_error **error);
 
 /**
  * Takes background work up again after its cause was removed, such as a full disk. May block. Any thread.
  * Errors: the failure, if it persists or cannot be recovered from without reopening (POISONED); CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_resume(struct sstore_db *db,
-                               struct sstore_error **error);
+sstore_code sstore_resume(struct sstore_db *db,
+                          struct sstore_error **error);
 
 /** @} */
 
@@ -2301,30 +2301,30 @@ enum sstore_code sstore_resume(struct sstore_db *db,
  * Errors: INVALID_ARGUMENT (the name is taken or not allowed; a column that cannot be, or not in the key, is named), CLOSED,
  * READ_ONLY, NOT_SUPPORTED, IO, NO_SPACE.
  */
-enum sstore_code sstore_table_create(struct sstore_db *db,
-                                     const char *name,
-                                     struct ArrowSchema *schema,
-                                     const char *const *key,
-                                     size_t key_count,
-                                     const struct sstore_table_options *table_options,
-                                     const struct sstore_options *options,
-                                     struct sstore_table **table,
-                                     struct sstore_error **error);
+sstore_code sstore_table_create(struct sstore_db *db,
+                                const char *name,
+                                struct ArrowSchema *schema,
+                                const char *const *key,
+                                size_t key_count,
+                                const struct sstore_table_options *table_options,
+                                const struct sstore_options *options,
+                                struct sstore_table **table,
+                                struct sstore_error **error);
 
 /**
  * A handle of an existing table. `*table` is the caller's; free it with sstore_table_free. Does not block; any thread.
  * Errors: NOT_FOUND (with an error object: no table has that name), CLOSED, INVALID_ARGUMENT, NOT_SUPPORTED.
  */
-enum sstore_code sstore_table_open(struct sstore_db *db,
-                                   const char *name,
-                                   struct sstore_table **table,
-                                   struct sstore_error **error);
+sstore_code sstore_table_open(struct sstore_db *db,
+                              const char *name,
+                              struct sstore_table **table,
+                              struct sstore_error **error);
 
 /**
  * The names of all tables, sorted. `*names` is the caller's; free it with sstore_list_free.
  * Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT, NOT_SUPPORTED.
  */
-enum sstore_code sstore_table_list(const struct sstore_db *db, struct sstore_list **names, struct sstore_error **error);
+sstore_code sstore_table_list(const struct sstore_db *db, struct sstore_list **names, struct sstore_error **error);
 
 /**
  * Drops a table with all its rows. The handle stays the caller's to free; every use of it, and of other handles of the same
@@ -2332,49 +2332,49 @@ enum sstore_code sstore_table_list(const struct sstore_db *db, struct sstore_lis
  * Errors: DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT, NOT_SUPPORTED; NO_SPACE, IO (it is as before, and can be dropped
  * later); POISONED.
  */
-enum sstore_code sstore_table_drop(struct sstore_db *db,
-                                   struct sstore_table *table,
-                                   struct sstore_error **error);
+sstore_code sstore_table_drop(struct sstore_db *db,
+                              struct sstore_table *table,
+                              struct sstore_error **error);
 
 /**
  * The name of a table: its bytes live until this handle is freed. Does not block; any thread.
  * Errors: CLOSED (the handle was freed), INVALID_ARGUMENT, NOT_SUPPORTED.
  */
-enum sstore_code sstore_table_name(const struct sstore_table *table,
-                                   struct sstore_slice *name,
-                                   struct sstore_error **error);
+sstore_code sstore_table_name(const struct sstore_table *table,
+                              struct sstore_slice *name,
+                              struct sstore_error **error);
 
 /**
  * The columns that are in force: a struct, for the caller to release. Does not block; any thread.
  * Errors: CLOSED (the handle was freed), INVALID_ARGUMENT, NOT_SUPPORTED.
  */
-enum sstore_code sstore_table_schema(const struct sstore_table *table,
-                                     struct ArrowSchema *schema,
-                                     struct sstore_error **error);
+sstore_code sstore_table_schema(const struct sstore_table *table,
+                                struct ArrowSchema *schema,
+                                struct sstore_error **error);
 
 /**
  * The names of the key's columns, in key order; none of a table without a key. `*names` is the caller's; free it with
  * sstore_list_free. Does not block; any thread. Errors: CLOSED (the handle was freed), INVALID_ARGUMENT, NOT_SUPPORTED.
  */
-enum sstore_code sstore_table_key(const struct sstore_table *table,
-                                  struct sstore_list **names,
-                                  struct sstore_error **error);
+sstore_code sstore_table_key(const struct sstore_table *table,
+                             struct sstore_list **names,
+                             struct sstore_error **error);
 
 /**
  * The names of the columns that the files of a table without a key are sorted by; none of other tables. Otherwise like
  * sstore_table_key.
  */
-enum sstore_code sstore_table_order_by(const struct sstore_table *table,
-                                       struct sstore_list **names,
-                                       struct sstore_error **error);
+sstore_code sstore_table_order_by(const struct sstore_table *table,
+                                  struct sstore_list **names,
+                                  struct sstore_error **error);
 
 /**
  * The options that are in force for a table, as sstore_column_family_get_options gives those of a family.
  * Errors also: NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_table_get_options(const struct sstore_table *table,
-                                          struct sstore_options **options,
-                                          struct sstore_error **error);
+sstore_code sstore_table_get_options(const struct sstore_table *table,
+                                     struct sstore_options **options,
+                                     struct sstore_error **error);
 
 /**
  * Adds a column behind the others: name and type of `field`, which is moved and must be nullable, since rows that are there
@@ -2382,38 +2382,38 @@ enum sstore_code sstore_table_get_options(const struct sstore_table *table,
  * leaves the column null. Blocks: writes and syncs the manifest. Any thread.
  * Errors: INVALID_ARGUMENT (names the column), DROPPED, CLOSED, READ_ONLY, IO, NO_SPACE, NOT_SUPPORTED.
  */
-enum sstore_code sstore_table_add_column(struct sstore_db *db,
-                                         const struct sstore_table *table,
-                                         struct ArrowSchema *field,
-                                         struct sstore_error **error);
+sstore_code sstore_table_add_column(struct sstore_db *db,
+                                    const struct sstore_table *table,
+                                    struct ArrowSchema *field,
+                                    struct sstore_error **error);
 
 /**
  * Takes a column away, not one of the key. A row builder made before is refused from then on, if the column is set in it.
  * Otherwise like sstore_table_add_column.
  */
-enum sstore_code sstore_table_drop_column(struct sstore_db *db,
-                                          const struct sstore_table *table,
-                                          const char *name,
-                                          struct sstore_error **error);
+sstore_code sstore_table_drop_column(struct sstore_db *db,
+                                     const struct sstore_table *table,
+                                     const char *name,
+                                     struct sstore_error **error);
 
 /**
  * Gives a column another name. Otherwise like sstore_table_drop_column.
  */
-enum sstore_code sstore_table_rename_column(struct sstore_db *db,
-                                            const struct sstore_table *table,
-                                            const char *name,
-                                            const char *new_name,
-                                            struct sstore_error **error);
+sstore_code sstore_table_rename_column(struct sstore_db *db,
+                                       const struct sstore_table *table,
+                                       const char *name,
+                                       const char *new_name,
+                                       struct sstore_error **error);
 
 /**
  * Gives a column, not one of the key, the wider type of `field`, which is moved and whose name does not count: an integer of
  * more bits, float64 for float32, and the like. Otherwise like sstore_table_add_column.
  */
-enum sstore_code sstore_table_widen_column(struct sstore_db *db,
-                                           const struct sstore_table *table,
-                                           const char *name,
-                                           struct ArrowSchema *field,
-                                           struct sstore_error **error);
+sstore_code sstore_table_widen_column(struct sstore_db *db,
+                                      const struct sstore_table *table,
+                                      const char *name,
+                                      struct ArrowSchema *field,
+                                      struct sstore_error **error);
 
 /**
  * Frees a handle. NULL and what was freed already do nothing. Does not block, unless it is the last thing that a released
@@ -2435,13 +2435,13 @@ void sstore_table_free(struct sstore_table *table);
  * Errors: INVALID_ARGUMENT (names the column, and the row that has a null where there may be none), DROPPED, CLOSED, READ_ONLY,
  * STALLED, CONFLICT (the table is altered again and again), IO, NO_SPACE, POISONED, NO_MEMORY, FORKED, NOT_SUPPORTED.
  */
-enum sstore_code sstore_table_append(struct sstore_db *db,
-                                     const struct sstore_table *table,
-                                     const struct sstore_write_options *options,
-                                     struct ArrowArray *rows,
-                                     struct ArrowSchema *schema,
-                                     uint64_t *sequence,
-                                     struct sstore_error **error);
+sstore_code sstore_table_append(struct sstore_db *db,
+                                const struct sstore_table *table,
+                                const struct sstore_write_options *options,
+                                struct ArrowArray *rows,
+                                struct ArrowSchema *schema,
+                                uint64_t *sequence,
+                                struct sstore_error **error);
 
 /**
  * Puts every batch of a stream into a table, each as one sstore_table_append does. The stream is moved, and read to its end
@@ -2449,26 +2449,26 @@ enum sstore_code sstore_table_append(struct sstore_db *db,
  * `*sequence` (may be NULL) the place of the last write, also on failure. Calls back into the stream, and waits for it.
  * Otherwise like sstore_table_append. Errors also: IO (the stream failed; the message is its own).
  */
-enum sstore_code sstore_table_append_stream(struct sstore_db *db,
-                                            const struct sstore_table *table,
-                                            const struct sstore_write_options *options,
-                                            struct ArrowArrayStream *stream,
-                                            uint64_t *row_count,
-                                            uint64_t *sequence,
-                                            struct sstore_error **error);
+sstore_code sstore_table_append_stream(struct sstore_db *db,
+                                       const struct sstore_table *table,
+                                       const struct sstore_write_options *options,
+                                       struct ArrowArrayStream *stream,
+                                       uint64_t *row_count,
+                                       uint64_t *sequence,
+                                       struct sstore_error **error);
 
 /**
  * Removes the rows with these keys, given as a struct array of the key's columns, whether they exist or not. `keys` and
  * `schema` are moved; a NULL schema stands for the key's columns in key order. Otherwise like sstore_table_append.
  * INVALID_ARGUMENT also for a table without a key.
  */
-enum sstore_code sstore_table_delete(struct sstore_db *db,
-                                     const struct sstore_table *table,
-                                     const struct sstore_write_options *options,
-                                     struct ArrowArray *keys,
-                                     struct ArrowSchema *schema,
-                                     uint64_t *sequence,
-                                     struct sstore_error **error);
+sstore_code sstore_table_delete(struct sstore_db *db,
+                                const struct sstore_table *table,
+                                const struct sstore_write_options *options,
+                                struct ArrowArray *keys,
+                                struct ArrowSchema *schema,
+                                uint64_t *sequence,
+                                struct sstore_error **error);
 
 /**
  * Looks up the row with one key, given as a struct array of one row. `key` and `key_schema` are moved; a NULL schema stands for
@@ -2477,34 +2477,34 @@ enum sstore_code sstore_table_delete(struct sstore_db *db,
  * Nothing found: SSTORE_NOT_FOUND without an error object, and both are marked as released. May block: reads files. Any thread.
  * Errors: NOT_FOUND, INVALID_ARGUMENT, DROPPED, CLOSED, CORRUPTION, IO, NO_MEMORY, FORKED, NOT_SUPPORTED.
  */
-enum sstore_code sstore_table_get(const struct sstore_db *db,
-                                  const struct sstore_table *table,
-                                  const struct sstore_read_options *options,
-                                  const char *const *columns,
-                                  size_t column_count,
-                                  struct ArrowArray *key,
-                                  struct ArrowSchema *key_schema,
-                                  struct ArrowArray *row,
-                                  struct ArrowSchema *row_schema,
-                                  struct sstore_error **error);
+sstore_code sstore_table_get(const struct sstore_db *db,
+                             const struct sstore_table *table,
+                             const struct sstore_read_options *options,
+                             const char *const *columns,
+                             size_t column_count,
+                             struct ArrowArray *key,
+                             struct ArrowSchema *key_schema,
+                             struct ArrowArray *row,
+                             struct ArrowSchema *row_schema,
+                             struct sstore_error **error);
 
 /**
  * Looks up many keys at one moment. `*rows` becomes a struct array of the rows found, in the order of their keys, and, unless
  * `found` is NULL, the byte at each key's index in it becomes 1 or 0: whether there is a row; `found_count` is the number of
  * bytes there and must be that of the keys. Finding none is no error: `*rows` has no rows then. Otherwise like sstore_table_get.
  */
-enum sstore_code sstore_table_get_many(const struct sstore_db *db,
-                                       const struct sstore_table *table,
-                                       const struct sstore_read_options *options,
-                                       const char *const *columns,
-                                       size_t column_count,
-                                       struct ArrowArray *keys,
-                                       struct ArrowSchema *keys_schema,
-                                       uint8_t *found,
-                                       size_t found_count,
-                                       struct ArrowArray *rows,
-                                       struct ArrowSchema *rows_schema,
-                                       struct sstore_error **error);
+sstore_code sstore_table_get_many(const struct sstore_db *db,
+                                  const struct sstore_table *table,
+                                  const struct sstore_read_options *options,
+                                  const char *const *columns,
+                                  size_t column_count,
+                                  struct ArrowArray *keys,
+                                  struct ArrowSchema *keys_schema,
+                                  uint8_t *found,
+                                  size_t found_count,
+                                  struct ArrowArray *rows,
+                                  struct ArrowSchema *rows_schema,
+                                  struct sstore_error **error);
 
 /** @} */
 
@@ -2516,28 +2516,28 @@ enum sstore_code sstore_table_get_many(const struct sstore_db *db,
  * table has at this call. `*builder` is the caller's; free it with sstore_row_builder_free. Does not block; any thread.
  * Errors: INVALID_ARGUMENT (also: keys of a table that has none), CLOSED, NO_MEMORY, NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_row_builder_create(struct sstore_db *db,
-                                           const struct sstore_table *table,
-                                           uint32_t kind,
-                                           struct sstore_row_builder **builder,
-                                           struct sstore_error **error);
+sstore_code sstore_row_builder_create(struct sstore_db *db,
+                                      const struct sstore_table *table,
+                                      uint32_t kind,
+                                      struct sstore_row_builder **builder,
+                                      struct sstore_error **error);
 
 /**
  * Sets a value of the row that is being put together to null; what was set before in this row is taken back. `column` counts
  * from 0. Does not block; one thread at a time.
  * Errors: INVALID_ARGUMENT (no such column), BUSY, CLOSED, NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_row_builder_set_null(struct sstore_row_builder *builder,
-                                             size_t column,
-                                             struct sstore_error **error);
+sstore_code sstore_row_builder_set_null(struct sstore_row_builder *builder,
+                                        size_t column,
+                                        struct sstore_error **error);
 
 /**
  * Sets a value of type bool: 0 is false, anything else true. Otherwise like sstore_row_builder_set_i64.
  */
-enum sstore_code sstore_row_builder_set_bool(struct sstore_row_builder *builder,
-                                             size_t column,
-                                             int32_t value,
-                                             struct sstore_error **error);
+sstore_code sstore_row_builder_set_bool(struct sstore_row_builder *builder,
+                                        size_t column,
+                                        int32_t value,
+                                        struct sstore_error **error);
 
 /**
  * Sets a whole number in a column of integers of any width; of dates, times, timestamps or durations, in the column's unit since
@@ -2545,43 +2545,43 @@ enum sstore_code sstore_row_builder_set_bool(struct sstore_row_builder *builder,
  * An error changes nothing. Does not block; one thread at a time.
  * Errors: INVALID_ARGUMENT (no such column, of another type, or it cannot hold the value), BUSY, CLOSED, NO_MEMORY, NOT_SUPPORTED.
  */
-enum sstore_code sstore_row_builder_set_i64(struct sstore_row_builder *builder,
-                                            size_t column,
-                                            int64_t value,
-                                            struct sstore_error **error);
+sstore_code sstore_row_builder_set_i64(struct sstore_row_builder *builder,
+                                       size_t column,
+                                       int64_t value,
+                                       struct sstore_error **error);
 
 /**
  * Like sstore_row_builder_set_i64, for numbers from 2^63 on.
  */
-enum sstore_code sstore_row_builder_set_u64(struct sstore_row_builder *builder,
-                                            size_t column,
-                                            uint64_t value,
-                                            struct sstore_error **error);
+sstore_code sstore_row_builder_set_u64(struct sstore_row_builder *builder,
+                                       size_t column,
+                                       uint64_t value,
+                                       struct sstore_error **error);
 
 /**
  * Sets a float64, or a float32, which takes the nearest value that it has. Otherwise like sstore_row_builder_set_i64.
  */
-enum sstore_code sstore_row_builder_set_f64(struct sstore_row_builder *builder,
-                                            size_t column,
-                                            double value,
-                                            struct sstore_error **error);
+sstore_code sstore_row_builder_set_f64(struct sstore_row_builder *builder,
+                                       size_t column,
+                                       double value,
+                                       struct sstore_error **error);
 
 /**
  * Sets a text, which must be UTF-8 and needs no NUL, or a binary, of just the width if that is fixed. It is copied. Otherwise like
  * sstore_row_builder_set_i64. INVALID_ARGUMENT also when the column has 2 GiB already: write the rows first.
  */
-enum sstore_code sstore_row_builder_set_bytes(struct sstore_row_builder *builder,
-                                              size_t column,
-                                              const void *value,
-                                              size_t value_len,
-                                              struct sstore_error **error);
+sstore_code sstore_row_builder_set_bytes(struct sstore_row_builder *builder,
+                                         size_t column,
+                                         const void *value,
+                                         size_t value_len,
+                                         struct sstore_error **error);
 
 /**
  * Ends the row: what was not set is null. On an error the row stays as it was begun. Does not block; one thread at a time.
  * Errors: INVALID_ARGUMENT (a column that may not be null was not set: it is named), BUSY, CLOSED, NOT_SUPPORTED.
  */
-enum sstore_code sstore_row_builder_append(struct sstore_row_builder *builder,
-                                           struct sstore_error **error);
+sstore_code sstore_row_builder_append(struct sstore_row_builder *builder,
+                                      struct sstore_error **error);
 
 /**
  * How many rows were appended and not yet written; 0 for NULL, for what is no builder, and while another thread uses it.
@@ -2593,36 +2593,36 @@ size_t sstore_row_builder_count(const struct sstore_row_builder *builder);
  * Forgets all rows, also the one that was begun, and keeps the memory for the next ones. Does not block; one thread at a time.
  * Errors: BUSY, CLOSED, INVALID_ARGUMENT, NOT_SUPPORTED.
  */
-enum sstore_code sstore_row_builder_clear(struct sstore_row_builder *builder,
-                                          struct sstore_error **error);
+sstore_code sstore_row_builder_clear(struct sstore_row_builder *builder,
+                                     struct sstore_error **error);
 
 /**
  * Puts the rows into the table, together, as sstore_table_append does, and empties the builder. On an error the rows stay.
  * A row that was begun must be appended first. May block, and has the errors of sstore_table_append, BUSY, and INVALID_ARGUMENT
  * for a builder of keys. One thread at a time.
  */
-enum sstore_code sstore_row_builder_write(struct sstore_row_builder *builder,
-                                          const struct sstore_write_options *options,
-                                          uint64_t *sequence,
-                                          struct sstore_error **error);
+sstore_code sstore_row_builder_write(struct sstore_row_builder *builder,
+                                     const struct sstore_write_options *options,
+                                     uint64_t *sequence,
+                                     struct sstore_error **error);
 
 /**
  * Adds the rows to a write batch, as sstore_batch_put_rows does, and empties the builder. On an error neither changes.
  * Does not block; one thread at a time, for both. Errors: those of sstore_batch_put_rows.
  */
-enum sstore_code sstore_row_builder_add_to_batch(struct sstore_row_builder *builder,
-                                                 struct sstore_batch *batch,
-                                                 struct sstore_error **error);
+sstore_code sstore_row_builder_add_to_batch(struct sstore_row_builder *builder,
+                                            struct sstore_batch *batch,
+                                            struct sstore_error **error);
 
 /**
  * Gives the rows out as a struct array with its columns (`schema` may be NULL), both for the caller to release, and empties the
  * builder: keys to look up or delete, or the bounds of a scan. On an error the rows stay. Does not block; one thread at a time.
  * Errors: INVALID_ARGUMENT (also: a row was begun and not appended), BUSY, CLOSED, NOT_SUPPORTED.
  */
-enum sstore_code sstore_row_builder_finish(struct sstore_row_builder *builder,
-                                           struct ArrowArray *rows,
-                                           struct ArrowSchema *schema,
-                                           struct sstore_error **error);
+sstore_code sstore_row_builder_finish(struct sstore_row_builder *builder,
+                                      struct ArrowArray *rows,
+                                      struct ArrowSchema *schema,
+                                      struct sstore_error **error);
 
 /**
  * Frees a builder. NULL and what was freed already do nothing. Does not block; any thread.
@@ -2635,61 +2635,61 @@ void sstore_row_builder_free(struct sstore_row_builder *builder);
  * @{ */
 
 /**
- * Reads a filter from text, as SQL writes conditions: `a > 3 AND (b LIKE 'x%' OR c IS NULL)`. `text` is NUL-terminated UTF-8. Words:
+ * Reads a filter from text, as SQL writes conditions: "a > 3 AND (b LIKE 'x%' OR c IS NULL)". `text` is NUL-terminated UTF-8. Words:
  * AND, OR, NOT, IN, BETWEEN, LIKE with a beginning, IS NULL, TRUE, FALSE, DATE '..' and TIMESTAMP '..'; names that are none of them
  * stand bare, others in double quotes. `*filter` is the caller's; free it with sstore_filter_free. Does not block; any thread.
  * Errors: INVALID_ARGUMENT (says where the text cannot be understood), NO_MEMORY, NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_filter_parse(const char *text,
-                                     struct sstore_filter **filter,
-                                     struct sstore_error **error);
+sstore_code sstore_filter_parse(const char *text,
+                                struct sstore_filter **filter,
+                                struct sstore_error **error);
 
 /**
  * Makes the filter `column comparison literal`, where `comparison` is a number of sstore_comparison and the literal an array of
  * one row with its type, both moved. It need not be the column's type, as long as the two can be compared exactly. Otherwise like
  * sstore_filter_parse; whether column and literal fit is seen when a scan is executed.
  */
-enum sstore_code sstore_filter_compare(const char *column,
-                                       uint32_t comparison,
-                                       struct ArrowArray *literal,
-                                       struct ArrowSchema *schema,
-                                       struct sstore_filter **filter,
-                                       struct sstore_error **error);
-
-/**
- * Makes the filter that `column` is one of the literals: an array of any number of rows with its type, both moved. Otherwise like
- * sstore_filter_compare.
- */
-enum sstore_code sstore_filter_in(const char *column,
-                                  struct ArrowArray *literals,
+sstore_code sstore_filter_compare(const char *column,
+                                  uint32_t comparison,
+                                  struct ArrowArray *literal,
                                   struct ArrowSchema *schema,
                                   struct sstore_filter **filter,
                                   struct sstore_error **error);
 
 /**
+ * Makes the filter that `column` is one of the literals: an array of any number of rows with its type, both moved. Otherwise like
+ * sstore_filter_compare.
+ */
+sstore_code sstore_filter_in(const char *column,
+                             struct ArrowArray *literals,
+                             struct ArrowSchema *schema,
+                             struct sstore_filter **filter,
+                             struct sstore_error **error);
+
+/**
  * Makes the filter that `column` is null. Otherwise like sstore_filter_parse.
  */
-enum sstore_code sstore_filter_is_null(const char *column, struct sstore_filter **filter, struct sstore_error **error);
+sstore_code sstore_filter_is_null(const char *column, struct sstore_filter **filter, struct sstore_error **error);
 
 /**
  * Makes the filter that the text or binary in `column` begins with these bytes, which are copied. Otherwise like
  * sstore_filter_parse.
  */
-enum sstore_code sstore_filter_starts_with(const char *column,
-                                           const void *prefix,
-                                           size_t prefix_len,
-                                           struct sstore_filter **filter,
-                                           struct sstore_error **error);
+sstore_code sstore_filter_starts_with(const char *column,
+                                      const void *prefix,
+                                      size_t prefix_len,
+                                      struct sstore_filter **filter,
+                                      struct sstore_error **error);
 
 /**
  * Puts `count` filters together; `logic` is a number of sstore_logic. The array is borrowed until the call returns, and the
  * filters stay the caller's. Otherwise like sstore_filter_parse. INVALID_ARGUMENT also for a NOT of another number than one.
  */
-enum sstore_code sstore_filter_combine(uint32_t logic,
-                                       const struct sstore_filter *const *filters,
-                                       size_t count,
-                                       struct sstore_filter **filter,
-                                       struct sstore_error **error);
+sstore_code sstore_filter_combine(uint32_t logic,
+                                  const struct sstore_filter *const *filters,
+                                  size_t count,
+                                  struct sstore_filter **filter,
+                                  struct sstore_error **error);
 
 /**
  * Frees a filter. NULL and what was freed already do nothing. Does not block; any thread.
@@ -2705,73 +2705,73 @@ void sstore_filter_free(struct sstore_filter *filter);
  * Makes a scan of all columns and rows of a table, to be narrowed down. `*scan` is the caller's; free it with sstore_scan_free.
  * Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED, NO_MEMORY, NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_scan_create(struct sstore_db *db,
-                                    const struct sstore_table *table,
-                                    struct sstore_scan **scan,
-                                    struct sstore_error **error);
+sstore_code sstore_scan_create(struct sstore_db *db,
+                               const struct sstore_table *table,
+                               struct sstore_scan **scan,
+                               struct sstore_error **error);
 
 /**
  * Only these columns, in this order; NULL and 0: all. Names are copied, and looked up when the scan is executed. An error
  * changes nothing. Does not block; one thread at a time. Errors: INVALID_ARGUMENT, BUSY, CLOSED, NOT_SUPPORTED.
  */
-enum sstore_code sstore_scan_set_columns(struct sstore_scan *scan,
-                                         const char *const *columns,
-                                         size_t count,
-                                         struct sstore_error **error);
+sstore_code sstore_scan_set_columns(struct sstore_scan *scan,
+                                    const char *const *columns,
+                                    size_t count,
+                                    struct sstore_error **error);
 
 /**
  * Only a range of keys: `kind` is a number of sstore_bound, and the bound one row of the key's leading columns, in key order and of
  * their types. Both are moved; a NULL schema stands for as many of the key's columns as `bound` has. The three kinds combine; one
  * that is set again replaces the first. Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_bound(struct sstore_scan *scan,
-                                       uint32_t kind,
-                                       struct ArrowArray *bound,
-                                       struct ArrowSchema *schema,
-                                       struct sstore_error **error);
+sstore_code sstore_scan_set_bound(struct sstore_scan *scan,
+                                  uint32_t kind,
+                                  struct ArrowArray *bound,
+                                  struct ArrowSchema *schema,
+                                  struct sstore_error **error);
 
 /**
  * Only rows for which this filter is true; NULL: all. The filter stays the caller's. Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_filter(struct sstore_scan *scan,
-                                        const struct sstore_filter *filter,
-                                        struct sstore_error **error);
+sstore_code sstore_scan_set_filter(struct sstore_scan *scan,
+                                   const struct sstore_filter *filter,
+                                   struct sstore_error **error);
 
 /**
  * At most so many rows; UINT64_MAX: all. Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_limit(struct sstore_scan *scan, uint64_t limit, struct sstore_error **error);
+sstore_code sstore_scan_set_limit(struct sstore_scan *scan, uint64_t limit, struct sstore_error **error);
 
 /**
  * Not 0: from the end, by descending key, or in a table without a key what arrived last first; with a limit the last rows, without
  * reading those before them. Bounds mean the same. 0 is the default. A table with `order_by` has no order to be reversed: then executing,
  * explaining and cutting into splits give INVALID_ARGUMENT. Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_reverse(struct sstore_scan *scan,
-                                         uint32_t reverse,
-                                         struct sstore_error **error);
+sstore_code sstore_scan_set_reverse(struct sstore_scan *scan,
+                                    uint32_t reverse,
+                                    struct sstore_error **error);
 
 /**
  * At most so many rows in one array of the stream; 0: 8192. Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_batch_rows(struct sstore_scan *scan, size_t rows, struct sstore_error **error);
+sstore_code sstore_scan_set_batch_rows(struct sstore_scan *scan, size_t rows, struct sstore_error **error);
 
 /**
  * Not 0: keep what is read in the cache, for small scans that come again; 0, which is the default: leave the cache to others.
  * Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_cached(struct sstore_scan *scan,
-                                        uint32_t cached,
-                                        struct sstore_error **error);
+sstore_code sstore_scan_set_cached(struct sstore_scan *scan,
+                                   uint32_t cached,
+                                   struct sstore_error **error);
 
 /**
  * The table as it was at a snapshot of its database, of which no other is taken; NULL: as it is when the scan is executed. The scan
  * keeps the snapshot open.
  * Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_snapshot(struct sstore_scan *scan,
-                                          const struct sstore_snapshot *snapshot,
-                                          struct sstore_error **error);
+sstore_code sstore_scan_set_snapshot(struct sstore_scan *scan,
+                                     const struct sstore_snapshot *snapshot,
+                                     struct sstore_error **error);
 
 /**
  * Executes the scan into a stream of the caller's: `*stream`, which is not looked at, becomes one that he releases. Its arrays are
@@ -2782,17 +2782,17 @@ enum sstore_code sstore_scan_set_snapshot(struct sstore_scan *scan,
  * Errors: INVALID_ARGUMENT (a column or literal that does not fit is named), DROPPED, BUSY, CLOSED, CORRUPTION, IO, NO_MEMORY,
  * FORKED, NOT_SUPPORTED.
  */
-enum sstore_code sstore_scan_execute(const struct sstore_scan *scan,
-                                     struct ArrowArrayStream *stream,
-                                     struct sstore_error **error);
+sstore_code sstore_scan_execute(const struct sstore_scan *scan,
+                                struct ArrowArrayStream *stream,
+                                struct sstore_error **error);
 
 /**
  * Tells, for people to read, which files and parts of files the scan would read, and which it would leave out and why. `*text` is
  * the caller's; free it with sstore_free. May block: reads files. One thread at a time. Errors: those of sstore_scan_execute.
  */
-enum sstore_code sstore_scan_explain(const struct sstore_scan *scan,
-                                     char **text,
-                                     struct sstore_error **error);
+sstore_code sstore_scan_explain(const struct sstore_scan *scan,
+                                char **text,
+                                struct sstore_error **error);
 
 /**
  * Frees a scan; streams that it was executed into go on. NULL and what was freed already do nothing. Does not block, unless it is
@@ -2811,10 +2811,10 @@ void sstore_scan_free(struct sstore_scan *scan);
  * nothing is in the range. `*splits` is the caller's; free it with sstore_splits_free. Blocks: waits for the flush. One thread at a time.
  * Errors: INVALID_ARGUMENT (also a scan with a limit), and otherwise those of sstore_scan_execute and of the flush.
  */
-enum sstore_code sstore_scan_splits(const struct sstore_scan *scan,
-                                    uint64_t target_bytes,
-                                    struct sstore_splits **splits,
-                                    struct sstore_error **error);
+sstore_code sstore_scan_splits(const struct sstore_scan *scan,
+                               uint64_t target_bytes,
+                               struct sstore_splits **splits,
+                               struct sstore_error **error);
 
 /**
  * How many splits; 0 for NULL and for what is no splits object. Does not block; any thread.
@@ -2830,10 +2830,10 @@ uint64_t sstore_splits_sequence(const struct sstore_splits *splits);
  * The split at `index`. `*split` must have its struct_size set. Does not block; any thread.
  * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED, NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_splits_get(const struct sstore_splits *splits,
-                                   size_t index,
-                                   struct sstore_split *split,
-                                   struct sstore_error **error);
+sstore_code sstore_splits_get(const struct sstore_splits *splits,
+                              size_t index,
+                              struct sstore_split *split,
+                              struct sstore_error **error);
 
 /**
  * Frees the splits, and lets go of their files. NULL and what was freed already do nothing. May block: deletes files that waited.
@@ -2849,11 +2849,11 @@ void sstore_splits_free(struct sstore_splits *splits);
  * Errors: CORRUPTION (no split, or a file of it is gone or not to the byte the one it was), NOT_SUPPORTED, IO,
  * INVALID_ARGUMENT, NO_MEMORY.
  */
-enum sstore_code sstore_split_execute(const void *split,
-                                      size_t split_len,
-                                      const char *database,
-                                      struct ArrowArrayStream *stream,
-                                      struct sstore_error **error);
+sstore_code sstore_split_execute(const void *split,
+                                 size_t split_len,
+                                 const char *database,
+                                 struct ArrowArrayStream *stream,
+                                 struct sstore_error **error);
 
 /** @} */
 
@@ -2865,19 +2865,19 @@ enum sstore_code sstore_split_execute(const void *split,
  * want to keep. `*segments` is the caller's; free it with sstore_segments_free. Does not block; any thread.
  * Errors: CLOSED, DROPPED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_segments_list(const struct sstore_db *db,
-                                      const struct sstore_column_family *family,
-                                      struct sstore_segments **segments,
-                                      struct sstore_error **error);
+sstore_code sstore_segments_list(const struct sstore_db *db,
+                                 const struct sstore_column_family *family,
+                                 struct sstore_segments **segments,
+                                 struct sstore_error **error);
 
 /**
  * Lists the files of a table. Keys are as the files have them: encoded so that bytes compare as rows do. Otherwise like
  * sstore_segments_list. Errors also: NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_table_segments(const struct sstore_db *db,
-                                       const struct sstore_table *table,
-                                       struct sstore_segments **segments,
-                                       struct sstore_error **error);
+sstore_code sstore_table_segments(const struct sstore_db *db,
+                                  const struct sstore_table *table,
+                                  struct sstore_segments **segments,
+                                  struct sstore_error **error);
 
 /**
  * How many files; 0 for NULL and for what is no segments object. Does not block; any thread.
@@ -2888,10 +2888,10 @@ size_t sstore_segments_count(const struct sstore_segments *segments);
  * Describes the file at `index`. `*segment` must have its struct_size set. Does not block; any thread.
  * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
  */
-enum sstore_code sstore_segments_get(const struct sstore_segments *segments,
-                                     size_t index,
-                                     struct sstore_segment *segment,
-                                     struct sstore_error **error);
+sstore_code sstore_segments_get(const struct sstore_segments *segments,
+                                size_t index,
+                                struct sstore_segment *segment,
+                                struct sstore_error **error);
 
 /**
  * Frees the list. NULL and what was freed already do nothing. Does not block; any thread.
@@ -2908,22 +2908,22 @@ void sstore_segments_free(struct sstore_segments *segments);
  * newer one. As of now, or of the snapshot in `options`; NULL options: now. None of them is deleted before `*files`, which is the
  * caller's, is freed with sstore_files_free. Does not block; any thread. Errors: CLOSED, DROPPED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_live_files(const struct sstore_db *db,
-                                   const struct sstore_column_family *family,
-                                   const struct sstore_read_options *options,
-                                   struct sstore_files **files,
-                                   struct sstore_error **error);
+sstore_code sstore_live_files(const struct sstore_db *db,
+                              const struct sstore_column_family *family,
+                              const struct sstore_read_options *options,
+                              struct sstore_files **files,
+                              struct sstore_error **error);
 
 /**
  * The files that a table consists of. With its schema and `sequence` other programs read exactly what a scan shows: of each key the
  * row with the greatest `_seq` at or below it, unless its `_op` is 1. Otherwise like sstore_live_files.
  * Errors also: NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_table_live_files(const struct sstore_db *db,
-                                         const struct sstore_table *table,
-                                         const struct sstore_read_options *options,
-                                         struct sstore_files **files,
-                                         struct sstore_error **error);
+sstore_code sstore_table_live_files(const struct sstore_db *db,
+                                    const struct sstore_table *table,
+                                    const struct sstore_read_options *options,
+                                    struct sstore_files **files,
+                                    struct sstore_error **error);
 
 /**
  * Flushes a family (NULL: the default one) and puts hard links to its files into `directory`, which must not exist yet; copies, where
@@ -2932,21 +2932,21 @@ enum sstore_code sstore_table_live_files(const struct sstore_db *db,
  * Blocks: waits for the flush, writes, syncs. Any thread, but not a callback.
  * Errors: INVALID_ARGUMENT (also if `directory` exists), NOT_FOUND (its parent does not), CLOSED, DROPPED, READ_ONLY, IO, NO_SPACE.
  */
-enum sstore_code sstore_export(struct sstore_db *db,
-                               const struct sstore_column_family *family,
-                               const char *directory,
-                               struct sstore_files **files,
-                               struct sstore_error **error);
+sstore_code sstore_export(struct sstore_db *db,
+                          const struct sstore_column_family *family,
+                          const char *directory,
+                          struct sstore_files **files,
+                          struct sstore_error **error);
 
 /**
  * Exports a table: files that any program opens that reads the format, without our index of Arrow files. Otherwise like
  * sstore_export. Errors also: NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_table_export(struct sstore_db *db,
-                                     const struct sstore_table *table,
-                                     const char *directory,
-                                     struct sstore_files **files,
-                                     struct sstore_error **error);
+sstore_code sstore_table_export(struct sstore_db *db,
+                                const struct sstore_table *table,
+                                const char *directory,
+                                struct sstore_files **files,
+                                struct sstore_error **error);
 
 /**
  * How many files; 0 for NULL and for what is no files object. Does not block; any thread.
@@ -2957,18 +2957,18 @@ size_t sstore_files_count(const struct sstore_files *files);
  * What is told of all files together. `*info` must have its struct_size set. Does not block; any thread.
  * Errors: INVALID_ARGUMENT, CLOSED.
  */
-enum sstore_code sstore_files_describe(const struct sstore_files *files,
-                                       struct sstore_files_info *info,
-                                       struct sstore_error **error);
+sstore_code sstore_files_describe(const struct sstore_files *files,
+                                  struct sstore_files_info *info,
+                                  struct sstore_error **error);
 
 /**
  * Describes the file at `index`. `*file` must have its struct_size set. Does not block; any thread.
  * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
  */
-enum sstore_code sstore_files_get(const struct sstore_files *files,
-                                  size_t index,
-                                  struct sstore_file *file,
-                                  struct sstore_error **error);
+sstore_code sstore_files_get(const struct sstore_files *files,
+                             size_t index,
+                             struct sstore_file *file,
+                             struct sstore_error **error);
 
 /**
  * Frees the files object; live files may go from then on, exported ones stay. NULL and what was freed already do nothing.
@@ -2984,7 +2984,7 @@ void sstore_files_free(struct sstore_files *files);
 /**
  * Fills `*stats`, which must have its struct_size set. Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_stats_get(const struct sstore_db *db, struct sstore_stats *stats, struct sstore_error **error);
+sstore_code sstore_stats_get(const struct sstore_db *db, struct sstore_stats *stats, struct sstore_error **error);
 
 /**
  * Fills `*histogram`, which must have its struct_size set, with the times of one operation: "write" (single writes, and batches as a
@@ -2992,19 +2992,19 @@ enum sstore_code sstore_stats_get(const struct sstore_db *db, struct sstore_stat
  * and directories), "flush", "merge", "stall" (stops of writers), "delay" (their short waits). Of the first three one in 128 is
  * timed. Does not block; any thread. Errors: INVALID_ARGUMENT (unknown name), CLOSED.
  */
-enum sstore_code sstore_histogram_get(const struct sstore_db *db,
-                                      const char *name,
-                                      struct sstore_histogram *histogram,
-                                      struct sstore_error **error);
+sstore_code sstore_histogram_get(const struct sstore_db *db,
+                                 const char *name,
+                                 struct sstore_histogram *histogram,
+                                 struct sstore_error **error);
 
 /**
  * Takes every counter since the database was opened, and of every histogram (see sstore_histogram_get) the parts
  * `<name>.count`, `.sum`, `.p50`, `.p99`, `.p999` and `.max` in nanoseconds, and `.one_in`. `*metrics` is the caller's; free it with sstore_metrics_free. Does not block; any thread.
  * Errors: CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_metrics_create(const struct sstore_db *db,
-                                       struct sstore_metrics **metrics,
-                                       struct sstore_error **error);
+sstore_code sstore_metrics_create(const struct sstore_db *db,
+                                  struct sstore_metrics **metrics,
+                                  struct sstore_error **error);
 
 /**
  * Counters, times, memory by owner, amplification and the size of each family and table, in the text format of Prometheus
@@ -3012,10 +3012,10 @@ enum sstore_code sstore_metrics_create(const struct sstore_db *db,
  * NUL at its end; free it with sstore_free. `*length`, which may be NULL, is its length without that. Does not block; any thread.
  * Errors: CLOSED, FORKED, INVALID_ARGUMENT, NO_MEMORY.
  */
-enum sstore_code sstore_metrics_text(const struct sstore_db *db,
-                                     char **text,
-                                     size_t *length,
-                                     struct sstore_error **error);
+sstore_code sstore_metrics_text(const struct sstore_db *db,
+                                char **text,
+                                size_t *length,
+                                struct sstore_error **error);
 
 /**
  * How many there are; 0 for NULL and for what is no metrics object. Does not block; any thread.
@@ -3026,11 +3026,11 @@ size_t sstore_metrics_count(const struct sstore_metrics *metrics);
  * Name and value at `index`; each may be NULL. The name lives until the metrics are freed. Does not block; any thread.
  * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
  */
-enum sstore_code sstore_metrics_get(const struct sstore_metrics *metrics,
-                                    size_t index,
-                                    const char **name,
-                                    uint64_t *value,
-                                    struct sstore_error **error);
+sstore_code sstore_metrics_get(const struct sstore_metrics *metrics,
+                               size_t index,
+                               const char **name,
+                               uint64_t *value,
+                               struct sstore_error **error);
 
 /**
  * Frees metrics. NULL and what was freed already do nothing. Does not block; any thread.
@@ -3046,9 +3046,9 @@ void sstore_metrics_free(struct sstore_metrics *metrics);
  * Fills `*memory`, which must have its struct_size set, with what each owner holds. Does not block; any thread.
  * Errors: CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_memory_use_get(const struct sstore_db *db,
-                                       struct sstore_memory_use *memory,
-                                       struct sstore_error **error);
+sstore_code sstore_memory_use_get(const struct sstore_db *db,
+                                  struct sstore_memory_use *memory,
+                                  struct sstore_error **error);
 
 /** @} */
 
@@ -3061,10 +3061,10 @@ enum sstore_code sstore_memory_use_get(const struct sstore_db *db,
  * with sstore_free. Does not block for long; any thread. Errors: NOT_FOUND (all that was logged is in files), CLOSED, INVALID_ARGUMENT,
  * NO_MEMORY.
  */
-enum sstore_code sstore_log_pin_get(const struct sstore_db *db,
-                                    char **family,
-                                    struct sstore_log_pin *pin,
-                                    struct sstore_error **error);
+sstore_code sstore_log_pin_get(const struct sstore_db *db,
+                               char **family,
+                               struct sstore_log_pin *pin,
+                               struct sstore_error **error);
 
 /** @} */
 
@@ -3079,49 +3079,54 @@ enum sstore_code sstore_log_pin_get(const struct sstore_db *db,
  * Errors: NOT_FOUND (with an error object: no directory `path`), LOCKED, INVALID_ARGUMENT (`new_path` is not empty), NOT_SUPPORTED,
  * IO, NO_SPACE.
  */
-enum sstore_code sstore_repair(const char *path,
-                               const char *new_path,
-                               const struct sstore_repair_options *repair_options,
-                               const struct sstore_options *options,
-                               struct sstore_repair_report **report,
-                               struct sstore_error **error);
+sstore_code sstore_repair(const char *path,
+                          const char *new_path,
+                          const struct sstore_repair_options *repair_options,
+                          const struct sstore_options *options,
+                          struct sstore_repair_report **report,
+                          struct sstore_error **error);
 
 /**
  * The numbers of a report. `*summary` must have its struct_size set. Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED.
  */
-enum sstore_code sstore_repair_report_summary(const struct sstore_repair_report *report,
-                                              struct sstore_repair_summary *summary,
-                                              struct sstore_error **error);
+sstore_code sstore_repair_report_summary(const struct sstore_repair_report *report,
+                                         struct sstore_repair_summary *summary,
+                                         struct sstore_error **error);
 
 /**
  * What became of the file at `index`. `*file` must have its struct_size set. Does not block; any thread.
  * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
  */
-enum sstore_code sstore_repair_report_file(const struct sstore_repair_report *report,
-                                           size_t index,
-                                           struct sstore_repaired_file *file,
-                                           struct sstore_error **error);
+sstore_code sstore_repair_report_file(const struct sstore_repair_report *report,
+                                      size_t index,
+                                      struct sstore_repaired_file *file,
+                                      struct sstore_error **error);
 
 /**
  * What became of the segment at `index`. `*segment` must have its struct_size set. Otherwise like sstore_repair_report_file.
  */
-enum sstore_code sstore_repair_report_segment(const struct sstore_repair_report *report,
-                                              size_t index,
-                                              struct sstore_salvaged_segment *segment,
-                                              struct sstore_error **error);
+sstore_code sstore_repair_report_segment(const struct sstore_repair_report *report,
+                                         size_t index,
+                                         struct sstore_salvaged_segment *segment,
+                                         struct sstore_error **error);
 
 /**
  * The names of the families and tables of the new database. `*names` is the caller's; free it with sstore_list_free.
  * Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED.
  */
-enum sstore_code sstore_repair_report_collections(const struct sstore_repair_report *report,
-                                                  struct sstore_list **names,
-                                                  struct sstore_error **error);
+sstore_code sstore_repair_report_collections(const struct sstore_repair_report *report,
+                                             struct sstore_list **names,
+                                             struct sstore_error **error);
 
 /**
  * Frees a report and its texts. NULL and what was freed already do nothing. Does not block; any thread.
  */
 void sstore_repair_report_free(struct sstore_repair_report *report);
+
+/** @} */
+
+/** @name Coming from LevelDB
+ * @{ */
 
 /**
  * Writes everything that LevelDB would show of its database in the directory `path` to a family (NULL: the default one), and flushes it:
@@ -3133,14 +3138,14 @@ void sstore_repair_report_free(struct sstore_repair_report *report);
  * CORRUPTION (with file and offset), NOT_SUPPORTED (its keys have another order than that of their bytes; a library without the import),
  * INVALID_ARGUMENT (also for a key of more than 64 KiB), CANCELLED, CLOSED, DROPPED, READ_ONLY, POISONED, IO, NO_SPACE, NO_MEMORY.
  */
-enum sstore_code sstore_import_leveldb(struct sstore_db *db,
-                                       const struct sstore_column_family *family,
-                                       const char *path,
-                                       const struct sstore_leveldb_options *options,
-                                       sstore_import_callback progress,
-                                       void *user_data,
-                                       struct sstore_leveldb_result *result,
-                                       struct sstore_error **error);
+sstore_code sstore_import_leveldb(struct sstore_db *db,
+                                  const struct sstore_column_family *family,
+                                  const char *path,
+                                  const struct sstore_leveldb_options *options,
+                                  sstore_import_callback progress,
+                                  void *user_data,
+                                  struct sstore_leveldb_result *result,
+                                  struct sstore_error **error);
 
 /** @} */
 
@@ -3177,51 +3182,51 @@ enum sstore_code sstore_import_leveldb(struct sstore_db *db,
 /** A slice of nothing. */
 #define SSTORE_SLICE_INIT { NULL, 0 }
 /** Every default: of sstore_close_options. */
-#define SSTORE_CLOSE_OPTIONS_INIT { (uint32_t)sizeof(sstore_close_options), 0, 0, 0, 0 }
+#define SSTORE_CLOSE_OPTIONS_INIT { sizeof(sstore_close_options), 0, 0, 0, 0 }
 /** Every default: of sstore_read_options. */
-#define SSTORE_READ_OPTIONS_INIT { (uint32_t)sizeof(sstore_read_options), 0, NULL }
+#define SSTORE_READ_OPTIONS_INIT { sizeof(sstore_read_options), 0, NULL }
 /** Every default: of sstore_write_options. */
-#define SSTORE_WRITE_OPTIONS_INIT { (uint32_t)sizeof(sstore_write_options), 0, 0, 0 }
+#define SSTORE_WRITE_OPTIONS_INIT { sizeof(sstore_write_options), 0, 0, 0 }
 /** Every default: of sstore_iterator_options. */
 #define SSTORE_ITERATOR_OPTIONS_INIT \
-    { (uint32_t)sizeof(sstore_iterator_options), 0, NULL, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT }
+    { sizeof(sstore_iterator_options), 0, NULL, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT }
 /** Every default: of sstore_table_options. */
-#define SSTORE_TABLE_OPTIONS_INIT { (uint32_t)sizeof(sstore_table_options), 0, 0, 0, NULL, 0 }
+#define SSTORE_TABLE_OPTIONS_INIT { sizeof(sstore_table_options), 0, 0, 0, NULL, 0 }
 /** To be filled: sstore_open_objects. */
-#define SSTORE_OPEN_OBJECTS_INIT { (uint32_t)sizeof(sstore_open_objects), 0, 0, 0 }
+#define SSTORE_OPEN_OBJECTS_INIT { sizeof(sstore_open_objects), 0, 0, 0 }
 /** To be filled: sstore_flush_result. */
-#define SSTORE_FLUSH_RESULT_INIT { (uint32_t)sizeof(sstore_flush_result), 0, NULL, 0, 0, 0, 0 }
+#define SSTORE_FLUSH_RESULT_INIT { sizeof(sstore_flush_result), 0, NULL, 0, 0, 0, 0 }
 /** To be filled: sstore_option_info. */
 #define SSTORE_OPTION_INFO_INIT \
-    { (uint32_t)sizeof(sstore_option_info), 0, NULL, NULL, NULL, NULL, NULL, 0, 0 }
+    { sizeof(sstore_option_info), 0, NULL, NULL, NULL, NULL, NULL, 0, 0 }
 /** To be filled: sstore_segment. */
 #define SSTORE_SEGMENT_INIT \
-    { (uint32_t)sizeof(sstore_segment), 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
+    { sizeof(sstore_segment), 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
 /** Every default: of sstore_repair_options. */
-#define SSTORE_REPAIR_OPTIONS_INIT { (uint32_t)sizeof(sstore_repair_options), 0, NULL }
+#define SSTORE_REPAIR_OPTIONS_INIT { sizeof(sstore_repair_options), 0, NULL }
 /** Every default: of sstore_leveldb_options. */
-#define SSTORE_LEVELDB_OPTIONS_INIT { (uint32_t)sizeof(sstore_leveldb_options), 0 }
+#define SSTORE_LEVELDB_OPTIONS_INIT { sizeof(sstore_leveldb_options), 0 }
 /** To be filled: sstore_leveldb_result. */
-#define SSTORE_LEVELDB_RESULT_INIT { (uint32_t)sizeof(sstore_leveldb_result), 0, 0, 0, 0, 0, 0, 0 }
+#define SSTORE_LEVELDB_RESULT_INIT { sizeof(sstore_leveldb_result), 0, 0, 0, 0, 0, 0, 0 }
 /** To be filled: sstore_file. */
 #define SSTORE_FILE_INIT \
-    { (uint32_t)sizeof(sstore_file), 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
+    { sizeof(sstore_file), 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
 /** To be filled: sstore_files_info. */
-#define SSTORE_FILES_INFO_INIT { (uint32_t)sizeof(sstore_files_info), 0, 0, 0, 0 }
+#define SSTORE_FILES_INFO_INIT { sizeof(sstore_files_info), 0, 0, 0, 0 }
 /** To be filled: sstore_repair_summary. */
-#define SSTORE_REPAIR_SUMMARY_INIT { (uint32_t)sizeof(sstore_repair_summary), 0, NULL, 0, 0, 0, 0, 0 }
+#define SSTORE_REPAIR_SUMMARY_INIT { sizeof(sstore_repair_summary), 0, NULL, 0, 0, 0, 0, 0 }
 /** To be filled: sstore_repaired_file. */
-#define SSTORE_REPAIRED_FILE_INIT { (uint32_t)sizeof(sstore_repaired_file), 0, NULL, NULL, NULL, 0, 0 }
+#define SSTORE_REPAIRED_FILE_INIT { sizeof(sstore_repaired_file), 0, NULL, NULL, NULL, 0, 0 }
 /** To be filled: sstore_salvaged_segment. */
-#define SSTORE_SALVAGED_SEGMENT_INIT { (uint32_t)sizeof(sstore_salvaged_segment), 0, NULL, NULL, 0, 0 }
+#define SSTORE_SALVAGED_SEGMENT_INIT { sizeof(sstore_salvaged_segment), 0, NULL, NULL, 0, 0 }
 /** To be filled: sstore_split. */
-#define SSTORE_SPLIT_INIT { (uint32_t)sizeof(sstore_split), 0, SSTORE_SLICE_INIT, 0, 0 }
+#define SSTORE_SPLIT_INIT { sizeof(sstore_split), 0, SSTORE_SLICE_INIT, 0, 0 }
 /** To be filled: sstore_histogram. */
-#define SSTORE_HISTOGRAM_INIT { (uint32_t)sizeof(sstore_histogram), 0, 0, 0, 0, 0, 0, 0 }
+#define SSTORE_HISTOGRAM_INIT { sizeof(sstore_histogram), 0, 0, 0, 0, 0, 0, 0 }
 /** To be filled: sstore_memory_use. */
-#define SSTORE_MEMORY_USE_INIT { (uint32_t)sizeof(sstore_memory_use), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SSTORE_MEMORY_USE_INIT { sizeof(sstore_memory_use), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 /** To be filled: sstore_log_pin. */
-#define SSTORE_LOG_PIN_INIT { (uint32_t)sizeof(sstore_log_pin), 0, 0, 0 }
+#define SSTORE_LOG_PIN_INIT { sizeof(sstore_log_pin), 0, 0, 0 }
 /** To be filled: sstore_stats. */
 #define SSTORE_STATS_INIT \
-    { (uint32_t)sizeof(sstore_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(sstore_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }

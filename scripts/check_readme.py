@@ -18,6 +18,7 @@ EXPECTED = [
     ("python", "b'cat' b'meow'\nb'cow' b'moo'\nNone b'meow'\n"),
     ("python", "{'name': 'Tom', 'age': 9} [{'name': 'Mia', 'age': 2}]\n"),
     ("rust", ""),
+    ("python", "False True True None\n"),
 ]
 
 

@@ -51,6 +51,7 @@ fn open_reader(files: Arc<dyn FileSystem>) -> Db {
 /// A writer, and what it wrote.
 struct Writer {
     files: Arc<MemFileSystem>,
+    slow: Arc<FaultFileSystem>,
     db: Option<Db>,
     state: State,
     random: u64,
@@ -59,8 +60,9 @@ struct Writer {
 impl Writer {
     fn new(seed: u64) -> Self {
         let files = MemFileSystem::new();
-        let db = Some(Db::open_in(env(files.clone()), Path::new(PATH), &options(&[])).unwrap());
-        Self { files, db, state: State::from([("default".to_owned(), Keys::new())]), random: seed }
+        let slow = FaultFileSystem::new(files.clone(), Vec::new());
+        let db = Some(Db::open_in(env(slow.clone()), Path::new(PATH), &options(&[])).unwrap());
+        Self { files, slow, db, state: State::from([("default".to_owned(), Keys::new())]), random: seed }
     }
 
     fn db(&self) -> &Db {
@@ -100,6 +102,20 @@ impl Writer {
         }
     }
 
+    /// Writes, and refreshes the reader, while a flush is under way: what the reader has of the log by then is flushed in part.
+    fn flush_meanwhile(&mut self, name: &str, reader: &Db) {
+        let Ok(family) = self.db().column_family(name) else { return };
+        self.slow.add(Rule::once(Call::Create, Effect::Delay(Duration::from_millis(10))).on(".sst").sticky());
+        let token = self.db().flush(&[&family]).unwrap();
+        for _ in 0..5 {
+            self.write(60);
+        }
+        refresh_and_compare(reader, self, "while a flush is under way");
+        token.wait(Some(Duration::from_secs(60))).unwrap();
+        self.slow.clear();
+        refresh_and_compare(reader, self, "after a flush of a part");
+    }
+
     fn flush_all(&self) {
         self.db().flush(&[]).unwrap().wait(Some(Duration::from_secs(60))).unwrap();
     }
@@ -129,7 +145,7 @@ impl Writer {
     fn reopen(&mut self, flush: bool) {
         self.db().close(&CloseOptions { flush: Some(flush), ..CloseOptions::default() }).unwrap();
         self.db = None;
-        self.db = Some(Db::open_in(env(self.files.clone()), Path::new(PATH), &options(&[])).unwrap());
+        self.db = Some(Db::open_in(env(self.slow.clone()), Path::new(PATH), &options(&[])).unwrap());
     }
 }
 
@@ -326,7 +342,8 @@ fn random_changes_with_iterators_and_snapshots_held_across_refreshes() {
                         writer.write(60);
                     }
                 }
-                13..=15 => writer.flush(name),
+                13 => writer.flush(name),
+                14 | 15 => writer.flush_meanwhile(name, &reader),
                 16 => writer.flush_all(),
                 17 | 18 => writer.merge(name),
                 19 | 20 => writer.create(name),
@@ -571,6 +588,40 @@ fn a_writer_that_moves_everything_at_any_step_of_a_refresh() {
 }
 
 #[test]
+fn a_new_familys_half_of_a_batch_is_never_missing() {
+    let mut seen_at_once = 0;
+    for at in 0.. {
+        let mut writer = Writer::new(12);
+        writer.write(60);
+        let switch = Switch::new(writer.files.clone());
+        let reader = open_reader(switch.clone());
+        writer.write(60);
+        // A file to open, between the manifest and the log.
+        writer.flush_all();
+        let db = writer.db().clone();
+        let during = move || {
+            let family = db.create_column_family("new", &options(&[])).unwrap();
+            let mut batch = WriteBatch::new();
+            batch.put(CollectionId(0), b"half", b"1").unwrap();
+            batch.put(family.id(), b"half", b"1").unwrap();
+            db.write(&batch, &DEFAULT).unwrap();
+        };
+        switch.interrupt(at, Box::new(during));
+        for round in 0..2 {
+            reader.refresh().unwrap();
+            let half = |family| reader.get(&family, b"half", &ReadOptions::default()).unwrap().is_some();
+            let (old, new) = (half(reader.default_family()), reader.column_family("new").is_ok_and(half));
+            assert_eq!(old, new, "call {at}, refresh {round}: both halves of the batch, or none");
+            seen_at_once += u64::from(old && round == 0);
+        }
+        if switch.interrupt.lock().unwrap().take().is_some() {
+            break;
+        }
+    }
+    assert!(seen_at_once > 2, "the batch came before the log was read");
+}
+
+#[test]
 fn a_writer_that_never_stops_moving_is_told_as_busy() {
     let mut writer = Writer::new(10);
     writer.write(60);
@@ -607,6 +658,45 @@ fn a_writer_that_never_stops_moving_is_told_as_busy() {
         writer.state.insert(format!("f{number}"), Keys::new());
     }
     refresh_and_compare(&reader, &writer, "once it stands still");
+}
+
+/// The reader finds an edit, with its file, that the writer could not sync, and then does without: what the edit had taken from the log is
+/// taken from it again.
+#[test]
+fn an_edit_that_the_writer_takes_back_is_taken_back_here() {
+    let files = MemFileSystem::new();
+    let faulty = FaultFileSystem::new(files.clone(), Vec::new());
+    let db = Db::open_in(env(faulty.clone()), Path::new(PATH), &options(&[])).unwrap();
+    let put = |key: &str| db.put(&db.default_family(), key.as_bytes(), b"v", &DEFAULT).unwrap();
+    put("first");
+    let reader = open_reader(files.clone());
+    let keys = |reader: &Db| seen(reader, None)["default"].keys().cloned().collect::<Vec<_>>();
+    faulty.add(Rule::once(Call::SyncData, Effect::Error(libc::ENOSPC)).on("MANIFEST").sticky());
+    faulty.add(Rule::once(Call::Create, Effect::Error(libc::ENOSPC)).on("MANIFEST").sticky());
+    let error = db.flush(&[]).and_then(|token| token.wait(Some(Duration::from_secs(60)))).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+    put("second");
+    reader.refresh().unwrap();
+    assert_eq!(keys(&reader), [b"first".to_vec(), b"second".to_vec()]);
+    assert_eq!(reader.stats().files, 1, "the edit can be read");
+    // Flushes go on failing; a new family makes the manifest that does without the edit.
+    faulty.clear();
+    faulty.add(Rule::once(Call::Create, Effect::Error(libc::ENOSPC)).on(".sst").sticky());
+    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    while let Err(error) = db.create_column_family("f", &options(&[])) {
+        assert!(std::time::Instant::now() < patience, "{error}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    put("third");
+    reader.refresh().unwrap();
+    assert_eq!(reader.stats().files, 0, "the edit was taken back");
+    assert_eq!(keys(&reader), [b"first".to_vec(), b"second".to_vec(), b"third".to_vec()]);
+    faulty.clear();
+    db.resume().unwrap();
+    db.flush(&[]).unwrap().wait(Some(Duration::from_secs(60))).unwrap();
+    reader.refresh().unwrap();
+    assert_eq!(keys(&reader), [b"first".to_vec(), b"second".to_vec(), b"third".to_vec()]);
+    assert_eq!(reader.stats().files, db.stats().files);
 }
 
 #[test]

@@ -6,10 +6,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
+use sstore::env::fault::{Effect, FaultFileSystem, Rule};
 use sstore::env::mem::MemFileSystem;
 use sstore::env::posix::posix;
 use sstore::env::strict::StrictFileSystem;
-use sstore::env::{Env, FileSystem};
+use sstore::env::{Call, Env, FileSystem};
 use sstore::{
     CloseOptions, Db, KeyOptions, Options, ReadOptions, ScanOptions, SchemaChange, Snapshot, Table, WriteOptions,
 };
@@ -67,7 +68,10 @@ fn rows_of_tables_come_once_each_and_under_the_newest_schema() {
     for format in ["parquet", "arrow"] {
         let files = MemFileSystem::new();
         let path = Path::new("/db");
-        let mut db = Db::open_in(env(files.clone()), path, &options(&[])).unwrap();
+        // Slow enough that rows are read while a flush is under way.
+        let slow = FaultFileSystem::new(files.clone(), Vec::new());
+        slow.add(Rule::once(Call::Create, Effect::Delay(Duration::from_millis(5))).on("/table/").sticky());
+        let mut db = Db::open_in(env(slow.clone()), path, &options(&[])).unwrap();
         let mut fields = vec!["id".to_owned(), "value".to_owned()];
         let create = |db: &Db, name: &str, key: &[&str], fields: &[String]| {
             let schema = batch(fields, &[], 0).schema();
@@ -104,10 +108,20 @@ fn rows_of_tables_come_once_each_and_under_the_newest_schema() {
                     db.delete_from(&keyed, &batch(&fields[..1], &[id], 0), &WriteOptions::default()).unwrap();
                     by_key.remove(&id);
                 }
-                // Of one table alone: what the reader has of the log then lies in files in part.
+                // Rows that come and are read meanwhile: what the reader has of the log by then is flushed in part.
                 12..=14 => {
                     let table = if draw(2) == 0 { &keyed } else { &arrivals };
-                    db.flush_tables(&[table]).unwrap().wait(Some(Duration::from_secs(60))).unwrap();
+                    let token = db.flush_tables(&[table]).unwrap();
+                    for id in 100..103 {
+                        let given = batch(&fields, &[id, id + 1], round);
+                        let added = (fields.len() > 2).then_some(round);
+                        db.append(&keyed, &given, &WriteOptions::default()).unwrap();
+                        db.append(&arrivals, &given, &WriteOptions::default()).unwrap();
+                        by_key.extend([(id, (round, added)), (id + 1, (round, added))]);
+                        in_order.extend([(id, round, added), (id + 1, round, added)]);
+                    }
+                    reader.refresh().unwrap();
+                    token.wait(Some(Duration::from_secs(60))).unwrap();
                 }
                 15 => drop(db.compact_table(&keyed)),
                 16 => drop(db.compact_table(&arrivals)),
@@ -121,7 +135,7 @@ fn rows_of_tables_come_once_each_and_under_the_newest_schema() {
                 18 if draw(3) == 0 => {
                     db.close(&CloseOptions { flush: Some(false), ..CloseOptions::default() }).unwrap();
                     drop((keyed, arrivals, db));
-                    db = Db::open_in(env(files.clone()), path, &options(&[])).unwrap();
+                    db = Db::open_in(env(slow.clone()), path, &options(&[])).unwrap();
                     (keyed, arrivals) = (db.table("keyed").unwrap(), db.table("arrivals").unwrap());
                 }
                 _ => {}

@@ -8,6 +8,7 @@
 
 mod models {
     mod bell;
+    mod close;
     mod epoch;
     mod flush_order;
     mod log_sync;

@@ -10,7 +10,7 @@ use sstore::env::mem::MemFileSystem;
 use sstore::env::posix::posix;
 use sstore::env::{Call, Env, FileSystem};
 use sstore::{
-    CloseOptions, Db, ErrorKind, Filter, KeyOptions, Options, ReadOptions, ScanOptions, SchemaChange, Table,
+    CloseOptions, Db, Error, ErrorKind, Filter, KeyOptions, Options, ReadOptions, ScanOptions, SchemaChange, Table,
     WriteBatch, WriteOptions,
 };
 use std::path::Path;

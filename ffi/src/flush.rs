@@ -81,6 +81,47 @@ pub unsafe extern "C" fn sstore_table_flush(
     })
 }
 
+/// Flushes `family_count` families and `table_count` tables (0 and 0: all of both) atomically: what they hold is frozen at one boundary
+/// between two writes, and their files come to count all at once. After a crash either each of them holds everything up to that
+/// boundary, or none of these files is there: what matters to families and tables without a log. If one file cannot be written none
+/// counts, and all are tried again together; what is dropped meanwhile leaves the others to go on. Otherwise like sstore_flush; a NULL
+/// among the tables is refused. Does not wait for the files. Any thread.
+/// Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT, NOT_SUPPORTED (tables, of a library without them).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_flush_atomic(
+    db: *mut sstore_db,
+    families: *const *const sstore_column_family,
+    family_count: usize,
+    tables: *const *const sstore_table,
+    table_count: usize,
+    token: *mut *mut sstore_flush_token,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    let out = Out::new(token, std::ptr::null_mut());
+    boundary::call(error, |handles| {
+        let database = handles.pin::<Database>(db)?;
+        let families = bytes::array(families, family_count, "families")?;
+        let tables = bytes::array(tables, table_count, "tables")?;
+        let mut collections = Vec::with_capacity(families.len() + tables.len());
+        for family in families {
+            collections.push(database.family(handles, *family)?.get().id());
+        }
+        #[cfg(feature = "arrow")]
+        for table in tables {
+            collections.push(database.table(handles, *table)?.table.id());
+        }
+        #[cfg(not(feature = "arrow"))]
+        if !tables.is_empty() {
+            return Err(boundary::without_tables().into());
+        }
+        let flush = database.db.flush_atomic(&collections)?;
+        if !token.is_null() {
+            out.set(handles.insert(TokenObject { token: flush, files: OnceLock::new() })?);
+        }
+        Ok(())
+    })
+}
+
 /// Asks whether the flush has ended: `*done` becomes 1 or 0. If it failed, its error is given, and `*done` is 1.
 /// Does not block; any thread. Errors: those of the flush (IO, NO_SPACE, CLOSED, ..), INVALID_ARGUMENT.
 #[unsafe(no_mangle)]

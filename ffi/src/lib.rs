@@ -33,6 +33,8 @@ pub mod logger;
 
 pub mod open;
 
+pub mod refresh;
+
 pub mod column_family;
 
 pub mod write;

@@ -46,7 +46,23 @@ pub fn run(root: &Path, mode: Mode) -> Outcome {
     let mut bytes = Vec::new();
     bindings.write(&mut bytes);
     let text = String::from_utf8(bytes).map_err(|error| vec![format!("ffi: cbindgen: {error}")])?;
-    write_or_verify(root, "include/sstore.h", &with_chapters(&text)?, mode, "header")
+    write_or_verify(root, "include/sstore.h", &with_chapters(&typed(&text))?, mode, "header")
+}
+
+/// The header with results of the type `sstore_code`: to some languages `enum sstore_code`, which cbindgen writes, is another one.
+fn typed(header: &str) -> String {
+    let (result, name) = ("enum sstore_code sstore_", "sstore_code sstore_");
+    let mut parameters = false;
+    let mut text = String::with_capacity(header.len());
+    for line in header.lines() {
+        let begins = line.starts_with(result);
+        // Further parameters stay below the first one.
+        let line = if begins { line.replacen(result, name, 1) } else { line.to_owned() };
+        text.push_str(if parameters { line.strip_prefix("     ").unwrap_or(&line) } else { &line });
+        text.push('\n');
+        parameters = (parameters || begins) && !line.ends_with(';');
+    }
+    text
 }
 
 /// The header with the titles of its chapters, which documentation tools read as groups.

@@ -1,18 +1,19 @@
 //! Opening and closing a database, and what concerns it as a whole.
 
-use crate::error::{attached, detached};
+use crate::error::{attached, detached, invalid};
 use crate::events::{self, Listener};
 use crate::family::{self, ColumnFamily};
-use crate::flush::seconds;
+use crate::flush::{FlushToken, seconds};
 use crate::html::{self, human_bytes};
 use crate::long_call::{Progress, long_call};
-use crate::options::from_keywords;
+use crate::options::{from_keywords, texts};
 use crate::rows::names_in;
 use crate::schema::schema_of;
 use crate::segments::segments_of;
 use crate::shared::{self, Shared};
 use crate::snapshot::Snapshot;
 use crate::table::{self, Table};
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 /// Opens the database in the directory `path`, which is created if need be.
 ///
-/// Options are keywords; ``sstore.options()`` lists them. ``on_event`` is called with an ``Event`` for whatever the engine
+/// Options are keywords; ``sstore.options()`` lists them. With ``read_only=True`` it is a ``ReadOnlyDB``. ``on_event`` is called with an ``Event`` for whatever the engine
 /// does in the background, on a thread of the engine; what it raises goes to ``sys.unraisablehook``.
 ///
 /// The same is logged to the logger ``sstore`` of the module ``logging``, from ``DEBUG`` to ``ERROR``: what that logger is enabled for when the
@@ -35,7 +36,21 @@ pub(crate) fn open<'py>(
     on_event: Option<Bound<'py, PyAny>>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, DB>> {
-    let mut options = from_keywords(py, options)?;
+    let keywords = options;
+    let options = from_keywords(py, keywords)?;
+    if attached(py, || options.get("read_only"))? == "true" {
+        return Ok(Bound::new(py, ReadOnlyDB::new(py, path, on_event, keywords)?)?.into_super());
+    }
+    Bound::new(py, made(py, path, on_event, options)?.1)
+}
+
+/// The object of a database that is opened.
+fn made(
+    py: Python<'_>,
+    path: PathBuf,
+    on_event: Option<Bound<'_, PyAny>>,
+    mut options: sstore::Options,
+) -> PyResult<(Arc<Shared>, PyClassInitializer<DB>)> {
     let listener = match on_event {
         Some(callback) if !callback.is_callable() => return Err(PyTypeError::new_err("on_event must be callable")),
         Some(callback) => Some(Arc::new(Listener::new(callback.unbind()))),
@@ -52,7 +67,7 @@ pub(crate) fn open<'py>(
     let family = db.default_family();
     let shared = Shared::new(db, buffered, listener);
     let base = PyClassInitializer::from(ColumnFamily { shared: shared.clone(), family });
-    Bound::new(py, base.add_subclass(DB { shared }))
+    Ok((shared.clone(), base.add_subclass(DB { shared })))
 }
 
 /// Removes the database in the directory `path`; refuses one that is open. Files that are not the database's stay.
@@ -72,7 +87,7 @@ pub(crate) fn close_all(py: Python<'_>) {
 ///
 /// A context manager that closes it. Every method may be called from any thread. The methods of ``ColumnFamily`` concern
 /// the default family; ``flush``, ``compact`` and ``segments`` concern all families.
-#[pyclass(frozen, mapping, extends = ColumnFamily, module = "sstore")]
+#[pyclass(frozen, subclass, mapping, extends = ColumnFamily, module = "sstore")]
 pub(crate) struct DB {
     shared: Arc<Shared>,
 }
@@ -84,6 +99,16 @@ impl DB {
             // One that is dropped in between is not there any more.
             Ok(names.iter().filter_map(|name| self.shared.db().column_family(name).ok()).collect())
         })
+    }
+
+    /// The id of a family or table, which must be of this database.
+    fn collection_id(&self, py: Python<'_>, given: &Bound<'_, PyAny>) -> PyResult<sstore::CollectionId> {
+        match (given.cast::<ColumnFamily>(), given.cast::<Table>()) {
+            (Ok(family), _) => Ok(family::resolve(py, &self.shared, Some(family))?.id()),
+            (_, Ok(table)) if Arc::ptr_eq(&table.get().shared, &self.shared) => Ok(table.get().table.id()),
+            (_, Ok(_)) => Err(invalid(py, "the table is of another database")),
+            _ => Err(PyTypeError::new_err("flush_atomic takes column families and tables")),
+        }
     }
 
     fn wrap(&self, family: sstore::ColumnFamily) -> ColumnFamily {
@@ -256,6 +281,31 @@ impl DB {
     #[pyo3(signature = (wait=true, timeout=None))]
     fn flush<'py>(&self, py: Python<'py>, wait: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
         family::flush(py, &self.shared, &[], wait, timeout)
+    }
+
+    /// Flushes families and tables (None: all) atomically: what they hold is frozen at one moment, and their files count all at once. After a
+    /// crash either all of them are found as of that moment, or none of these files is there: what matters to those without a log.
+    ///
+    /// Returns and raises as ``flush`` does. If one file cannot be written none counts, and all are tried again together.
+    #[pyo3(signature = (collections=None, *, wait=true, timeout=None))]
+    fn flush_atomic<'py>(
+        &self,
+        py: Python<'py>,
+        collections: Option<&Bound<'py, PyAny>>,
+        wait: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut ids = Vec::new();
+        if let Some(collections) = collections {
+            for collection in collections.try_iter()? {
+                ids.push(self.collection_id(py, &collection?)?);
+            }
+            if ids.is_empty() {
+                return Err(invalid(py, "no collection is named; None stands for all"));
+            }
+        }
+        let token = FlushToken::new(&self.shared, detached(py, || self.shared.db().flush_atomic(&ids))?);
+        if wait { token.wait(py, timeout) } else { Ok(Bound::new(py, token)?.into_any()) }
     }
 
     /// Waits until the disk has every write so far.
@@ -433,32 +483,34 @@ impl DB {
         if self.shared.is_forked() { Ok(()) } else { self.close(py, None, None, true) }
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
-        let path = self.shared.db().path();
-        match attached(py, || Ok((self.shared.db().column_families()?.len(), self.shared.db().stats()))) {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let (py, db, class) = (slf.py(), slf.get(), slf.get_type().name()?);
+        let path = db.shared.db().path();
+        Ok(match attached(py, || Ok((db.shared.db().column_families()?.len(), db.shared.db().stats()))) {
             Ok((families, stats)) => {
                 let plural = if families == 1 { "y" } else { "ies" };
                 let bytes = human_bytes(stats.file_bytes + stats.memtable_bytes);
-                format!("<sstore.DB {path:?} open, {families} column famil{plural}, {bytes}>")
+                format!("<sstore.{class} {path:?} open, {families} column famil{plural}, {bytes}>")
             }
-            Err(_) => format!("<sstore.DB {path:?} closed>"),
-        }
+            Err(_) => format!("<sstore.{class} {path:?} closed>"),
+        })
     }
 
     /// A picture of the levels and a table of the live files, for notebooks.
-    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let (py, db) = (slf.py(), slf.get());
         let mut collections = Vec::new();
-        if !self.closed() {
-            for family in self.families(py)? {
-                let segments = detached(py, || self.shared.db().segments(&family))?;
+        if !db.closed() {
+            for family in db.families(py)? {
+                let segments = detached(py, || db.shared.db().segments(&family))?;
                 collections.push((family.name().to_owned(), segments));
             }
-            for table in self.all_tables(py)? {
-                let segments = detached(py, || self.shared.db().table_segments(&table))?;
+            for table in db.all_tables(py)? {
+                let segments = detached(py, || db.shared.db().table_segments(&table))?;
                 collections.push((table.name().to_owned(), segments));
             }
         }
-        Ok(html::database(&self.__repr__(py), &collections))
+        Ok(html::database(&Self::__repr__(slf)?, &collections))
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
@@ -473,6 +525,64 @@ impl DB {
         if let Some(listener) = &self.shared.listener {
             listener.clear(py);
         }
+    }
+}
+
+/// A database that is open for reading, without a lock and without changing a byte, also beside a writer in this or another process.
+///
+/// The same as ``sstore.open(path, read_only=True)``. It shows what was there when it was opened; ``refresh`` brings it up to date.
+///
+/// It can be pickled, and copied: as its path and options, with which whoever unpickles it opens the database for itself, as it is by then. So it may
+/// be handed to the workers of ``multiprocessing`` or of a data loader, who refresh it when they like. Its iterators, tables and
+/// snapshots cannot, and a process that was forked opens anew.
+#[pyclass(frozen, mapping, extends = DB, module = "sstore")]
+pub(crate) struct ReadOnlyDB {
+    shared: Arc<Shared>,
+    /// As it was opened, from wherever the other process may be.
+    path: PathBuf,
+    options: Vec<(String, String)>,
+}
+
+#[pymethods]
+impl ReadOnlyDB {
+    #[new]
+    #[pyo3(signature = (path, *, on_event=None, **options))]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        on_event: Option<Bound<'_, PyAny>>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let path = std::path::absolute(path)?;
+        let mut options = texts(options)?;
+        options.retain(|(name, _)| name != "read_only");
+        let mut parsed = sstore::Options::new();
+        for (name, text) in &options {
+            attached(py, || parsed.set(name, text))?;
+        }
+        attached(py, || parsed.set("read_only", "true"))?;
+        let (shared, base) = made(py, path.clone(), on_event, parsed)?;
+        Ok(base.add_subclass(Self { shared, path, options }))
+    }
+
+    /// Shows from now on what the writer has done by now. True if reads may answer otherwise than before.
+    ///
+    /// Whatever was acknowledged before the call is in it, and it never goes back. Iterators, scans, snapshots and views that are held go on as
+    /// they are; column families and tables show the new state, and raise DroppedError if they were dropped. Waits for nobody. After an
+    /// error all is as it was; BusyError says to try again.
+    fn refresh(&self, py: Python<'_>) -> PyResult<bool> {
+        detached(py, || self.shared.db().refresh()).map(|refreshed| refreshed.changed)
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        let keywords = PyDict::new(py);
+        for (name, text) in &this.options {
+            keywords.set_item(name, text)?;
+        }
+        let make = py.import("copyreg")?.getattr("__newobj_ex__")?;
+        let path = this.path.as_os_str();
+        (make, (slf.get_type(), (path,), keywords)).into_bound_py_any(py)
     }
 }
 

@@ -43,7 +43,7 @@ mod _sstore {
     #[pymodule_export]
     use super::condition::schema_metadata;
     #[pymodule_export]
-    use super::db::{DB, close_all, destroy, open};
+    use super::db::{DB, ReadOnlyDB, close_all, destroy, open};
     #[pymodule_export]
     use super::family::ColumnFamily;
     #[pymodule_export]

@@ -31,13 +31,14 @@ impl Snapshot {
         Self { shared: shared.clone(), snapshot: Mutex::new(Some(Owned::new(snapshot))) }
     }
 
-    /// The engine's snapshot, if this one is open and of the database `shared`.
-    pub(crate) fn of(&self, py: Python<'_>, shared: &Arc<Shared>) -> PyResult<Owned<sstore::Snapshot>> {
+    /// The engine's snapshot, if this one is open and of the database `shared`. For the length of a call: no `Owned`, which asks the system
+    /// for the process.
+    pub(crate) fn of(&self, py: Python<'_>, shared: &Arc<Shared>) -> PyResult<sstore::Snapshot> {
         if !Arc::ptr_eq(&self.shared, shared) {
             return Err(crate::error::invalid(py, "the snapshot is of another database"));
         }
         match &*self.snapshot.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner) {
-            Some(snapshot) => Ok(Owned::new((**snapshot).clone())),
+            Some(snapshot) => Ok((**snapshot).clone()),
             None => Err(to_python(py, &Error::new(ErrorKind::Closed, "the snapshot was closed"))),
         }
     }
@@ -80,10 +81,10 @@ impl<'py> FromPyObject<'_, 'py> for Moment<'py> {
 
 impl Moment<'_> {
     /// The engine's snapshot of it, if there is one in the database `shared`.
-    pub(crate) fn of(&self, py: Python<'_>, shared: &Arc<Shared>) -> PyResult<Owned<sstore::Snapshot>> {
+    pub(crate) fn of(&self, py: Python<'_>, shared: &Arc<Shared>) -> PyResult<sstore::Snapshot> {
         match self {
             Self::Snapshot(snapshot) => snapshot.get().of(py, shared),
-            Self::Sequence(sequence) => Ok(Owned::new(attached(py, || shared.db().snapshot_at(*sequence))?)),
+            Self::Sequence(sequence) => attached(py, || shared.db().snapshot_at(*sequence)),
         }
     }
 }

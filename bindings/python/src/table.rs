@@ -10,7 +10,7 @@ use crate::options::to_keywords;
 use crate::rows::{self, RowKind, bound, given, keys_batch, names_in};
 use crate::scan::Scan;
 use crate::schema::{ColumnChanges, Schema};
-use crate::shared::{Owned, Shared};
+use crate::shared::Shared;
 use crate::snapshot::{Moment, Snapshot};
 use crate::splits::Splits;
 use arrow_array::RecordBatch;
@@ -43,7 +43,7 @@ pub(crate) fn segments_of<'py>(
 }
 
 impl Table {
-    fn snapshot(&self, py: Python<'_>, as_of: Option<&Moment<'_>>) -> PyResult<Option<Owned<sstore::Snapshot>>> {
+    fn snapshot(&self, py: Python<'_>, as_of: Option<&Moment<'_>>) -> PyResult<Option<sstore::Snapshot>> {
         as_of.map(|moment| moment.of(py, &self.shared)).transpose()
     }
 
@@ -57,7 +57,7 @@ impl Table {
         let columns = columns.map(names_in).transpose()?;
         let snapshot = self.snapshot(py, as_of)?;
         let found = detached(py, || {
-            let options = ReadOptions { snapshot: snapshot.as_deref() };
+            let options = ReadOptions { snapshot: snapshot.as_ref() };
             self.shared.db().get_rows(&self.table, keys, columns.as_deref(), &options)
         })?;
         let row = |row: Option<RecordBatch>| match row {
@@ -102,9 +102,8 @@ impl Table {
 
     fn open_scan(&self, py: Python<'_>, options: &ScanOptions, as_of: Option<&Moment<'_>>) -> PyResult<Scan> {
         let snapshot = self.snapshot(py, as_of)?;
-        let scan = detached(py, || {
-            self.shared.db().scan(&self.table, options, &ReadOptions { snapshot: snapshot.as_deref() })
-        })?;
+        let scan =
+            detached(py, || self.shared.db().scan(&self.table, options, &ReadOptions { snapshot: snapshot.as_ref() }))?;
         Ok(Scan::of_table(&self.shared, scan))
     }
 }
@@ -265,7 +264,7 @@ impl Table {
         let options = self.scan_options(py, columns, r#where, [start, stop, prefix], batch_rows, reverse)?;
         let snapshot = self.snapshot(py, as_of.as_ref())?;
         let splits = detached(py, || {
-            let read = ReadOptions { snapshot: snapshot.as_deref() };
+            let read = ReadOptions { snapshot: snapshot.as_ref() };
             self.shared.db().splits(&self.table, &options, &read, target_bytes)
         })?;
         Splits::new(py, splits)
@@ -330,7 +329,7 @@ impl Table {
     #[pyo3(signature = (*, as_of=None))]
     fn live_files(&self, py: Python<'_>, as_of: Option<Moment<'_>>) -> PyResult<LiveFiles> {
         let snapshot = self.snapshot(py, as_of.as_ref())?;
-        let options = ReadOptions { snapshot: snapshot.as_deref() };
+        let options = ReadOptions { snapshot: snapshot.as_ref() };
         LiveFiles::new(py, detached(py, || self.shared.db().table_live_files(&self.table, &options))?)
     }
 

@@ -203,6 +203,28 @@ def test_flush(db: sstore.DB) -> None:
         token.wait(timeout=-1)
 
 
+def test_flush_atomic(path: Path) -> None:
+    with sstore.open(path, flush_on_close=False) as db, sstore.open(path.with_name("other")) as other:
+        family = db.create_column_family("f", logged=False)
+        table = db.table("t", {"id": "int64"}, key="id", logged=False)
+        family[b"a"] = b"1"
+        table.append([{"id": 1}])
+        result = db.flush_atomic([family, table])
+        assert len(result.files) == 2 and result.entries == 2
+        db[b"b"] = family[b"b"] = b"2"
+        token = db.flush_atomic(wait=False)
+        assert token.wait(timeout=10).entries == 2
+        assert db.flush_atomic((db, family)).entries == 0
+        for wrong in ([], [other], [other.table("t", {"id": "int64"})]):
+            with pytest.raises(ValueError):
+                db.flush_atomic(wrong)
+        with pytest.raises(TypeError):
+            db.flush_atomic(["f"])  # type: ignore[list-item]
+        db.drop_column_family(family)
+        with pytest.raises(sstore.DroppedError):
+            db.flush_atomic([table, family])
+
+
 def test_segments_and_compaction(db: sstore.DB) -> None:
     family = db.create_column_family("f")
     for key in (b"a", b"z"):

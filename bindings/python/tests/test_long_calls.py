@@ -94,6 +94,8 @@ calls = {
     "put_many, an iterator": lambda: db.put_many(((b"a", b"1") for _ in itertools.count()), atomic=False),
     "put_many, a stream": lambda: db.put_many(pa.RecordBatchReader.from_batches(batch.schema, itertools.repeat(batch)), atomic=False),
     "delete_many": lambda: db.delete_many((b"a" for _ in itertools.count()), atomic=False),
+    "append": lambda: db.table("t", batch.schema).append(
+        pa.RecordBatchReader.from_batches(batch.schema, itertools.repeat(batch)), atomic=False),
     "cursor": lambda: forever(lambda: [cursor.first() and cursor.next_batch(10**6) for cursor in [db.cursor()]]),
 }
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -119,6 +121,7 @@ except KeyboardInterrupt:
         "put_many, an iterator",
         "put_many, a stream",
         "delete_many",
+        "append",
         "cursor",
     ],
 )

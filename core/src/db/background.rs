@@ -1,11 +1,11 @@
 //! The background tasks: each step takes one job that is due, runs it, and has its result installed.
 //!
-//! Flushes come before merges, and merges never take the last thread. A failed job leaves everything as it was, tells those who
+//! Flushes and merges are tasks of the threads that all databases of the process share, which run flushes first. A failed job leaves everything as it was, tells those who
 //! wait, and is tried again after a pause under a new file number.
 
 use super::core::{CLOSED, Core};
 use super::health::Job;
-use super::jobs::ManualCompaction;
+use super::jobs::{Jobs, ManualCompaction};
 use super::target::FileMaker;
 #[cfg(feature = "arrow")]
 use super::time_to_live;
@@ -23,18 +23,20 @@ use std::time::Duration;
 /// How long a failed job waits before it is tried again.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// One background thread.
-pub(super) struct Worker {
+/// Flushes of one database, one at a time, and what decides when memtables are frozen.
+pub(super) struct Flusher {
     pub core: Arc<Core>,
 }
 
-impl Task for Worker {
+/// Merges of one database, one at a time.
+pub(super) struct Merger {
+    pub core: Arc<Core>,
+}
+
+impl Task for Flusher {
     fn step(&mut self) -> Next {
         let core = &self.core;
-        if core.stop.load(Ordering::SeqCst) || core.state.load(Ordering::SeqCst) == CLOSED {
-            return Next::Done;
-        }
-        if core.env.runtime.forked() {
+        if core.must_end() {
             return Next::Done;
         }
         if let Err(error) = core.bound_log().and_then(|()| core.bound_memory()) {
@@ -42,26 +44,47 @@ impl Task for Worker {
         }
         core.set_signal();
         core.balance_caches();
-        if let Some(job) = core.take_flush() {
-            core.run_flush(job);
-            return Next::Again;
+        match core.take_flush() {
+            Some(job) => {
+                core.run_flush(job);
+                Next::Again
+            }
+            None => core.rest(|jobs| jobs.retry_flush_at),
         }
-        if let Some((id, inputs, level)) = core.take_compaction() {
-            core.run_compaction(id, &inputs, level);
-            return Next::Again;
+    }
+}
+
+impl Task for Merger {
+    fn step(&mut self) -> Next {
+        let core = &self.core;
+        if core.must_end() {
+            return Next::Done;
         }
-        core.settle();
-        let retries = {
-            let jobs = core.jobs.lock();
-            [jobs.retry_flush_at, jobs.retry_merge_at]
-        };
-        let now = core.env.runtime.monotonic_nanos();
-        let next = retries.into_iter().filter(|&at| at > now).min();
-        Next::Wait(next.map(|at| Duration::from_nanos(at - now)))
+        match core.take_compaction() {
+            Some((id, inputs, level)) => {
+                core.run_compaction(id, &inputs, level);
+                Next::Again
+            }
+            None => core.rest(|jobs| jobs.retry_merge_at),
+        }
     }
 }
 
 impl Core {
+    /// Whether background tasks have to end.
+    fn must_end(&self) -> bool {
+        let is_over = self.stop.load(Ordering::SeqCst) || self.state.load(Ordering::SeqCst) == CLOSED;
+        is_over || self.env.runtime.forked()
+    }
+
+    /// There is nothing to do until the bell rings, or until what failed may be tried again.
+    fn rest(&self, retry_at: impl FnOnce(&Jobs) -> u64) -> Next {
+        self.settle();
+        let retry_at = retry_at(&self.jobs.lock());
+        let now = self.env.runtime.monotonic_nanos();
+        Next::Wait((retry_at > now).then(|| Duration::from_nanos(retry_at - now)))
+    }
+
     pub(super) fn may_start(&self, retry_at: u64) -> bool {
         !self.health.is_poisoned() && self.env.runtime.monotonic_nanos() >= retry_at
     }
@@ -124,14 +147,13 @@ impl Core {
         }
     }
 
-    /// The next merge that is due, unless it would take the last free thread.
+    /// The next merge that is due.
     fn take_compaction(&self) -> Option<(CollectionId, Vec<Run>, u32)> {
         let view = self.current_view();
         // Before `jobs`, which comes after `catalog` in the order of locks.
         let collections = self.catalog.lock().collections.clone();
         let mut jobs = self.jobs.lock();
-        let limit = self.options.background_threads().saturating_sub(1).max(1);
-        if !self.may_start(jobs.retry_merge_at) || jobs.compacting.len() >= limit {
+        if !self.may_start(jobs.retry_merge_at) {
             return None;
         }
         let wanted = jobs.manual.iter().filter(|(_, state)| matches!(state, ManualCompaction::Wanted));

@@ -90,6 +90,12 @@ impl Core {
                 state.active.iter().filter(|active| all || !active.logged).map(|active| active.collection).collect();
             self.begin_flush(&mut state, &ids, FlushReason::Close, false)?
         };
+        // Here as well as in the background, whose threads may be busy with other databases. With a timeout a wait has to end in time.
+        while options.timeout.is_none()
+            && let Some(job) = self.take_flush()
+        {
+            self.run_flush(job);
+        }
         token.wait(&self.env, options.timeout).map(drop)
     }
 

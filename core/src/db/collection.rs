@@ -6,6 +6,7 @@
 use super::core::Core;
 use super::obsolete_files::remove_folders;
 use super::options::Options;
+use crate::atomic::{AtomicBool, Ordering};
 use crate::commit::ActiveMemtable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind};
@@ -14,7 +15,6 @@ use crate::version::{Change, VersionEdit, file_name};
 use crate::view::CollectionView;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(feature = "arrow")]
 pub(crate) use super::schemas::Schemas;

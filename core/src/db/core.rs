@@ -10,6 +10,7 @@ use super::options::Options;
 use super::snapshot::{Snapshot, SnapshotList};
 use super::stall::Pacer;
 use super::target::{Caches, Stamps};
+use crate::atomic::{AtomicBool, AtomicU8, Ordering};
 use crate::commit::Commit;
 use crate::env::{Bell, Env, FileLock, TaskHandle};
 use crate::epoch::{Domain, Shared};
@@ -25,7 +26,7 @@ use crate::wal::{Log, LogEvent, archived_name};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 /// What `install` protects: the manifest, and what it says.
 pub(super) struct Installer {

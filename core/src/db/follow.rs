@@ -84,6 +84,8 @@ impl Follower {
         };
         let picture = follower.look()?;
         (follower.sequence, follower.epoch) = (picture.sequence, picture.state.epoch);
+        // The queue of events has them, and lets go of them when the database is closed.
+        (follower.opening.listener, follower.opening.logger) = (None, None);
         let parts = follower.parts(&picture.state);
         let collections = follower.collections.clone();
         let recovered = Recovered::for_reading(picture.state, collections, picture.view, picture.sequence);

@@ -1,6 +1,6 @@
 //! Opening: lock, manifest, files, log, a new manifest, and only then deletes; at last the background threads.
 
-use super::background::Worker;
+use super::background::{Flusher, Merger};
 use super::column_family::DEFAULT_FAMILY;
 use super::core::{CATALOG_PLACE, Catalog, Core, INSTALL_PLACE, Installer, JOBS_PLACE, OPEN, log_event};
 use super::disk::DiskWatch;
@@ -14,12 +14,13 @@ use super::snapshot::SnapshotList;
 use super::stall::Pacer;
 use super::target::{Caches, Stamps};
 use super::{Db, Handle};
+use crate::atomic::{AtomicBool, AtomicU8};
 use crate::commit::Commit;
 use crate::env::posix::posix;
 #[cfg(debug_assertions)]
 use crate::env::strict::StrictFileSystem;
 use crate::env::timed::TimedFileSystem;
-use crate::env::{Bell, Env, FileLock};
+use crate::env::{Bell, Env, FileLock, JobKind, Pooled};
 use crate::epoch::{Domain, Shared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, FileNumber};
@@ -32,7 +33,7 @@ use crate::view::Run;
 use crate::wal::segment_number;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 impl Db {
     /// Opens the database in `path`, or creates it.
@@ -347,9 +348,19 @@ impl Core {
         }
         let (bell, preparer) = self.pool.preparer();
         tasks.push(runtime.spawn("sstore-memory", bell, preparer)?);
-        for number in 0..self.options.background_threads() {
-            let worker = Box::new(Worker { core: self.clone() });
-            tasks.push(runtime.spawn(&format!("sstore-work-{number}"), self.work.clone(), worker)?);
+        let threads = self.options.background_threads();
+        for number in 0..threads {
+            let flusher = Box::new(Flusher { core: self.clone() });
+            tasks.push(runtime.spawn_pooled(Pooled { kind: JobKind::Flush, threads }, self.work.clone(), flusher)?);
+            // Merges leave a thread to flushes, if there is more than one.
+            if number == 0 || number + 1 < threads {
+                let merger = Box::new(Merger { core: self.clone() });
+                tasks.push(runtime.spawn_pooled(
+                    Pooled { kind: JobKind::Merge, threads },
+                    self.work.clone(),
+                    merger,
+                )?);
+            }
         }
         let mut jobs = self.jobs.lock();
         for part in self.current_view().collections() {

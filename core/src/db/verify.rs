@@ -8,6 +8,7 @@ use super::collection::{Collection, Schemas, directory};
 use super::obsolete_files::{FilePin, Found, list_files};
 use super::options::Options;
 use super::target::{Caches, open_file};
+use crate::atomic::AtomicBool;
 use crate::batch::Operations;
 use crate::env::Env;
 use crate::env::posix::posix;
@@ -19,7 +20,6 @@ use crate::version::{CollectionState, FileMeta, Manifest, VersionState};
 use crate::wal::{self, LoggedRecord, RecoveryMode};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// What a file of a database is for.

@@ -6,6 +6,7 @@
 
 use crate::atomic::{AtomicU32, AtomicU64, Ordering, one_order};
 use crate::lock::{Condvar, Mutex};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Something to wait for. Ringing without a waiter costs one atomic addition.
@@ -15,6 +16,8 @@ pub struct Bell {
     waiters: AtomicU32,
     mutex: Mutex<()>,
     rung: Condvar,
+    /// Rings along: that of whoever waits for many.
+    along: OnceLock<Arc<Bell>>,
 }
 
 impl Bell {
@@ -37,6 +40,14 @@ impl Bell {
             drop(self.mutex.lock());
             self.rung.notify_all();
         }
+        if let Some(along) = self.along.get() {
+            along.ring();
+        }
+    }
+
+    /// Has `along` rung after each ring of this one. Only the first call counts.
+    pub(super) fn lead_to(&self, along: &Arc<Self>) {
+        let _ = self.along.set(along.clone());
     }
 
     /// Blocks the thread until the count differs from `seen`, or `timeout` has passed. For runtimes on real threads.

@@ -151,12 +151,31 @@ pub trait Task: Send {
     fn step(&mut self) -> Next;
 }
 
+/// What a pooled task does. Ordered by urgency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum JobKind {
+    /// What writers may have to wait for.
+    Flush,
+    /// What may take long, and what nobody has to wait for.
+    Merge,
+}
+
+/// How a task uses the threads that all databases of a process share.
+#[derive(Debug, Clone, Copy)]
+pub struct Pooled {
+    /// What its steps do.
+    pub kind: JobKind,
+    /// How many threads there must be at least, as long as the task lives.
+    pub threads: usize,
+}
+
 /// Waits for the end of a spawned task.
 pub trait TaskHandle: Send + Sync {
     /// Whether the task is done.
     fn is_done(&self) -> bool;
 
-    /// Returns when the task is done and its thread, if it had one, has ended. A second call returns at once.
+    /// Returns when the task is done and its thread, if it had one, has ended; of the last pooled task the threads of the pool. The
+    /// steps that are left of a pooled task may run on the caller's thread. A second call returns at once.
     fn join(&self);
 }
 
@@ -173,6 +192,13 @@ pub trait Runtime: Send + Sync {
 
     /// Starts a background task under a name of at most 15 bytes. `bell` is the one that [`Next::Wait`] means. Its thread blocks all signals.
     fn spawn(&self, name: &str, bell: Arc<Bell>, task: Box<dyn Task>) -> Result<Box<dyn TaskHandle>>;
+
+    /// Starts a background task on threads that it shares with others of the process: each step runs on one that is free. Tasks with the same
+    /// bell belong together. Without a pool the task has a thread of its own.
+    fn spawn_pooled(&self, pooled: Pooled, bell: Arc<Bell>, task: Box<dyn Task>) -> Result<Box<dyn TaskHandle>> {
+        let _ = pooled;
+        self.spawn("sstore-work", bell, task)
+    }
 
     /// Waits until `bell` has rung since [`Bell::count`] was `seen`, or `timeout` has passed. True if it rang. May return early, so call it in a loop
     /// around the condition. Requires: the caller holds no lock that a background task takes.

@@ -357,6 +357,8 @@ static void scanned(sstore_db *db, sstore_table *table)
 static void flushed(sstore_db *db, sstore_table *table)
 {
     sstore_segment segment = SSTORE_SEGMENT_INIT;
+    sstore_flush_result result = SSTORE_FLUSH_RESULT_INIT;
+    const sstore_column_family *families[1] = {NULL};
     const sstore_table *tables[1];
     sstore_flush_token *token;
     sstore_segments *segments;
@@ -365,6 +367,17 @@ static void flushed(sstore_db *db, sstore_table *table)
     GIVES(SSTORE_OK, sstore_table_flush(db, tables, 1, &token, &error));
     GIVES(SSTORE_OK, sstore_flush_token_wait(token, 60000, &error));
     sstore_flush_token_free(token);
+    /* Nothing is left in the table; what a family holds goes to its file. */
+    GIVES(SSTORE_OK, sstore_put(db, NULL, NULL, "together", 8, "v", 1, NULL, &error));
+    GIVES(SSTORE_OK, sstore_flush_atomic(db, families, 1, tables, 1, &token, &error));
+    GIVES(SSTORE_OK, sstore_flush_token_wait(token, 60000, &error));
+    GIVES(SSTORE_OK, sstore_flush_token_result(token, &result, &error));
+    CHECK(result.file_count == 1 && result.entries >= 1 && result.reason == 2 && result.durable_sequence > 0);
+    sstore_flush_token_free(token);
+    GIVES(SSTORE_OK, sstore_flush_atomic(db, NULL, 0, NULL, 0, NULL, &error));
+    tables[0] = NULL;
+    GIVES(SSTORE_INVALID_ARGUMENT, sstore_flush_atomic(db, NULL, 0, tables, 1, &token, &error));
+    CHECK(token == NULL);
     GIVES(SSTORE_OK, sstore_table_segments(db, table, &segments, &error));
     CHECK(sstore_segments_count(segments) == 1);
     GIVES(SSTORE_OK, sstore_segments_get(segments, 0, &segment, &error));

@@ -131,7 +131,7 @@ fn call(out: &mut String, table: &mut String, header: &Header, function: &Functi
     let call = format!("{name}({})", given.join(", "));
     let has_code = parameters.iter().any(|(kind, _)| kind == "struct sstore_error **");
     let called = match returns.as_str() {
-        "enum sstore_code" if has_code => format!("o->code = {call}; o->ok = o->code == SSTORE_OK;"),
+        "sstore_code" if has_code => format!("o->code = {call}; o->ok = o->code == SSTORE_OK;"),
         "void" => format!("{call}; o->ok = 1;"),
         "const char *" => {
             format!("const char *text = {call}; o->value = text == NULL ? 0 : 1 + strlen(text); o->ok = 1;")
@@ -279,6 +279,7 @@ fn argument(header: &Header, function: &str, (kind, name): &(String, String), nu
                 let handle = match (function, name.as_str()) {
                     (_, "other") => "w->other_batch".to_owned(),
                     ("sstore_row_builder_append", _) => "w->begun".to_owned(),
+                    ("sstore_refresh", _) => "w->reader".to_owned(),
                     _ => format!("w->handle[TYPE_{pointee}]"),
                 };
                 let mut argument = Argument::new("PARAMETER_HANDLE", handle);

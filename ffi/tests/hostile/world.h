@@ -9,6 +9,8 @@ struct world {
     sstore_batch *other_batch;
     /* A row was begun in it, and not appended. */
     sstore_row_builder *begun;
+    /* The same database, open for reading. */
+    sstore_db *reader;
     sstore_slice slices[4], split;
     /* Of the snapshot, and of the key "k" in the family. */
     uint64_t sequence, key_sequence;
@@ -199,6 +201,13 @@ static void make_world(struct world *w, const char *name, int needs)
     MADE(sstore_put(H(db), NULL, NULL, "k", 1, "v", 1, NULL, &error));
     MADE(sstore_put(H(db), NULL, NULL, "l", 1, "v", 1, NULL, &error));
     MADE(sstore_snapshot_create(H(db), TO(snapshot), &error));
+    {
+        sstore_options *reading;
+        MADE(sstore_options_create(&reading, &error));
+        MADE(sstore_options_set(reading, "read_only", "true", &error));
+        MADE(sstore_open(w->path, reading, &w->reader, &error));
+        sstore_options_free(reading);
+    }
     w->sequence = sstore_snapshot_sequence(H(snapshot));
     MADE(sstore_iterator_create(H(db), NULL, NULL, TO(iterator), &error));
     MADE(sstore_iterator_seek(H(iterator), "k", 1, &error));
@@ -236,6 +245,7 @@ static void free_others(struct world *w)
 {
     sstore_batch_free(w->other_batch);
     sstore_row_builder_free(w->begun);
+    sstore_release(w->reader);
 }
 
 /* Frees everything and removes the database: it must not be open any more. */

@@ -38,6 +38,7 @@ __all__ = [
     "FlushToken",
     "Iterator",
     "LiveFiles",
+    "ReadOnlyDB",
     "RecordBatch",
     "Scan",
     "Schema",
@@ -266,7 +267,7 @@ class ColumnFamily(MutableMapping[bytes, bytes]):
     def __reversed__(self) -> Iterator[bytes]: ...
     def __eq__(self, other: object, /) -> bool: ...
 
-@final
+@disjoint_base
 class DB(ColumnFamily):
     @property
     def path(self) -> Path: ...
@@ -294,6 +295,22 @@ class DB(ColumnFamily):
     def tables(self) -> list[str]: ...
     def drop_table(self, table: Table | str) -> None: ...
     def snapshot(self, sequence: int | None = None) -> Snapshot: ...
+    @overload
+    def flush_atomic(
+        self,
+        collections: Iterable[ColumnFamily | Table] | None = None,
+        *,
+        wait: Literal[True] = True,
+        timeout: float | None = None,
+    ) -> FlushResult: ...
+    @overload
+    def flush_atomic(
+        self,
+        collections: Iterable[ColumnFamily | Table] | None = None,
+        *,
+        wait: Literal[False],
+        timeout: float | None = None,
+    ) -> FlushToken: ...
     def sync(self) -> None: ...
     def resume(self) -> None: ...
     def compact(self, *, progress: _Progress | None = None) -> None: ...
@@ -311,6 +328,17 @@ class DB(ColumnFamily):
         traceback: TracebackType | None = None,
         /,
     ) -> None: ...
+
+@final
+class ReadOnlyDB(DB):
+    def __new__(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        on_event: Callable[[Event], object] | None = None,
+        **options: _Option,
+    ) -> ReadOnlyDB: ...
+    def refresh(self) -> bool: ...
 
 @final
 class Iterator(Iterable[_T]):
@@ -738,6 +766,15 @@ class FlushToken:
     def poll(self) -> FlushResult | None: ...
     def wait(self, timeout: float | None = None) -> FlushResult: ...
 
+@overload
+def open(
+    path: str | os.PathLike[str],
+    *,
+    read_only: Literal[True],
+    on_event: Callable[[Event], object] | None = None,
+    **options: _Option,
+) -> ReadOnlyDB: ...
+@overload
 def open(
     path: str | os.PathLike[str], *, on_event: Callable[[Event], object] | None = None, **options: _Option
 ) -> DB: ...

@@ -6,7 +6,7 @@
 //! is written to again.
 #![expect(unsafe_code, reason = "the C structs of the Arrow C data interface")]
 
-use crate::error::{attached, caught, detached};
+use crate::error::{attached, caught, check_signals, detached};
 use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi_and_data_type};
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
@@ -22,6 +22,10 @@ use sstore::schema::import_foreign;
 use sstore::{Error, Result};
 use std::ffi::{CStr, c_char};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long batches are taken without looking for Ctrl-C.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
 const SCHEMA: &CStr = c"arrow_schema";
 const ARRAY: &CStr = c"arrow_array";
@@ -255,10 +259,17 @@ fn own(array: &ArrayRef) -> ArrayRef {
 }
 
 impl Foreign {
-    /// Hands all record batches to `take`. Requires: the interpreter lock is released, since callbacks of the other library
-    /// may want it.
+    /// Hands all record batches to `take`, and looks for Ctrl-C now and then. Requires: the interpreter lock is released, since
+    /// callbacks of the other library may want it.
     pub(crate) fn each_batch(self, mut take: impl FnMut(RecordBatch) -> Result<()>) -> Result<()> {
-        self.into_batches().try_for_each(|batch| take(batch?))
+        let mut looked = Instant::now();
+        self.into_batches().try_for_each(|batch| {
+            if looked.elapsed() > SIGNAL_INTERVAL {
+                looked = Instant::now();
+                check_signals()?;
+            }
+            take(batch?)
+        })
     }
 
     /// Its record batches. Requires of each step: the interpreter lock is released.

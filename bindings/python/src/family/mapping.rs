@@ -7,9 +7,9 @@ use crate::bytes::Bytes;
 use crate::error::{attached, detached};
 use crate::iterate::walk;
 use crate::shared::Owned;
-use pyo3::exceptions::PyKeyError;
+use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyTuple};
 use sstore::{Condition, ErrorKind, PinnedBytes, ReadOptions, WriteOptions};
 
 /// Whether a conditional write was first; false: try again.
@@ -122,4 +122,76 @@ pub(crate) fn equal<'py>(mapping: &Bound<'py, PyAny>, other: &Bound<'py, PyAny>)
         py.get_type::<PyDict>().call1((items,))
     };
     content(mapping)?.rich_compare(content(other)?, pyo3::basic::CompareOp::Eq)
+}
+
+/// A view class of `sstore._views` over `mapping`.
+pub(crate) fn view<'py>(mapping: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    mapping.py().import("sstore._views")?.getattr(name)?.call1((mapping,))
+}
+
+#[pymethods]
+impl ColumnFamily {
+    /// The keys, in order.
+    fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        view(slf.as_any(), "SortedKeys")
+    }
+
+    /// The values, in the order of their keys.
+    fn values<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        view(slf.as_any(), "SortedValues")
+    }
+
+    /// The pairs of key and value, in order.
+    fn items<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        view(slf.as_any(), "SortedItems")
+    }
+
+    /// Removes `key` and returns its value; without it returns the default, or raises KeyError.
+    #[pyo3(signature = (key, /, *default))]
+    fn pop<'py>(&self, py: Python<'py>, key: Bytes<'py>, default: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        if default.len() > 1 {
+            return Err(PyTypeError::new_err(format!(
+                "pop takes a key and a default, not {} arguments",
+                default.len() + 1
+            )));
+        }
+        match self.take(py, key.as_slice())? {
+            Some(value) => Ok(PyBytes::new(py, &value).into_any()),
+            None => default.get_item(0).map_err(|_| Self::missing(py, key.as_slice())),
+        }
+    }
+
+    /// Removes the first key and returns it with its value.
+    fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+        match self.take_first(py)? {
+            Some((key, value)) => Ok((PyBytes::new(py, &key), PyBytes::new(py, &value))),
+            None => Err(PyKeyError::new_err("popitem: no keys")),
+        }
+    }
+
+    /// The value of `key`; if it is missing, sets it to `default` first.
+    #[pyo3(signature = (key, default))]
+    fn setdefault<'py>(&self, py: Python<'py>, key: Bytes<'py>, default: Bytes<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        self.get_or_set(py, &key, &default)
+    }
+
+    /// Sets all pairs of a mapping, an iterable of pairs, or Arrow data, in one atomic batch.
+    #[pyo3(signature = (pairs=None, /))]
+    fn update(&self, py: Python<'_>, pairs: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        pairs.map_or(Ok(0), |pairs| self.put_many(py, pairs, None, None, true)).map(|_| ())
+    }
+
+    /// Removes all keys that are there now, in several batches.
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        self.remove_all(py)
+    }
+
+    fn __ior__(&self, py: Python<'_>, pairs: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.update(py, Some(pairs))
+    }
+
+    /// Equal to a mapping with the same keys and values.
+    fn __eq__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        equal(slf.as_any(), other)
+    }
 }

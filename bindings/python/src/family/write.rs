@@ -1,177 +1,161 @@
-//! Writing many at once: operations from Python objects, Arrow data and arrays into batches.
+//! Writing to a family: one key, many, under a condition.
 //!
-//! Called by families and by `WriteBatch`. Promises: Ctrl-C is looked for in between; no other library is called with the
-//! interpreter lock released that needs it, nor the engine with the lock held when it may wait.
+//! The interpreter lock is held for a write that goes into memory alone, and released for one that may wait.
 
-use crate::arrow::capsule::foreign;
-use crate::bytes::{Bytes, pair};
-use crate::columns::{Column, pairs_of};
-use crate::error::{attached, detached, invalid};
-use crate::shared::Shared;
+use super::{ColumnFamily, Target, write_options};
+use crate::batch::WriteBatch;
+use crate::bytes::Bytes;
+use crate::error::{attached, detached};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
-use sstore::{CollectionId, Durability, Result, WriteOptions};
+use sstore::{Condition, ErrorKind, WriteOptions};
 
-/// Bytes of a batch of `clear` and of what is written without atomicity.
-const PART_BYTES: usize = 4 << 20;
-/// Pairs taken from Python between two looks for Ctrl-C.
-const PAIRS_PER_CHECK: usize = 4096;
-/// Pairs taken from columns between two looks for Ctrl-C.
-const ROWS_PER_CHECK: usize = 1 << 16;
+/// Values longer than this are copied with the interpreter lock released.
+const LONG_VALUE_BYTES: usize = 256 << 10;
 
-/// What a write with this wish for durability waits for; None leaves it to the option.
-pub(crate) fn write_options(sync: Option<bool>) -> WriteOptions {
-    let durability = sync.map(|sync| if sync { Durability::Sync } else { Durability::Buffered });
-    WriteOptions { durability, ..WriteOptions::default() }
-}
-
-/// Where many operations go: into one batch, which is written in parts unless `atomic`.
-pub(crate) struct Target<'a> {
-    pub(crate) batch: sstore::WriteBatch,
-    pub(crate) count: usize,
-    shared: &'a Shared,
-    family: CollectionId,
-    options: WriteOptions,
-    atomic: bool,
-}
-
-impl<'a> Target<'a> {
-    pub(crate) fn new(shared: &'a Shared, family: CollectionId, sync: Option<bool>, atomic: bool) -> Self {
-        let (batch, options) = (sstore::WriteBatch::new(), write_options(sync));
-        Self { batch, count: 0, shared, family, options, atomic }
-    }
-
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.count += 1;
-        self.batch.put(self.family, key, value)
-    }
-
-    fn delete(&mut self, key: &[u8]) -> Result<()> {
-        self.count += 1;
-        self.batch.delete(self.family, key)
-    }
-
-    fn is_full(&self) -> bool {
-        !self.atomic && self.batch.size_bytes() >= PART_BYTES
-    }
-
-    /// Writes what was gathered. Requires no interpreter lock.
-    fn write(&mut self) -> Result<()> {
-        if !self.batch.is_empty() {
-            self.shared.db().write(&self.batch, &self.options)?;
-            self.batch.clear();
-        }
-        Ok(())
-    }
-
-    /// Writes a part if it is time, and looks for Ctrl-C.
-    fn after(&mut self, py: Python<'_>) -> PyResult<()> {
-        if self.is_full() {
-            detached(py, || self.write())?;
-        }
-        if self.count.is_multiple_of(PAIRS_PER_CHECK) { py.check_signals() } else { Ok(()) }
-    }
-
-    /// Writes what is left; gives the number of operations.
-    pub(crate) fn finish(mut self, py: Python<'_>) -> PyResult<usize> {
-        detached(py, || self.write())?;
-        Ok(self.count)
-    }
-
-    fn put_columns(&mut self, py: Python<'_>, keys: &[&[u8]], values: &[&[u8]]) -> PyResult<()> {
-        for (keys, values) in keys.chunks(ROWS_PER_CHECK).zip(values.chunks(ROWS_PER_CHECK)) {
-            py.check_signals()?;
-            detached(py, || {
-                for (key, value) in keys.iter().zip(values) {
-                    self.put(key, value)?;
-                    if self.is_full() {
-                        self.write()?;
-                    }
-                }
-                Ok(())
+impl ColumnFamily {
+    /// Writes with the interpreter lock held unless that would make other threads wait: for the disk, for a stall, for a
+    /// long copy.
+    fn write(
+        &self,
+        py: Python<'_>,
+        sync: Option<bool>,
+        bytes: usize,
+        call: impl Fn(&WriteOptions) -> sstore::Result<u64> + Send + Sync,
+    ) -> PyResult<u64> {
+        let options = write_options(sync);
+        if !sync.unwrap_or(!self.shared.buffered) && bytes <= LONG_VALUE_BYTES {
+            let quick = WriteOptions { no_stall: true, ..options };
+            let tried = attached(py, || match call(&quick) {
+                Ok(sequence) => Ok(Some(sequence)),
+                Err(error) if error.kind() == ErrorKind::Stalled => Ok(None),
+                Err(error) => Err(error),
             })?;
+            if let Some(sequence) = tried {
+                return Ok(sequence);
+            }
         }
-        Ok(())
+        detached(py, || call(&options))
     }
 
-    /// Takes puts: `keys` and `values` as columns; or, without `values`, pairs.
-    pub(crate) fn put_all<'py>(
-        &mut self,
+    fn put_when(
+        &self,
+        py: Python<'_>,
+        key: &[u8],
+        value: &[u8],
+        condition: Condition,
+        sync: Option<bool>,
+    ) -> PyResult<u64> {
+        let mut batch = sstore::WriteBatch::new();
+        attached(py, || batch.put(self.family.id(), key, value))?;
+        let options = write_options(sync);
+        detached(py, || self.shared.db().write_if(&self.family, key, condition, &batch, &options))
+    }
+}
+
+#[pymethods]
+impl ColumnFamily {
+    /// Sets `key` to `value` and returns the sequence of the write.
+    #[pyo3(signature = (key, value, *, sync=None))]
+    fn put(&self, py: Python<'_>, key: Bytes<'_>, value: Bytes<'_>, sync: Option<bool>) -> PyResult<u64> {
+        let (shared, family, key, value) = (&*self.shared, &self.family, key.as_slice(), value.as_slice());
+        if sync.is_none() && shared.buffered && value.len() <= LONG_VALUE_BYTES {
+            return match attached(py, || shared.db().try_put(family, key, value))? {
+                Some(sequence) => Ok(sequence),
+                None => detached(py, || shared.db().put(family, key, value, &WriteOptions::default())),
+            };
+        }
+        self.write(py, sync, value.len(), |options| shared.db().put(family, key, value, options))
+    }
+
+    /// Removes `key`, which need not exist, and returns the sequence of the write.
+    #[pyo3(signature = (key, *, sync=None))]
+    fn delete(&self, py: Python<'_>, key: Bytes<'_>, sync: Option<bool>) -> PyResult<u64> {
+        let (shared, family, key) = (&*self.shared, &self.family, key.as_slice());
+        self.write(py, sync, 0, |options| shared.db().delete(family, key, options))
+    }
+
+    /// Sets many keys and returns how many.
+    ///
+    /// ``put_many(data)`` takes a mapping, an iterable of pairs, or Arrow data with the columns ``key`` and ``value`` (or just two) of
+    /// binary type. ``put_many(keys, values)`` takes two columns of the same length, each as for ``multi_get``.
+    /// All of them become visible and durable together, unless ``atomic=False``, which writes in parts and so needs little
+    /// memory.
+    #[pyo3(signature = (data, values=None, *, sync=None, atomic=true))]
+    pub(super) fn put_many<'py>(
+        &self,
         py: Python<'py>,
         data: &Bound<'py, PyAny>,
         values: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<()> {
-        if let Some(values) = values {
-            let (keys, values) = (Column::of(py, data)?, Column::of(py, values)?);
-            let (keys, values) = (keys.slices(), values.slices());
-            if keys.len() != values.len() {
-                return Err(invalid(py, format!("{} keys were given, and {} values", keys.len(), values.len())));
-            }
-            return self.put_columns(py, &keys, &values);
-        }
-        if let Ok(list) = data.cast::<PyList>() {
-            return list.iter().try_for_each(|item| self.put_pair(py, &item));
-        }
-        if let Ok(dict) = data.cast_exact::<PyDict>() {
-            // As a list: the dict may change meanwhile, by another thread or by the handler of a signal.
-            return dict.items().iter().try_for_each(|item| self.put_pair(py, &item));
-        }
-        if let Some(rows) = foreign(py, data)? {
-            let mut batches = rows.into_batches();
-            while let Some(batch) = detached(py, || batches.next().transpose())? {
-                let (keys, values) = attached(py, || pairs_of(&batch))?;
-                self.put_columns(py, &keys, &values)?;
-            }
-            return Ok(());
-        }
-        let is_mapping = data.hasattr("keys")?;
-        if is_mapping && !data.hasattr("items")? {
-            // What `dict.update` takes for a mapping need have no more than keys and a way to look them up.
-            return data.call_method0("keys")?.try_iter()?.try_for_each(|key| {
-                let key = key?;
-                let value = data.get_item(&key)?;
-                self.put_objects(py, &key.extract()?, &value.extract()?)
-            });
-        }
-        let items = if is_mapping { data.call_method0("items")? } else { data.clone() };
-        items.try_iter()?.try_for_each(|item| self.put_pair(py, &item?))
+        sync: Option<bool>,
+        atomic: bool,
+    ) -> PyResult<usize> {
+        let mut target = Target::new(&self.shared, self.family.id(), sync, atomic);
+        target.put_all(py, data, values)?;
+        target.finish(py)
     }
 
-    fn put_pair<'py>(&mut self, py: Python<'py>, item: &Bound<'py, PyAny>) -> PyResult<()> {
-        let (key, value) = pair(item)?;
-        self.put_objects(py, &key, &value)
+    /// Removes many keys, given as for ``multi_get``, together unless ``atomic=False``. Returns how many were given.
+    #[pyo3(signature = (keys, *, sync=None, atomic=true))]
+    fn delete_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &Bound<'py, PyAny>,
+        sync: Option<bool>,
+        atomic: bool,
+    ) -> PyResult<usize> {
+        let mut target = Target::new(&self.shared, self.family.id(), sync, atomic);
+        target.delete_all(py, keys)?;
+        target.finish(py)
     }
 
-    fn put_objects(&mut self, py: Python<'_>, key: &Bytes<'_>, value: &Bytes<'_>) -> PyResult<()> {
-        attached(py, || self.put(key.as_slice(), value.as_slice()))?;
-        self.after(py)
+    /// Sets `key` to `value` if it is missing, else raises ConflictError. Returns the sequence of the write.
+    #[pyo3(signature = (key, value, *, sync=None))]
+    fn put_if_absent(&self, py: Python<'_>, key: Bytes<'_>, value: Bytes<'_>, sync: Option<bool>) -> PyResult<u64> {
+        self.put_when(py, key.as_slice(), value.as_slice(), Condition::Absent, sync)
     }
 
-    /// Takes deletes.
-    pub(crate) fn delete_all<'py>(&mut self, py: Python<'py>, keys: &Bound<'py, PyAny>) -> PyResult<()> {
-        let column = match keys.hasattr("__next__")? {
-            // Not gathered first: there may be more of them than memory holds.
-            true => {
-                return keys.try_iter()?.try_for_each(|key| {
-                    let key: Bytes<'_> = key?.extract()?;
-                    attached(py, || self.delete(key.as_slice()))?;
-                    self.after(py)
-                });
-            }
-            false => Column::of(py, keys)?,
-        };
-        for part in column.slices().chunks(ROWS_PER_CHECK) {
-            py.check_signals()?;
-            detached(py, || {
-                for key in part {
-                    self.delete(key)?;
-                    if self.is_full() {
-                        self.write()?;
-                    }
-                }
-                Ok(())
-            })?;
+    /// Sets `key` to `value` if its last write is `sequence` (see ``get_with_sequence``), else raises ConflictError.
+    #[pyo3(signature = (key, value, sequence, *, sync=None))]
+    fn replace(
+        &self,
+        py: Python<'_>,
+        key: Bytes<'_>,
+        value: Bytes<'_>,
+        sequence: u64,
+        sync: Option<bool>,
+    ) -> PyResult<u64> {
+        self.put_when(py, key.as_slice(), value.as_slice(), Condition::Sequence(sequence), sync)
+    }
+
+    /// Writes `batch` if the last write of `key` is `sequence` (see ``get_with_sequence``), or with None if `key` is missing; else raises
+    /// ConflictError and leaves the batch as it is. Decided and done in one step. Returns the sequence of the batch's last operation.
+    #[pyo3(signature = (key, sequence, batch, *, sync=None))]
+    fn write_if(
+        &self,
+        py: Python<'_>,
+        key: Bytes<'_>,
+        sequence: Option<u64>,
+        batch: &Bound<'_, WriteBatch>,
+        sync: Option<bool>,
+    ) -> PyResult<u64> {
+        let condition = sequence.map_or(Condition::Absent, Condition::Sequence);
+        batch.get().write_if(py, &self.shared, &self.family, key.as_slice(), condition, sync)
+    }
+
+    /// A batch of writes, as a context manager: written at the end of the block, discarded if the block raises.
+    #[pyo3(signature = (*, sync=None))]
+    fn write_batch(&self, sync: Option<bool>) -> WriteBatch {
+        WriteBatch::new(&self.shared, &self.family, sync)
+    }
+
+    fn __setitem__(&self, py: Python<'_>, key: Bytes<'_>, value: Bytes<'_>) -> PyResult<()> {
+        self.put(py, key, value, None).map(|_| ())
+    }
+
+    fn __delitem__(&self, py: Python<'_>, key: Bytes<'_>) -> PyResult<()> {
+        match self.find(py, key.as_slice())? {
+            Some(_) => self.delete(py, key, None).map(|_| ()),
+            None => Err(Self::missing(py, key.as_slice())),
         }
-        Ok(())
     }
 }

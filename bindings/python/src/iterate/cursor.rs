@@ -58,6 +58,8 @@ pub(crate) struct Cursor {
     stripped: Vec<u8>,
 }
 
+type Pair<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
+
 impl Cursor {
     pub(crate) fn open(
         py: Python<'_>,
@@ -118,11 +120,9 @@ impl Cursor {
         Ok(state.at.is_some())
     }
 
-    fn parts<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-        let state = self.lock(py)?;
-        let Some(at) = state.at else { return Err(nowhere(py)) };
-        let (key, value, _) = state.batch.get(at);
-        Ok((PyBytes::new(py, &key[self.stripped.len()..]), PyBytes::new(py, value)))
+    fn parts<'py>(&self, py: Python<'py>, state: &State, entry: usize) -> Pair<'py> {
+        let (key, value, _) = state.batch.get(entry);
+        (PyBytes::new(py, &key[self.stripped.len()..]), PyBytes::new(py, value))
     }
 }
 
@@ -234,20 +234,26 @@ impl Cursor {
     }
 
     /// The key and the value that the cursor stands on. InvalidArgumentError if there are none.
-    fn item<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
-        self.parts(py)
+    fn item<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py>> {
+        let state = self.lock(py)?;
+        let Some(at) = state.at else { return Err(nowhere(py)) };
+        Ok(self.parts(py, &state, at))
     }
 
     /// Up to `limit` pairs from the entry that the cursor stands on, which then is the first one not given.
     #[pyo3(signature = (limit=1024))]
-    fn next_batch<'py>(
-        &self,
-        py: Python<'py>,
-        limit: usize,
-    ) -> PyResult<Vec<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
+    fn next_batch<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Vec<Pair<'py>>> {
         let mut pairs = Vec::new();
-        while pairs.len() < limit && self.valid(py)? {
-            pairs.push(self.parts(py)?);
+        while pairs.len() < limit {
+            let mut state = self.lock(py)?;
+            let Some(at) = state.at else { break };
+            let run = match state.direction {
+                Direction::Forward => (limit - pairs.len()).min(state.batch.len() - at),
+                Direction::Backward => 1,
+            };
+            pairs.extend((at..at + run).map(|entry| self.parts(py, &state, entry)));
+            state.at = Some(at + run - 1);
+            drop(state);
             self.step(py, Direction::Forward)?;
         }
         Ok(pairs)

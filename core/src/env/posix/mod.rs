@@ -8,6 +8,7 @@
 mod file;
 mod lock;
 mod mapping;
+mod pool;
 mod raw;
 mod record_lock;
 mod runtime;

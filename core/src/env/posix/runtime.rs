@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code)] // Signal masks, getentropy and the page that a fork wipes.
 
-use crate::env::{Bell, Next, Runtime, Task, TaskHandle};
+use super::pool::Pool;
+use crate::env::{Bell, Next, Pooled, Runtime, Task, TaskHandle};
 use crate::error::{Error, Result};
 use crate::lock::Mutex;
 use std::io;
@@ -74,13 +75,12 @@ impl Runtime for PosixRuntime {
             }
             drop(task);
         };
-        let spawned = {
-            // The new thread inherits the mask, so it has it from its first instruction on.
-            let _blocked = SignalsBlocked::new();
-            std::thread::Builder::new().name(name.to_string()).spawn(run)
-        };
-        let thread = spawned.map_err(|cause| Error::io("starting a thread", Path::new(name), &cause))?;
+        let thread = start_thread(name, run)?;
         Ok(Box::new(ThreadHandle { thread: Mutex::new(Some(thread)), done, mark: self.mark.clone() }))
+    }
+
+    fn spawn_pooled(&self, pooled: Pooled, bell: Arc<Bell>, task: Box<dyn Task>) -> Result<Box<dyn TaskHandle>> {
+        Ok(Box::new(Pool::current().add(pooled, bell, task)?))
     }
 
     fn wait(&self, bell: &Bell, seen: u64, timeout: Option<Duration>) -> bool {
@@ -96,7 +96,17 @@ impl Runtime for PosixRuntime {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+/// Starts a thread that blocks all signals.
+pub(super) fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let spawned = {
+        // The new thread inherits the mask, so it has it from its first instruction on.
+        let _blocked = SignalsBlocked::new();
+        std::thread::Builder::new().name(name.to_string()).spawn(run)
+    };
+    spawned.map_err(|cause| Error::io("starting a thread", Path::new(name), &cause))
+}
+
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -179,7 +189,7 @@ impl Drop for SignalsBlocked {
 }
 
 /// Tells a forked child from the process that made the mark.
-enum ForkMark {
+pub(super) enum ForkMark {
     /// A page of our own that the kernel zeroes in every child: asking costs one load.
     #[cfg(target_os = "linux")]
     Page(*const AtomicBool),
@@ -197,7 +207,7 @@ unsafe impl Sync for ForkMark {}
 const MARK_BYTES: usize = 4096;
 
 impl ForkMark {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         #[cfg(target_os = "linux")]
         if let Ok(page) = wiped_page() {
             return Self::Page(page);
@@ -205,7 +215,7 @@ impl ForkMark {
         Self::Process(std::process::id())
     }
 
-    fn forked(&self) -> bool {
+    pub(super) fn forked(&self) -> bool {
         match self {
             // SAFETY: the page is mapped for as long as the mark lives, readable and aligned.
             #[cfg(target_os = "linux")]
