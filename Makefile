@@ -2,14 +2,23 @@
 # `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test mutants models sanitize soak bench docs header clean
+.PHONY: help demo install uninstall test mutants models sanitize soak bench docs header clean
+
+# Where `make install` puts things; see scripts/install.
+export PREFIX LIBDIR DESTDIR PROFILE
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: ## build library, header and wheel; load a million records and rows, kill the loaders, lose nothing
 	@scripts/prepare python
 	@build/venv/bin/python scripts/demo.py
+
+install: ## libraries, headers, command, manuals: PREFIX=/usr/local LIBDIR=PREFIX/lib DESTDIR= PROFILE=release
+	@scripts/install
+
+uninstall: ## take away what was installed, with the same PREFIX, LIBDIR and DESTDIR
+	@scripts/install uninstall
 
 test: ## every test: Rust, C, Python, examples, header, symbols, layers
 	@scripts/test
@@ -30,8 +39,12 @@ bench: ## measure, beside the limits of this machine, into bench/RESULTS.md
 	@scripts/prepare
 	@scripts/bench
 
-docs: ## docs/options.md and the Rust documentation
+docs: ## docs/options.md, the site for users in build/site, the C and C++ reference in build/reference, and the Rust documentation
 	@cargo xtask option-docs
+	@scripts/prepare docs
+	@scripts/prepare python
+	@scripts/c_reference
+	@scripts/site
 	@RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p sstore
 
 header: ## include/sstore.h from ffi/, to be reviewed and committed

@@ -12,6 +12,8 @@
  *     function says so; elsewhere it is SSTORE_INVALID_ARGUMENT.
  *  4. Bytes are a pointer and a length. NULL with length 0 is an empty string of bytes and legal. Inputs are copied, or borrowed
  *     until the call returns: the caller may reuse them afterwards. Texts are NUL-terminated UTF-8; paths any bytes but NUL.
+ *     A length that cannot be is SSTORE_INVALID_ARGUMENT, and nothing is looked at: above 64 KiB for keys that are written or looked up,
+ *     above 1 GiB for other bytes that are read, above 4,294,967,295 elements of an array, above 2^47 bytes of room.
  *  5. Ownership. What a function named .._create, .._open, .._list or with a pointer to a handle as a result gives is the caller's,
  *     and is freed with the free function of its type; copies of bytes are freed with sstore_free. Free functions accept NULL,
  *     and handles that were freed already, and do nothing then. No other memory changes hands, but for
@@ -34,7 +36,8 @@
  *     is a copy. What it gives is the caller's to release: from any thread, also after everything else was freed and closed.
  *     Where a call gives nothing, `release` is NULL. Types, nesting, counts, offsets, texts, dictionaries and alignment of what is
  *     taken are checked or put right; that buffers are as long as these say is the caller's promise.
- * 15. A library built without tables has their functions too: all answer SSTORE_NOT_SUPPORTED, and release what they are given.
+ * 15. A library built without tables has their functions too: all answer SSTORE_NOT_SUPPORTED, and release what they are given. So
+ *     does sstore_import_leveldb of a library built without it.
  *
  * THREAD SAFETY, per handle:
  *   sstore_db, sstore_column_family, sstore_snapshot, sstore_pinned, sstore_values, sstore_flush_token, sstore_segments,
@@ -619,318 +622,6 @@ typedef struct sstore_table sstore_table;
 typedef struct sstore_values sstore_values;
 
 /**
- * Bytes that lie somewhere: the pointer and how many. The function that gives one out says until when it is valid.
- */
-typedef struct sstore_slice {
-    /**
-     * The first byte. NULL only where the function says what that means; an empty value has a pointer that is not NULL.
-     */
-    const void *data;
-    /**
-     * How many bytes.
-     */
-    size_t len;
-} sstore_slice;
-
-/**
- * How one read is done. Start from SSTORE_READ_OPTIONS_INIT.
- */
-typedef struct sstore_read_options {
-    /**
-     * sizeof(sstore_read_options).
-     */
-    uint32_t struct_size;
-    /**
-     * Must be 0.
-     */
-    uint32_t reserved;
-    /**
-     * Read at this snapshot; NULL: now.
-     */
-    const struct sstore_snapshot *snapshot;
-} sstore_read_options;
-
-/**
- * What is told of all files together.
- */
-typedef struct sstore_files_info {
-    /**
-     * Set by the caller to sizeof(sstore_files_info).
-     */
-    uint32_t struct_size;
-    /**
-     * Always 0.
-     */
-    uint32_t reserved;
-    /**
-     * The moment: later writes are not part of it, though files may hold some.
-     */
-    uint64_t sequence;
-    /**
-     * Every write up to this one is in the files. If it is less than `sequence`, the rest was in memory. Of an export both are the same.
-     */
-    uint64_t complete_through;
-    /**
-     * How many of the files an export had to copy, because they could not be linked.
-     */
-    uint64_t copied;
-} sstore_files_info;
-
-/**
- * One file. Path and keys live until the sstore_files object is freed.
- */
-typedef struct sstore_file {
-    /**
-     * Set by the caller to sizeof(sstore_file).
-     */
-    uint32_t struct_size;
-    /**
-     * How it is encoded: a number of sstore_file_format.
-     */
-    uint32_t format;
-    /**
-     * How often its data was merged: 0 for a file that a flush wrote.
-     */
-    uint32_t level;
-    /**
-     * The schema of its rows, counted from 1; 0 for a family.
-     */
-    uint32_t schema_id;
-    /**
-     * The checksum that the database has of it.
-     */
-    uint32_t checksum;
-    /**
-     * 1 if some key has more than one version in it, else 0.
-     */
-    uint32_t multi_version;
-    /**
-     * Its number: unique over the whole database.
-     */
-    uint64_t number;
-    /**
-     * Where it lies.
-     */
-    const char *path;
-    /**
-     * Its size in bytes; of an Arrow file in the database with the index beside it.
-     */
-    uint64_t size_bytes;
-    /**
-     * How many rows, or versions of keys, it holds, deletes included.
-     */
-    uint64_t rows;
-    /**
-     * How many of them are deletes.
-     */
-    uint64_t tombstones;
-    /**
-     * Its least key; of a table encoded so that bytes compare as rows do, and empty without a key.
-     */
-    struct sstore_slice smallest_key;
-    /**
-     * Its greatest key.
-     */
-    struct sstore_slice largest_key;
-    /**
-     * The oldest write in it.
-     */
-    uint64_t smallest_sequence;
-    /**
-     * The newest write in it.
-     */
-    uint64_t largest_sequence;
-} sstore_file;
-
-/**
- * What a flush did.
- */
-typedef struct sstore_flush_result {
-    /**
-     * Set by the caller to sizeof(sstore_flush_result).
-     */
-    uint32_t struct_size;
-    /**
-     * Why it was done: 1 write buffer full, 2 asked for, 3 close, 4 recovery, 5 log full, 6 memory budget.
-     */
-    uint32_t reason;
-    /**
-     * The numbers of the files written, `file_count` of them; they live until the token is freed. None if there was nothing to write.
-     */
-    const uint64_t *files;
-    /**
-     * How many files.
-     */
-    size_t file_count;
-    /**
-     * Entries in them.
-     */
-    uint64_t entries;
-    /**
-     * Their size in bytes.
-     */
-    uint64_t bytes;
-    /**
-     * Every write up to this sequence is durable.
-     */
-    uint64_t durable_sequence;
-} sstore_flush_result;
-
-/**
- * What an iterator walks over. Start from SSTORE_ITERATOR_OPTIONS_INIT. Bounds and prefix are copied.
- */
-typedef struct sstore_iterator_options {
-    /**
-     * sizeof(sstore_iterator_options).
-     */
-    uint32_t struct_size;
-    /**
-     * Not 0: a long scan; reads ahead and does not fill the cache.
-     */
-    uint32_t scan;
-    /**
-     * Walk at this snapshot; NULL: now.
-     */
-    const struct sstore_snapshot *snapshot;
-    /**
-     * The least key that belongs to the range; NULL `data`: no such bound.
-     */
-    struct sstore_slice lower;
-    /**
-     * The least key beyond the range; NULL `data`: no such bound.
-     */
-    struct sstore_slice upper;
-    /**
-     * Only keys that start with this; NULL `data`: all. Combines with the bounds.
-     */
-    struct sstore_slice prefix;
-} sstore_iterator_options;
-
-/**
- * The oldest record of the log that is needed: what it is about is in no file yet.
- */
-typedef struct sstore_log_pin {
-    /**
-     * Set by the caller to sizeof(sstore_log_pin).
-     */
-    uint32_t struct_size;
-    /**
-     * 1 if the memtable that holds it waits for its flush already, else 0.
-     */
-    uint32_t is_frozen;
-    /**
-     * Its sequence.
-     */
-    uint64_t sequence;
-    /**
-     * The number of the segment that it lies in: the oldest one that is needed.
-     */
-    uint64_t segment;
-} sstore_log_pin;
-
-/**
- * What holds memory, in bytes, at one moment. Taken without stopping anyone: the numbers may be a few operations apart.
- */
-typedef struct sstore_memory_use {
-    /**
-     * Set by the caller to sizeof(sstore_memory_use).
-     */
-    uint32_t struct_size;
-    /**
-     * Always 0.
-     */
-    uint32_t reserved;
-    /**
-     * The option memory_budget_bytes.
-     */
-    uint64_t budget_bytes;
-    /**
-     * What memtables and spares may have of it: a half.
-     */
-    uint64_t memtable_share_bytes;
-    /**
-     * All that is counted: the sum of the fields below, but for cache_limit_bytes.
-     */
-    uint64_t total_bytes;
-    /**
-     * Memtables that take writes: entries, hash tables, order.
-     */
-    uint64_t active_memtable_bytes;
-    /**
-     * Memtables that wait for their flush.
-     */
-    uint64_t frozen_memtable_bytes;
-    /**
-     * Flushed memtables that iterators or pinned values keep.
-     */
-    uint64_t pinned_memtable_bytes;
-    /**
-     * Kept for the next memtables.
-     */
-    uint64_t spare_bytes;
-    /**
-     * Cached blocks and rows.
-     */
-    uint64_t cache_bytes;
-    /**
-     * What caches may hold now.
-     */
-    uint64_t cache_limit_bytes;
-    /**
-     * Indexes, filters and metadata of open files.
-     */
-    uint64_t file_bytes;
-} sstore_memory_use;
-
-/**
- * How sstore_close closes. Start from SSTORE_CLOSE_OPTIONS_INIT.
- */
-typedef struct sstore_close_options {
-    /**
-     * sizeof(sstore_close_options).
-     */
-    uint32_t struct_size;
-    /**
-     * Whether to flush first: 0 as the option flush_on_close says, 1 yes, 2 no.
-     */
-    uint32_t flush;
-    /**
-     * Not 0: close even if iterators or snapshots are open. They give SSTORE_CLOSED afterwards.
-     */
-    uint32_t force;
-    /**
-     * Must be 0.
-     */
-    uint32_t reserved;
-    /**
-     * How long to wait for flushes and merges, in milliseconds; 0: as long as they take.
-     */
-    uint64_t timeout_millis;
-} sstore_close_options;
-
-/**
- * What belongs to a database and is still open.
- */
-typedef struct sstore_open_objects {
-    /**
-     * Set by the caller to sizeof(sstore_open_objects).
-     */
-    uint32_t struct_size;
-    /**
-     * Always 0.
-     */
-    uint32_t reserved;
-    /**
-     * Iterators.
-     */
-    uint64_t iterators;
-    /**
-     * Snapshots.
-     */
-    uint64_t snapshots;
-} sstore_open_objects;
-
-/**
  * Something that happened in a database. Fields that the kind has no use for are "" or 0.
  * It and its texts live until the callback returns.
  */
@@ -1064,6 +755,581 @@ typedef struct sstore_option_info {
 } sstore_option_info;
 
 /**
+ * Bytes that lie somewhere: the pointer and how many. The function that gives one out says until when it is valid.
+ */
+typedef struct sstore_slice {
+    /**
+     * The first byte. NULL only where the function says what that means; an empty value has a pointer that is not NULL.
+     */
+    const void *data;
+    /**
+     * How many bytes.
+     */
+    size_t len;
+} sstore_slice;
+
+/**
+ * How sstore_close closes. Start from SSTORE_CLOSE_OPTIONS_INIT.
+ */
+typedef struct sstore_close_options {
+    /**
+     * sizeof(sstore_close_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Whether to flush first: 0 as the option flush_on_close says, 1 yes, 2 no.
+     */
+    uint32_t flush;
+    /**
+     * Not 0: close even if iterators or snapshots are open. They give SSTORE_CLOSED afterwards.
+     */
+    uint32_t force;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+    /**
+     * How long to wait for flushes and merges, in milliseconds; 0: as long as they take.
+     */
+    uint64_t timeout_millis;
+} sstore_close_options;
+
+/**
+ * What belongs to a database and is still open.
+ */
+typedef struct sstore_open_objects {
+    /**
+     * Set by the caller to sizeof(sstore_open_objects).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * Iterators.
+     */
+    uint64_t iterators;
+    /**
+     * Snapshots.
+     */
+    uint64_t snapshots;
+} sstore_open_objects;
+
+/**
+ * How one write is done. Start from SSTORE_WRITE_OPTIONS_INIT.
+ */
+typedef struct sstore_write_options {
+    /**
+     * sizeof(sstore_write_options).
+     */
+    uint32_t struct_size;
+    /**
+     * What the call waits for: a number of sstore_durability; 0 as the option durability says.
+     */
+    uint32_t durability;
+    /**
+     * Not 0: give SSTORE_STALLED instead of waiting for flushes or merges: neither for room in memory, nor the short
+     * delays before it is full.
+     */
+    uint32_t no_stall;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+} sstore_write_options;
+
+/**
+ * One operation of an array. The array, keys and values are borrowed until the call returns.
+ */
+typedef struct sstore_operation {
+    /**
+     * A number of sstore_operation_kind.
+     */
+    uint32_t kind;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+    /**
+     * The column family; NULL: the default one.
+     */
+    const struct sstore_column_family *family;
+    /**
+     * The key.
+     */
+    struct sstore_slice key;
+    /**
+     * The value.
+     */
+    struct sstore_slice value;
+} sstore_operation;
+
+/**
+ * How one read is done. Start from SSTORE_READ_OPTIONS_INIT.
+ */
+typedef struct sstore_read_options {
+    /**
+     * sizeof(sstore_read_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+    /**
+     * Read at this snapshot; NULL: now.
+     */
+    const struct sstore_snapshot *snapshot;
+} sstore_read_options;
+
+/**
+ * What an iterator walks over. Start from SSTORE_ITERATOR_OPTIONS_INIT. Bounds and prefix are copied.
+ */
+typedef struct sstore_iterator_options {
+    /**
+     * sizeof(sstore_iterator_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Not 0: a long scan; reads ahead and does not fill the cache.
+     */
+    uint32_t scan;
+    /**
+     * Walk at this snapshot; NULL: now.
+     */
+    const struct sstore_snapshot *snapshot;
+    /**
+     * The least key that belongs to the range; NULL `data`: no such bound.
+     */
+    struct sstore_slice lower;
+    /**
+     * The least key beyond the range; NULL `data`: no such bound.
+     */
+    struct sstore_slice upper;
+    /**
+     * Only keys that start with this; NULL `data`: all. Combines with the bounds.
+     */
+    struct sstore_slice prefix;
+} sstore_iterator_options;
+
+/**
+ * What a flush did.
+ */
+typedef struct sstore_flush_result {
+    /**
+     * Set by the caller to sizeof(sstore_flush_result).
+     */
+    uint32_t struct_size;
+    /**
+     * Why it was done: 1 write buffer full, 2 asked for, 3 close, 4 recovery, 5 log full, 6 memory budget.
+     */
+    uint32_t reason;
+    /**
+     * The numbers of the files written, `file_count` of them; they live until the token is freed. None if there was nothing to write.
+     */
+    const uint64_t *files;
+    /**
+     * How many files.
+     */
+    size_t file_count;
+    /**
+     * Entries in them.
+     */
+    uint64_t entries;
+    /**
+     * Their size in bytes.
+     */
+    uint64_t bytes;
+    /**
+     * Every write up to this sequence is durable.
+     */
+    uint64_t durable_sequence;
+} sstore_flush_result;
+
+/**
+ * What the key of a new table may be, and what orders a table without one. Start from SSTORE_TABLE_OPTIONS_INIT.
+ */
+typedef struct sstore_table_options {
+    /**
+     * sizeof(sstore_table_options).
+     */
+    uint32_t struct_size;
+    /**
+     * Not 0: columns of the key that are declared nullable may be null; nulls come first and equal each other.
+     */
+    uint32_t nullable_keys;
+    /**
+     * Not 0: floats may be in the key, in IEEE total order.
+     */
+    uint32_t float_keys;
+    /**
+     * Must be 0.
+     */
+    uint32_t reserved;
+    /**
+     * The columns that the files of a table without a key are sorted by, `order_by_count` names; NULL and 0: order of arrival.
+     */
+    const char *const *order_by;
+    /**
+     * How many.
+     */
+    size_t order_by_count;
+} sstore_table_options;
+
+/**
+ * One split. Its bytes live until the sstore_splits object is freed.
+ */
+typedef struct sstore_split {
+    /**
+     * Set by the caller to sizeof(sstore_split).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * All that sstore_split_execute needs, to be sent wherever it will run.
+     */
+    struct sstore_slice bytes;
+    /**
+     * Rows in the part of the files that it reads, about: versions and deletes, before any filter.
+     */
+    uint64_t estimated_rows;
+    /**
+     * Bytes of that part, about.
+     */
+    uint64_t estimated_bytes;
+} sstore_split;
+
+/**
+ * One file. Path and keys live until the sstore_segments object is freed.
+ */
+typedef struct sstore_segment {
+    /**
+     * Set by the caller to sizeof(sstore_segment).
+     */
+    uint32_t struct_size;
+    /**
+     * How often its data was merged: 0 for a file that a flush wrote.
+     */
+    uint32_t level;
+    /**
+     * Its number: unique over the whole database.
+     */
+    uint64_t number;
+    /**
+     * Its path.
+     */
+    const char *path;
+    /**
+     * Its size in bytes.
+     */
+    uint64_t size_bytes;
+    /**
+     * How many entries it holds, tombstones included.
+     */
+    uint64_t entries;
+    /**
+     * How many of them are tombstones.
+     */
+    uint64_t tombstones;
+    /**
+     * Its least key.
+     */
+    struct sstore_slice smallest_key;
+    /**
+     * Its greatest key.
+     */
+    struct sstore_slice largest_key;
+    /**
+     * The oldest write in it.
+     */
+    uint64_t smallest_sequence;
+    /**
+     * The newest write in it.
+     */
+    uint64_t largest_sequence;
+} sstore_segment;
+
+/**
+ * What is told of all files together.
+ */
+typedef struct sstore_files_info {
+    /**
+     * Set by the caller to sizeof(sstore_files_info).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * The moment: later writes are not part of it, though files may hold some.
+     */
+    uint64_t sequence;
+    /**
+     * Every write up to this one is in the files. If it is less than `sequence`, the rest was in memory. Of an export both are the same.
+     */
+    uint64_t complete_through;
+    /**
+     * How many of the files an export had to copy, because they could not be linked.
+     */
+    uint64_t copied;
+} sstore_files_info;
+
+/**
+ * One file. Path and keys live until the sstore_files object is freed.
+ */
+typedef struct sstore_file {
+    /**
+     * Set by the caller to sizeof(sstore_file).
+     */
+    uint32_t struct_size;
+    /**
+     * How it is encoded: a number of sstore_file_format.
+     */
+    uint32_t format;
+    /**
+     * How often its data was merged: 0 for a file that a flush wrote.
+     */
+    uint32_t level;
+    /**
+     * The schema of its rows, counted from 1; 0 for a family.
+     */
+    uint32_t schema_id;
+    /**
+     * The checksum that the database has of it.
+     */
+    uint32_t checksum;
+    /**
+     * 1 if some key has more than one version in it, else 0.
+     */
+    uint32_t multi_version;
+    /**
+     * Its number: unique over the whole database.
+     */
+    uint64_t number;
+    /**
+     * Where it lies.
+     */
+    const char *path;
+    /**
+     * Its size in bytes; of an Arrow file in the database with the index beside it.
+     */
+    uint64_t size_bytes;
+    /**
+     * How many rows, or versions of keys, it holds, deletes included.
+     */
+    uint64_t rows;
+    /**
+     * How many of them are deletes.
+     */
+    uint64_t tombstones;
+    /**
+     * Its least key; of a table encoded so that bytes compare as rows do, and empty without a key.
+     */
+    struct sstore_slice smallest_key;
+    /**
+     * Its greatest key.
+     */
+    struct sstore_slice largest_key;
+    /**
+     * The oldest write in it.
+     */
+    uint64_t smallest_sequence;
+    /**
+     * The newest write in it.
+     */
+    uint64_t largest_sequence;
+} sstore_file;
+
+/**
+ * What a database holds, at one moment. Taken without stopping anyone: the numbers may be a few operations apart.
+ */
+typedef struct sstore_stats {
+    /**
+     * Set by the caller to sizeof(sstore_stats).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * The last write that is visible.
+     */
+    uint64_t sequence;
+    /**
+     * Every write up to this one is durable.
+     */
+    uint64_t durable_sequence;
+    /**
+     * Memory of the memtables that take writes.
+     */
+    uint64_t memtable_bytes;
+    /**
+     * Memtables that wait for their flush.
+     */
+    uint64_t frozen_memtables;
+    /**
+     * Their memory.
+     */
+    uint64_t frozen_bytes;
+    /**
+     * Memory of the block cache.
+     */
+    uint64_t cache_bytes;
+    /**
+     * Blocks found in it.
+     */
+    uint64_t cache_hits;
+    /**
+     * Blocks not found in it.
+     */
+    uint64_t cache_misses;
+    /**
+     * Size of the log.
+     */
+    uint64_t log_bytes;
+    /**
+     * Its segments.
+     */
+    uint64_t log_segments;
+    /**
+     * Size of the tables.
+     */
+    uint64_t file_bytes;
+    /**
+     * How many tables.
+     */
+    uint64_t files;
+    /**
+     * Events dropped because the listener was slow.
+     */
+    uint64_t events_dropped;
+    /**
+     * Column families.
+     */
+    uint64_t families;
+} sstore_stats;
+
+/**
+ * How long one kind of operation took since the database was opened, in nanoseconds; quantiles are at most an eighth too high.
+ */
+typedef struct sstore_histogram {
+    /**
+     * Set by the caller to sizeof(sstore_histogram).
+     */
+    uint32_t struct_size;
+    /**
+     * One in so many is timed, on average, and the others are in none of these figures; 1: each is.
+     */
+    uint32_t one_in;
+    /**
+     * How many were timed.
+     */
+    uint64_t count;
+    /**
+     * How long those took together.
+     */
+    uint64_t sum;
+    /**
+     * Half of them took at most this.
+     */
+    uint64_t p50;
+    /**
+     * 99 % of them took at most this.
+     */
+    uint64_t p99;
+    /**
+     * 99.9 % of them took at most this.
+     */
+    uint64_t p999;
+    /**
+     * The longest.
+     */
+    uint64_t max;
+} sstore_histogram;
+
+/**
+ * What holds memory, in bytes, at one moment. Taken without stopping anyone: the numbers may be a few operations apart.
+ */
+typedef struct sstore_memory_use {
+    /**
+     * Set by the caller to sizeof(sstore_memory_use).
+     */
+    uint32_t struct_size;
+    /**
+     * Always 0.
+     */
+    uint32_t reserved;
+    /**
+     * The option memory_budget_bytes.
+     */
+    uint64_t budget_bytes;
+    /**
+     * What memtables and spares may have of it: a half.
+     */
+    uint64_t memtable_share_bytes;
+    /**
+     * All that is counted: the sum of the fields below, but for cache_limit_bytes.
+     */
+    uint64_t total_bytes;
+    /**
+     * Memtables that take writes: entries, hash tables, order.
+     */
+    uint64_t active_memtable_bytes;
+    /**
+     * Memtables that wait for their flush.
+     */
+    uint64_t frozen_memtable_bytes;
+    /**
+     * Flushed memtables that iterators or pinned values keep.
+     */
+    uint64_t pinned_memtable_bytes;
+    /**
+     * Kept for the next memtables.
+     */
+    uint64_t spare_bytes;
+    /**
+     * Cached blocks and rows.
+     */
+    uint64_t cache_bytes;
+    /**
+     * What caches may hold now.
+     */
+    uint64_t cache_limit_bytes;
+    /**
+     * Indexes, filters and metadata of open files.
+     */
+    uint64_t file_bytes;
+} sstore_memory_use;
+
+/**
+ * The oldest record of the log that is needed: what it is about is in no file yet.
+ */
+typedef struct sstore_log_pin {
+    /**
+     * Set by the caller to sizeof(sstore_log_pin).
+     */
+    uint32_t struct_size;
+    /**
+     * 1 if the memtable that holds it waits for its flush already, else 0.
+     */
+    uint32_t is_frozen;
+    /**
+     * Its sequence.
+     */
+    uint64_t sequence;
+    /**
+     * The number of the segment that it lies in: the oldest one that is needed.
+     */
+    uint64_t segment;
+} sstore_log_pin;
+
+/**
  * How a repair is done. Start from SSTORE_REPAIR_OPTIONS_INIT.
  */
 typedef struct sstore_repair_options {
@@ -1185,271 +1451,71 @@ typedef struct sstore_salvaged_segment {
 } sstore_salvaged_segment;
 
 /**
- * One file. Path and keys live until the sstore_segments object is freed.
+ * How a database of LevelDB is imported. Start from SSTORE_LEVELDB_OPTIONS_INIT.
  */
-typedef struct sstore_segment {
+typedef struct sstore_leveldb_options {
     /**
-     * Set by the caller to sizeof(sstore_segment).
+     * sizeof(sstore_leveldb_options).
      */
     uint32_t struct_size;
     /**
-     * How often its data was merged: 0 for a file that a flush wrote.
+     * Not 0: damaged blocks of tables, damaged records of logs, and missing files are skipped and counted, instead of refused. What was
+     * deleted or overwritten in what is skipped may come back. A damaged manifest is refused in any case.
      */
-    uint32_t level;
+    uint32_t skip_damaged;
+} sstore_leveldb_options;
+
+/**
+ * Is told how far an import is: bytes of the source that were read, of so many in all, and entries written. Ten times a second at most,
+ * and once at the end. 0 calls the import off; what it answers at the end does not count. Runs on the thread that called; may read and
+ * write the database; must not close it, throw or longjmp.
+ */
+typedef int (*sstore_import_callback)(void *user_data, uint64_t bytes_read, uint64_t bytes_total, uint64_t entries);
+
+/**
+ * What an import did.
+ */
+typedef struct sstore_leveldb_result {
     /**
-     * Its number: unique over the whole database.
+     * Set by the caller to sizeof(sstore_leveldb_result).
      */
-    uint64_t number;
+    uint32_t struct_size;
     /**
-     * Its path.
+     * Always 0.
      */
-    const char *path;
+    uint32_t reserved;
     /**
-     * Its size in bytes.
-     */
-    uint64_t size_bytes;
-    /**
-     * How many entries it holds, tombstones included.
+     * Entries that were written.
      */
     uint64_t entries;
     /**
-     * How many of them are tombstones.
+     * Bytes of keys and values that were written.
      */
-    uint64_t tombstones;
+    uint64_t payload_bytes;
     /**
-     * Its least key.
+     * Bytes of the source that were read.
      */
-    struct sstore_slice smallest_key;
+    uint64_t bytes_read;
     /**
-     * Its greatest key.
+     * Damaged places that were skipped; 0 unless `skip_damaged` was set.
      */
-    struct sstore_slice largest_key;
+    uint64_t skipped;
     /**
-     * The oldest write in it.
+     * Their bytes in the files, as far as that can be told.
      */
-    uint64_t smallest_sequence;
+    uint64_t skipped_bytes;
     /**
-     * The newest write in it.
+     * Bytes at the end of the last log that its writer, killed or cut off from power, did not finish. LevelDB drops them as well.
      */
-    uint64_t largest_sequence;
-} sstore_segment;
-
-/**
- * What a database holds, at one moment. Taken without stopping anyone: the numbers may be a few operations apart.
- */
-typedef struct sstore_stats {
-    /**
-     * Set by the caller to sizeof(sstore_stats).
-     */
-    uint32_t struct_size;
-    /**
-     * Always 0.
-     */
-    uint32_t reserved;
-    /**
-     * The last write that is visible.
-     */
-    uint64_t sequence;
-    /**
-     * Every write up to this one is durable.
-     */
-    uint64_t durable_sequence;
-    /**
-     * Memory of the memtables that take writes.
-     */
-    uint64_t memtable_bytes;
-    /**
-     * Memtables that wait for their flush.
-     */
-    uint64_t frozen_memtables;
-    /**
-     * Their memory.
-     */
-    uint64_t frozen_bytes;
-    /**
-     * Memory of the block cache.
-     */
-    uint64_t cache_bytes;
-    /**
-     * Blocks found in it.
-     */
-    uint64_t cache_hits;
-    /**
-     * Blocks not found in it.
-     */
-    uint64_t cache_misses;
-    /**
-     * Size of the log.
-     */
-    uint64_t log_bytes;
-    /**
-     * Its segments.
-     */
-    uint64_t log_segments;
-    /**
-     * Size of the tables.
-     */
-    uint64_t file_bytes;
-    /**
-     * How many tables.
-     */
-    uint64_t files;
-    /**
-     * Events dropped because the listener was slow.
-     */
-    uint64_t events_dropped;
-    /**
-     * Column families.
-     */
-    uint64_t families;
-} sstore_stats;
-
-/**
- * How long one kind of operation took since the database was opened, in nanoseconds; quantiles are at most an eighth too high.
- */
-typedef struct sstore_histogram {
-    /**
-     * Set by the caller to sizeof(sstore_histogram).
-     */
-    uint32_t struct_size;
-    /**
-     * One in so many is timed, on average, and the others are in none of these figures; 1: each is.
-     */
-    uint32_t one_in;
-    /**
-     * How many were timed.
-     */
-    uint64_t count;
-    /**
-     * How long those took together.
-     */
-    uint64_t sum;
-    /**
-     * Half of them took at most this.
-     */
-    uint64_t p50;
-    /**
-     * 99 % of them took at most this.
-     */
-    uint64_t p99;
-    /**
-     * 99.9 % of them took at most this.
-     */
-    uint64_t p999;
-    /**
-     * The longest.
-     */
-    uint64_t max;
-} sstore_histogram;
-
-/**
- * How one write is done. Start from SSTORE_WRITE_OPTIONS_INIT.
- */
-typedef struct sstore_write_options {
-    /**
-     * sizeof(sstore_write_options).
-     */
-    uint32_t struct_size;
-    /**
-     * What the call waits for: a number of sstore_durability; 0 as the option durability says.
-     */
-    uint32_t durability;
-    /**
-     * Not 0: give SSTORE_STALLED instead of waiting for flushes or merges: neither for room in memory, nor the short
-     * delays before it is full.
-     */
-    uint32_t no_stall;
-    /**
-     * Must be 0.
-     */
-    uint32_t reserved;
-} sstore_write_options;
-
-/**
- * One operation of an array. The array, keys and values are borrowed until the call returns.
- */
-typedef struct sstore_operation {
-    /**
-     * A number of sstore_operation_kind.
-     */
-    uint32_t kind;
-    /**
-     * Must be 0.
-     */
-    uint32_t reserved;
-    /**
-     * The column family; NULL: the default one.
-     */
-    const struct sstore_column_family *family;
-    /**
-     * The key.
-     */
-    struct sstore_slice key;
-    /**
-     * The value.
-     */
-    struct sstore_slice value;
-} sstore_operation;
-
-/**
- * One split. Its bytes live until the sstore_splits object is freed.
- */
-typedef struct sstore_split {
-    /**
-     * Set by the caller to sizeof(sstore_split).
-     */
-    uint32_t struct_size;
-    /**
-     * Always 0.
-     */
-    uint32_t reserved;
-    /**
-     * All that sstore_split_execute needs, to be sent wherever it will run.
-     */
-    struct sstore_slice bytes;
-    /**
-     * Rows in the part of the files that it reads, about: versions and deletes, before any filter.
-     */
-    uint64_t estimated_rows;
-    /**
-     * Bytes of that part, about.
-     */
-    uint64_t estimated_bytes;
-} sstore_split;
-
-/**
- * What the key of a new table may be, and what orders a table without one. Start from SSTORE_TABLE_OPTIONS_INIT.
- */
-typedef struct sstore_table_options {
-    /**
-     * sizeof(sstore_table_options).
-     */
-    uint32_t struct_size;
-    /**
-     * Not 0: columns of the key that are declared nullable may be null; nulls come first and equal each other.
-     */
-    uint32_t nullable_keys;
-    /**
-     * Not 0: floats may be in the key, in IEEE total order.
-     */
-    uint32_t float_keys;
-    /**
-     * Must be 0.
-     */
-    uint32_t reserved;
-    /**
-     * The columns that the files of a table without a key are sorted by, `order_by_count` names; NULL and 0: order of arrival.
-     */
-    const char *const *order_by;
-    /**
-     * How many.
-     */
-    size_t order_by_count;
-} sstore_table_options;
+    uint64_t torn_bytes;
+} sstore_leveldb_result;
 
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/** @name Errors, memory and version
+ * @{ */
 
 /**
  * The name of a code without its prefix, such as "NOT_FOUND"; "UNKNOWN" for a number that is none. The text lives for ever.
@@ -1460,7 +1526,7 @@ const char *sstore_code_name(int32_t code);
 /**
  * The code of an error; SSTORE_OK for NULL, SSTORE_INVALID_ARGUMENT for what is no error or was freed. Does not block; any thread.
  */
-enum sstore_code sstore_error_code(const struct sstore_error *error);
+sstore_code sstore_error_code(const struct sstore_error *error);
 
 /**
  * What happened, with file and system error, for people. Never parse it. "" for NULL and for what is no error.
@@ -1506,110 +1572,206 @@ const char *sstore_version(void);
  */
 uint32_t sstore_version_number(void);
 
+/** @} */
+
+/** @name Options
+ * @{ */
+
 /**
- * Makes an empty batch. `*batch` is the caller's; free it with sstore_batch_free.
+ * Makes options with every one at its default. `*options` is the caller's; free it with sstore_options_free.
  * Does not block; any thread. Errors: NO_MEMORY, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_batch_create(struct sstore_batch **batch, struct sstore_error **error);
+sstore_code sstore_options_create(struct sstore_options **options, struct sstore_error **error);
 
 /**
- * Adds: set `key` to `value` in `family`. Key and value are copied. An error changes nothing. Does not block; one thread at a
- * time. Errors: INVALID_ARGUMENT (also: key or value too long, batch full, family of another database), BUSY, CLOSED, NO_MEMORY.
+ * Sets an option from text: numbers in decimal, bytes also as "64MiB", bools as "true" or "false". `name` and `value` are
+ * NUL-terminated and copied. An error changes nothing. Does not block; one thread at a time.
+ * Errors: INVALID_ARGUMENT (unknown name: the message suggests the nearest; value of the wrong type or out of range), BUSY.
  */
-enum sstore_code sstore_batch_put(struct sstore_batch *batch,
-                                  const struct sstore_column_family *family,
-                                  const void *key,
-                                  size_t key_len,
-                                  const void *value,
-                                  size_t value_len,
-                                  struct sstore_error **error);
+sstore_code sstore_options_set(struct sstore_options *options,
+                               const char *name,
+                               const char *value,
+                               struct sstore_error **error);
 
 /**
- * Adds: remove `key` from `family`. Otherwise like sstore_batch_put.
+ * Sets a count, a number of bytes, or a bool (0 or 1). Otherwise like sstore_options_set.
  */
-enum sstore_code sstore_batch_delete(struct sstore_batch *batch,
-                                     const struct sstore_column_family *family,
-                                     const void *key,
-                                     size_t key_len,
-                                     struct sstore_error **error);
+sstore_code sstore_options_set_number(struct sstore_options *options,
+                                      const char *name,
+                                      uint64_t value,
+                                      struct sstore_error **error);
 
 /**
- * Adds: put `rows` into `table`, as sstore_table_append does; they count as one operation. Rows and schema (NULL: the table's) are
- * moved. A batch whose table is altered before it is written is refused then with CONFLICT. Otherwise like sstore_batch_put.
- * Errors also: NOT_SUPPORTED (a library without tables, or a type that has no place in the log).
+ * The value of an option as text that sstore_options_set takes. `*value` is the caller's; free it with sstore_free.
+ * Does not block; one thread at a time. Errors: INVALID_ARGUMENT (unknown name), BUSY, NO_MEMORY.
  */
-enum sstore_code sstore_batch_put_rows(struct sstore_batch *batch,
-                                       const struct sstore_table *table,
-                                       struct ArrowArray *rows,
-                                       struct ArrowSchema *schema,
-                                       struct sstore_error **error);
+sstore_code sstore_options_get(const struct sstore_options *options,
+                               const char *name,
+                               char **value,
+                               struct sstore_error **error);
 
 /**
- * Adds: remove the rows with these keys from `table`, as sstore_table_delete does. Otherwise like sstore_batch_put_rows.
+ * Gives every event of a database opened with these options to `callback`: one at a time, in order, from one thread of the
+ * library. `destroy` (may be NULL) is called once with `user_data` when nothing can call `callback` any more: after these
+ * options were freed or given another listener, and every database opened with them was closed. On an error `user_data`
+ * stays the caller's. A NULL `callback` is refused. See sstore_event_callback for what a callback may do.
+ * Does not block; one thread at a time. Errors: INVALID_ARGUMENT, BUSY.
  */
-enum sstore_code sstore_batch_delete_rows(struct sstore_batch *batch,
-                                          const struct sstore_table *table,
-                                          struct ArrowArray *keys,
-                                          struct ArrowSchema *schema,
-                                          struct sstore_error **error);
+sstore_code sstore_options_set_listener(struct sstore_options *options,
+                                        sstore_event_callback callback,
+                                        void *user_data,
+                                        void (*destroy)(void *user_data),
+                                        struct sstore_error **error);
 
 /**
- * Adds all operations of `other`, in order, after those of `batch`; `other` is unchanged. The two must not be the same.
- * Does not block; one thread at a time. Errors: INVALID_ARGUMENT, BUSY, CLOSED, NO_MEMORY.
+ * Gives every event of a database opened with these options that is of `level` (a number of sstore_log_level) or above to `callback`,
+ * as a line for a log: one at a time, in order, from one thread of the library. Otherwise like sstore_options_set_listener, beside
+ * which it may be set. Errors: INVALID_ARGUMENT, BUSY.
  */
-enum sstore_code sstore_batch_append(struct sstore_batch *batch,
-                                     const struct sstore_batch *other,
-                                     struct sstore_error **error);
+sstore_code sstore_options_set_logger(struct sstore_options *options,
+                                      uint32_t level,
+                                      sstore_log_callback callback,
+                                      void *user_data,
+                                      void (*destroy)(void *user_data),
+                                      struct sstore_error **error);
 
 /**
- * Forgets all operations and keeps the memory for the next ones. Does not block; one thread at a time.
- * Errors: BUSY, CLOSED, INVALID_ARGUMENT.
+ * How many options there are. Does not block; any thread.
  */
-enum sstore_code sstore_batch_clear(struct sstore_batch *batch, struct sstore_error **error);
+size_t sstore_options_count(void);
 
 /**
- * How many operations the batch holds; 0 for NULL, for what is no batch, and while another thread uses it.
- * Does not block.
+ * Describes the option at `index`, which is below sstore_options_count(). `*info` must have its struct_size set; the texts in
+ * it live for ever. Does not block; any thread. Errors: NOT_FOUND (no such index), INVALID_ARGUMENT.
  */
-size_t sstore_batch_count(const struct sstore_batch *batch);
+sstore_code sstore_options_describe(size_t index,
+                                    struct sstore_option_info *info,
+                                    struct sstore_error **error);
 
 /**
- * The encoded size of the batch in bytes; 0 as for sstore_batch_count. Does not block.
+ * Frees options. NULL and what was freed already do nothing. Does not block; any thread.
  */
-size_t sstore_batch_size(const struct sstore_batch *batch);
+void sstore_options_free(struct sstore_options *options);
+
+/** @} */
+
+/** @name Lists of names
+ * @{ */
 
 /**
- * Frees a batch. NULL and what was freed already do nothing. Does not block; any thread.
+ * How many items the list has; 0 for NULL and for what is no list. Does not block; any thread.
  */
-void sstore_batch_free(struct sstore_batch *batch);
+size_t sstore_list_count(const struct sstore_list *list);
+
+/**
+ * The item at `index`: its bytes live until the list is freed, and a NUL that is not counted stands after them.
+ * Does not block; any thread. Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
+ */
+sstore_code sstore_list_get(const struct sstore_list *list,
+                            size_t index,
+                            struct sstore_slice *item,
+                            struct sstore_error **error);
+
+/**
+ * Frees a list and its items. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_list_free(struct sstore_list *list);
+
+/** @} */
+
+/** @name Opening and closing
+ * @{ */
+
+/**
+ * Opens the database in directory `path` (NUL-terminated bytes, copied), creating it if `options` allow. NULL options: every
+ * default. `*db` is the caller's; end it with sstore_close or sstore_release. Blocks: reads files, replays the log. Any thread.
+ * Errors: LOCKED, NOT_FOUND (no database and create_if_missing is false), INVALID_ARGUMENT, CORRUPTION, NOT_SUPPORTED, IO, NO_SPACE.
+ */
+sstore_code sstore_open(const char *path,
+                        const struct sstore_options *options,
+                        struct sstore_db **db,
+                        struct sstore_error **error);
+
+/**
+ * Closes a database. NULL options: every default. On SSTORE_OK the handle is gone, and its column families, iterators,
+ * snapshots and tokens, which are still to be freed, give SSTORE_CLOSED. On SSTORE_BUSY something is still open (the message
+ * says how many of what), nothing was closed and the database goes on. On any other error the handle stays as well; give it up
+ * with sstore_release. Blocks: flushes, waits for background work and for a callback that runs, syncs. Any thread.
+ * Errors: BUSY, CLOSED, TIMED_OUT, IO, NO_SPACE, INVALID_ARGUMENT (also in an event callback of the same database).
+ */
+sstore_code sstore_close(struct sstore_db *db,
+                         const struct sstore_close_options *options,
+                         struct sstore_error **error);
+
+/**
+ * Gives a handle up without waiting for its children: the database is closed when the last of its column families, iterators,
+ * snapshots, pinned values and tokens is freed, and errors of that late close are lost. For garbage-collected languages.
+ * NULL, and what was closed or released already, do nothing. May block like sstore_close if nothing else is open. Any thread.
+ */
+void sstore_release(struct sstore_db *db);
+
+/**
+ * Deletes the database in directory `path`: its files only, and the directory if nothing else is in it.
+ * SSTORE_OK also if there is none. Blocks. Any thread. Errors: LOCKED (it is open somewhere), IO, INVALID_ARGUMENT.
+ */
+sstore_code sstore_destroy(const char *path, struct sstore_error **error);
+
+/**
+ * Counts what is still open and would make sstore_close say SSTORE_BUSY. `*objects` must have its struct_size set.
+ * Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT.
+ */
+sstore_code sstore_open_objects_count(const struct sstore_db *db,
+                                      struct sstore_open_objects *objects,
+                                      struct sstore_error **error);
+
+/**
+ * Brings a database that was opened with `read_only=true` up to what its writer has done by now, be it in this process or another.
+ * `*sequence` (may be NULL) becomes the newest sequence that reads see from now on, the same as before if nothing was written; 0 on
+ * failure. Reads that begin afterwards see a state that the writer's had at one moment: whatever was acknowledged before the call is in it, and
+ * none goes back before what was seen. Iterators, scans, snapshots and pinned values go on as they are, though the writer deletes files.
+ * Handles of families and tables show the new state; those of dropped ones answer DROPPED. After an error all is as it was.
+ *
+ * Writes nothing, and never waits for the writer; reads files, so it may block. Any thread; a second refresh waits for the first.
+ * Errors: INVALID_ARGUMENT (also: the database is open for writing and shows everything anyway; another database is in its place), BUSY (the writer moved
+ * files faster than they could be opened: try again), GAP (the database was put back to an older state: open it anew), CORRUPTION, IO,
+ * NOT_FOUND, NOT_SUPPORTED, NO_MEMORY, CLOSED, FORKED.
+ */
+sstore_code sstore_refresh(struct sstore_db *db,
+                           uint64_t *sequence,
+                           struct sstore_error **error);
+
+/** @} */
+
+/** @name Column families
+ * @{ */
 
 /**
  * Creates a column family. `name` is NUL-terminated UTF-8, copied; NULL options: every default. `*family` is the caller's;
  * free it with sstore_column_family_free. Blocks: writes and syncs the manifest. Any thread.
  * Errors: INVALID_ARGUMENT (the name is taken or not allowed), CLOSED, READ_ONLY, IO, NO_SPACE.
  */
-enum sstore_code sstore_column_family_create(struct sstore_db *db,
-                                             const char *name,
-                                             const struct sstore_options *options,
-                                             struct sstore_column_family **family,
-                                             struct sstore_error **error);
+sstore_code sstore_column_family_create(struct sstore_db *db,
+                                        const char *name,
+                                        const struct sstore_options *options,
+                                        struct sstore_column_family **family,
+                                        struct sstore_error **error);
 
 /**
  * A handle of an existing column family. `*family` is the caller's; free it with sstore_column_family_free.
  * Does not block; any thread. Errors: NOT_FOUND (with an error object: no family has that name), CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_column_family_open(struct sstore_db *db,
-                                           const char *name,
-                                           struct sstore_column_family **family,
-                                           struct sstore_error **error);
+sstore_code sstore_column_family_open(struct sstore_db *db,
+                                      const char *name,
+                                      struct sstore_column_family **family,
+                                      struct sstore_error **error);
 
 /**
  * The names of all column families, sorted. `*names` is the caller's; free it with sstore_list_free.
  * Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_column_family_list(const struct sstore_db *db,
-                                           struct sstore_list **names,
-                                           struct sstore_error **error);
+sstore_code sstore_column_family_list(const struct sstore_db *db,
+                                      struct sstore_list **names,
+                                      struct sstore_error **error);
 
 /**
  * Drops a column family with all its data. The handle stays the caller's to free; every use of it, and of other handles of the
@@ -1617,17 +1779,17 @@ enum sstore_code sstore_column_family_list(const struct sstore_db *db,
  * Errors: INVALID_ARGUMENT (the default family, also as NULL, cannot be dropped), DROPPED, CLOSED, READ_ONLY; NO_SPACE, IO
  * (it is as before, and can be dropped later); POISONED.
  */
-enum sstore_code sstore_column_family_drop(struct sstore_db *db,
-                                           struct sstore_column_family *family,
-                                           struct sstore_error **error);
+sstore_code sstore_column_family_drop(struct sstore_db *db,
+                                      struct sstore_column_family *family,
+                                      struct sstore_error **error);
 
 /**
  * The name of a family: its bytes live until this handle is freed. Does not block; any thread.
  * Errors: CLOSED (the handle was freed), INVALID_ARGUMENT.
  */
-enum sstore_code sstore_column_family_name(const struct sstore_column_family *family,
-                                           struct sstore_slice *name,
-                                           struct sstore_error **error);
+sstore_code sstore_column_family_name(const struct sstore_column_family *family,
+                                      struct sstore_slice *name,
+                                      struct sstore_error **error);
 
 /**
  * The id of a family: never given to another one of the same database; the default family has 0. UINT32_MAX for what is no
@@ -1640,9 +1802,9 @@ uint32_t sstore_column_family_id(const struct sstore_column_family *family);
  * Options of the whole database are at their defaults in it. `*options` is the caller's; free it with sstore_options_free.
  * Does not block; any thread. Errors: CLOSED (the handle was freed), INVALID_ARGUMENT.
  */
-enum sstore_code sstore_column_family_get_options(const struct sstore_column_family *family,
-                                                  struct sstore_options **options,
-                                                  struct sstore_error **error);
+sstore_code sstore_column_family_get_options(const struct sstore_column_family *family,
+                                             struct sstore_options **options,
+                                             struct sstore_error **error);
 
 /**
  * Frees a handle. NULL and what was freed already do nothing. Does not block, unless it is the last thing that a released
@@ -1650,186 +1812,161 @@ enum sstore_code sstore_column_family_get_options(const struct sstore_column_fam
  */
 void sstore_column_family_free(struct sstore_column_family *family);
 
-/**
- * The files that a family (NULL: the default one) consists of, oldest first: of two versions of a key the one in the later file is the
- * newer one. As of now, or of the snapshot in `options`; NULL options: now. None of them is deleted before `*files`, which is the
- * caller's, is freed with sstore_files_free. Does not block; any thread. Errors: CLOSED, DROPPED, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_live_files(const struct sstore_db *db,
-                                   const struct sstore_column_family *family,
-                                   const struct sstore_read_options *options,
-                                   struct sstore_files **files,
-                                   struct sstore_error **error);
+/** @} */
+
+/** @name Writing
+ * @{ */
 
 /**
- * The files that a table consists of. With its schema and `sequence` other programs read exactly what a scan shows: of each key the
- * row with the greatest `_seq` at or below it, unless its `_op` is 1. Otherwise like sstore_live_files.
- * Errors also: NOT_SUPPORTED (a library without tables).
+ * Sets `key` to `value` in `family` (NULL: the default one). Key and value are copied; an empty key is a key. NULL options:
+ * every default. `*sequence` (may be NULL) becomes the place of the write in the history of the database; 0 on failure.
+ * May block: for flushes if memtables are full, for the disk if it is to be durable. Any thread.
+ * Errors: INVALID_ARGUMENT (also: too long), DROPPED, CLOSED, READ_ONLY, STALLED, IO, NO_SPACE, POISONED,
+ * FENCED (another writer took the database over), NO_MEMORY, FORKED.
  */
-enum sstore_code sstore_table_live_files(const struct sstore_db *db,
-                                         const struct sstore_table *table,
-                                         const struct sstore_read_options *options,
-                                         struct sstore_files **files,
-                                         struct sstore_error **error);
+sstore_code sstore_put(struct sstore_db *db,
+                       const struct sstore_column_family *family,
+                       const struct sstore_write_options *options,
+                       const void *key,
+                       size_t key_len,
+                       const void *value,
+                       size_t value_len,
+                       uint64_t *sequence,
+                       struct sstore_error **error);
 
 /**
- * Flushes a family (NULL: the default one) and puts hard links to its files into `directory`, which must not exist yet; copies, where
- * links cannot be. Their names sort oldest first. The directory appears whole and durable, or not at all; the database goes on
- * meanwhile. `*files` tells what is in it; it is the caller's, to be freed with sstore_files_free; a NULL `files` wants none.
- * Blocks: waits for the flush, writes, syncs. Any thread, but not a callback.
- * Errors: INVALID_ARGUMENT (also if `directory` exists), NOT_FOUND (its parent does not), CLOSED, DROPPED, READ_ONLY, IO, NO_SPACE.
+ * Removes `key` from `family`; removing a key that is not there succeeds. Otherwise like sstore_put.
  */
-enum sstore_code sstore_export(struct sstore_db *db,
-                               const struct sstore_column_family *family,
-                               const char *directory,
-                               struct sstore_files **files,
-                               struct sstore_error **error);
+sstore_code sstore_delete(struct sstore_db *db,
+                          const struct sstore_column_family *family,
+                          const struct sstore_write_options *options,
+                          const void *key,
+                          size_t key_len,
+                          uint64_t *sequence,
+                          struct sstore_error **error);
 
 /**
- * Exports a table: files that any program opens that reads the format, without our index of Arrow files. Otherwise like
- * sstore_export. Errors also: NOT_SUPPORTED (a library without tables).
+ * Applies a batch: all of its operations or, on an error, none. `*sequence` (may be NULL) becomes the place of its last
+ * operation. The batch is unchanged. Otherwise like sstore_put. Errors also: BUSY (another thread is using the batch).
  */
-enum sstore_code sstore_table_export(struct sstore_db *db,
-                                     const struct sstore_table *table,
-                                     const char *directory,
-                                     struct sstore_files **files,
-                                     struct sstore_error **error);
+sstore_code sstore_write(struct sstore_db *db,
+                         const struct sstore_write_options *options,
+                         const struct sstore_batch *batch,
+                         uint64_t *sequence,
+                         struct sstore_error **error);
 
 /**
- * How many files; 0 for NULL and for what is no files object. Does not block; any thread.
+ * Applies an array of operations as one write, without a batch object: all of them or, on an error, none.
+ * Otherwise like sstore_write.
  */
-size_t sstore_files_count(const struct sstore_files *files);
-
-/**
- * What is told of all files together. `*info` must have its struct_size set. Does not block; any thread.
- * Errors: INVALID_ARGUMENT, CLOSED.
- */
-enum sstore_code sstore_files_describe(const struct sstore_files *files,
-                                       struct sstore_files_info *info,
-                                       struct sstore_error **error);
-
-/**
- * Describes the file at `index`. `*file` must have its struct_size set. Does not block; any thread.
- * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
- */
-enum sstore_code sstore_files_get(const struct sstore_files *files,
-                                  size_t index,
-                                  struct sstore_file *file,
-                                  struct sstore_error **error);
-
-/**
- * Frees the files object; live files may go from then on, exported ones stay. NULL and what was freed already do nothing.
- * May block: deletes files that waited. Any thread.
- */
-void sstore_files_free(struct sstore_files *files);
-
-/**
- * Freezes the memtables of `count` families (0: of all, tables too) and has them written to files, oldest first. `*token` is the caller's,
- * to wait with; free it with sstore_flush_token_free; a NULL `token` wants none. The array is borrowed until the call returns, and
- * a NULL in it stands for the default family. Does not wait for the files. Any thread.
- * Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_flush(struct sstore_db *db,
-                              const struct sstore_column_family *const *families,
-                              size_t count,
-                              struct sstore_flush_token **token,
-                              struct sstore_error **error);
-
-/**
- * Freezes the memtables of `count` tables (0: of all tables and families) and has them written to files. Otherwise like
- * sstore_flush, but that a NULL in the array is refused. Errors also: NOT_SUPPORTED (a library without tables).
- */
-enum sstore_code sstore_table_flush(struct sstore_db *db,
-                                    const struct sstore_table *const *tables,
+sstore_code sstore_write_operations(struct sstore_db *db,
+                                    const struct sstore_write_options *options,
+                                    const struct sstore_operation *operations,
                                     size_t count,
-                                    struct sstore_flush_token **token,
+                                    uint64_t *sequence,
                                     struct sstore_error **error);
 
 /**
- * Flushes `family_count` families and `table_count` tables (0 and 0: all of both) atomically: what they hold is frozen at one boundary
- * between two writes, and their files come to count all at once. After a crash either each of them holds everything up to that
- * boundary, or none of these files is there: what matters to families and tables without a log. If one file cannot be written none
- * counts, and all are tried again together; what is dropped meanwhile leaves the others to go on. Otherwise like sstore_flush; a NULL
- * among the tables is refused. Does not wait for the files. Any thread.
- * Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT, NOT_SUPPORTED (tables, of a library without them).
+ * Applies a batch only if `key` of `family` stands as expected: last written at `expected_sequence` (as sstore_get_pinned and
+ * the writes report it), or, for 0, absent. Nothing comes between check and write. Otherwise like sstore_write.
+ * Errors also: CONFLICT (it does not stand so; nothing was written).
  */
-enum sstore_code sstore_flush_atomic(struct sstore_db *db,
-                                     const struct sstore_column_family *const *families,
-                                     size_t family_count,
-                                     const struct sstore_table *const *tables,
-                                     size_t table_count,
-                                     struct sstore_flush_token **token,
-                                     struct sstore_error **error);
+sstore_code sstore_write_if(struct sstore_db *db,
+                            const struct sstore_column_family *family,
+                            const struct sstore_write_options *options,
+                            const void *key,
+                            size_t key_len,
+                            uint64_t expected_sequence,
+                            const struct sstore_batch *batch,
+                            uint64_t *sequence,
+                            struct sstore_error **error);
+
+/** @} */
+
+/** @name Batches
+ * @{ */
 
 /**
- * Asks whether the flush has ended: `*done` becomes 1 or 0. If it failed, its error is given, and `*done` is 1.
- * Does not block; any thread. Errors: those of the flush (IO, NO_SPACE, CLOSED, ..), INVALID_ARGUMENT.
+ * Makes an empty batch. `*batch` is the caller's; free it with sstore_batch_free.
+ * Does not block; any thread. Errors: NO_MEMORY, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_flush_token_poll(const struct sstore_flush_token *token,
-                                         int32_t *done,
-                                         struct sstore_error **error);
+sstore_code sstore_batch_create(struct sstore_batch **batch, struct sstore_error **error);
 
 /**
- * Waits until the flush has ended, at most `timeout_millis` (0: as long as it takes; a close or a failure ends it too).
- * Blocks. Any thread, but not a callback. Errors: TIMED_OUT (the flush goes on), those of the flush, INVALID_ARGUMENT.
+ * Adds: set `key` to `value` in `family`. Key and value are copied. An error changes nothing. Does not block; one thread at a
+ * time. Errors: INVALID_ARGUMENT (also: key or value too long, batch full, family of another database), BUSY, CLOSED, NO_MEMORY.
  */
-enum sstore_code sstore_flush_token_wait(const struct sstore_flush_token *token,
-                                         uint64_t timeout_millis,
-                                         struct sstore_error **error);
+sstore_code sstore_batch_put(struct sstore_batch *batch,
+                             const struct sstore_column_family *family,
+                             const void *key,
+                             size_t key_len,
+                             const void *value,
+                             size_t value_len,
+                             struct sstore_error **error);
 
 /**
- * The result of a flush that has ended. `*result` must have its struct_size set. Does not block; any thread.
- * Errors: BUSY (it has not ended), those of the flush, INVALID_ARGUMENT.
+ * Adds: remove `key` from `family`. Otherwise like sstore_batch_put.
  */
-enum sstore_code sstore_flush_token_result(const struct sstore_flush_token *token,
-                                           struct sstore_flush_result *result,
-                                           struct sstore_error **error);
-
-/**
- * Frees a token. NULL and what was freed already do nothing. Does not block; any thread.
- */
-void sstore_flush_token_free(struct sstore_flush_token *token);
-
-/**
- * The name of a flush reason, such as "manual"; "unknown" for a number that is none. The text lives for ever. Any thread.
- */
-const char *sstore_flush_reason_name(uint32_t reason);
-
-/**
- * Makes every write that was acknowledged before this call durable. Blocks: waits for the disk. Any thread.
- * Errors: IO, NO_SPACE, POISONED, CLOSED, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_sync(struct sstore_db *db, struct sstore_error **error);
-
-/**
- * Merges all files of a family (NULL: the default one) into one and waits for it. Blocks. Any thread, but not a callback.
- * Errors: IO, NO_SPACE, CORRUPTION, DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_compact(struct sstore_db *db,
+sstore_code sstore_batch_delete(struct sstore_batch *batch,
                                 const struct sstore_column_family *family,
+                                const void *key,
+                                size_t key_len,
                                 struct sstore_error **error);
 
 /**
- * Merges all files of a table into one and waits for it. Blocks. Any thread, but not a callback.
- * Errors: IO, NO_SPACE, CORRUPTION, DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT, NOT_SUPPORTED (a library without tables).
+ * Adds: put `rows` into `table`, as sstore_table_append does; they count as one operation. Rows and schema (NULL: the table's) are
+ * moved. A batch whose table is altered before it is written is refused then with CONFLICT. Otherwise like sstore_batch_put.
+ * Errors also: NOT_SUPPORTED (a library without tables, or a type that has no place in the log).
  */
-enum sstore_code sstore_table_compact(struct sstore_db *db,
-                                      const struct sstore_table *table,
-                                      struct sstore_error **error);
+sstore_code sstore_batch_put_rows(struct sstore_batch *batch,
+                                  const struct sstore_table *table,
+                                  struct ArrowArray *rows,
+                                  struct ArrowSchema *schema,
+                                  struct sstore_error **error);
 
 /**
- * The failure that stopped background work or turned the database read-only, or else the damage of a file that did not open, as
- * code and error object; SSTORE_OK if there is none. Does not block; any thread.
+ * Adds: remove the rows with these keys from `table`, as sstore_table_delete does. Otherwise like sstore_batch_put_rows.
  */
-enum sstore_code sstore_background_error(const struct sstore_db *db,
-                                         struct sstore_error **error);
+sstore_code sstore_batch_delete_rows(struct sstore_batch *batch,
+                                     const struct sstore_table *table,
+                                     struct ArrowArray *keys,
+                                     struct ArrowSchema *schema,
+                                     struct sstore_error **error);
 
 /**
- * Takes background work up again after its cause was removed, such as a full disk. May block. Any thread.
- * Errors: the failure, if it persists or cannot be recovered from without reopening (POISONED); CLOSED, INVALID_ARGUMENT.
+ * Adds all operations of `other`, in order, after those of `batch`; `other` is unchanged. The two must not be the same.
+ * Does not block; one thread at a time. Errors: INVALID_ARGUMENT, BUSY, CLOSED, NO_MEMORY.
  */
-enum sstore_code sstore_resume(struct sstore_db *db,
-                               struct sstore_error **error);
+sstore_code sstore_batch_append(struct sstore_batch *batch,
+                                const struct sstore_batch *other,
+                                struct sstore_error **error);
+
+/**
+ * Forgets all operations and keeps the memory for the next ones. Does not block; one thread at a time.
+ * Errors: BUSY, CLOSED, INVALID_ARGUMENT.
+ */
+sstore_code sstore_batch_clear(struct sstore_batch *batch, struct sstore_error **error);
+
+/**
+ * How many operations the batch holds; 0 for NULL, for what is no batch, and while another thread uses it.
+ * Does not block; any thread.
+ */
+size_t sstore_batch_count(const struct sstore_batch *batch);
+
+/**
+ * The encoded size of the batch in bytes; 0 as for sstore_batch_count. Does not block; any thread.
+ */
+size_t sstore_batch_size(const struct sstore_batch *batch);
+
+/**
+ * Frees a batch. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_batch_free(struct sstore_batch *batch);
+
+/** @} */
+
+/** @name Reading by key
+ * @{ */
 
 /**
  * Reads the value of `key` in `family` (NULL: the default one) as a copy. NULL options: every default. `*value` is the caller's;
@@ -1837,29 +1974,29 @@ enum sstore_code sstore_resume(struct sstore_db *db,
  * NULL and 0. May block: reads files. Any thread.
  * Errors: NOT_FOUND, INVALID_ARGUMENT, DROPPED, CLOSED, CORRUPTION, IO, NO_MEMORY, FORKED.
  */
-enum sstore_code sstore_get(const struct sstore_db *db,
-                            const struct sstore_column_family *family,
-                            const struct sstore_read_options *options,
-                            const void *key,
-                            size_t key_len,
-                            void **value,
-                            size_t *value_len,
-                            struct sstore_error **error);
+sstore_code sstore_get(const struct sstore_db *db,
+                       const struct sstore_column_family *family,
+                       const struct sstore_read_options *options,
+                       const void *key,
+                       size_t key_len,
+                       void **value,
+                       size_t *value_len,
+                       struct sstore_error **error);
 
 /**
  * Reads the value of `key` where it lies. `*pinned` is the caller's; free it with sstore_pinned_free; `*value` lives until then,
  * also after the database was closed. `*sequence` (may be NULL) becomes the place of the write that set it.
  * Otherwise like sstore_get.
  */
-enum sstore_code sstore_get_pinned(const struct sstore_db *db,
-                                   const struct sstore_column_family *family,
-                                   const struct sstore_read_options *options,
-                                   const void *key,
-                                   size_t key_len,
-                                   struct sstore_pinned **pinned,
-                                   struct sstore_slice *value,
-                                   uint64_t *sequence,
-                                   struct sstore_error **error);
+sstore_code sstore_get_pinned(const struct sstore_db *db,
+                              const struct sstore_column_family *family,
+                              const struct sstore_read_options *options,
+                              const void *key,
+                              size_t key_len,
+                              struct sstore_pinned **pinned,
+                              struct sstore_slice *value,
+                              uint64_t *sequence,
+                              struct sstore_error **error);
 
 /**
  * Frees a pinned value. NULL and what was freed already do nothing. Does not block, unless it is the last thing that a
@@ -1872,37 +2009,37 @@ void sstore_pinned_free(struct sstore_pinned *pinned);
  * If it does not fit: SSTORE_TOO_SMALL without an error object, the length needed in `*value_len`, and the buffer's content is
  * undefined. A NULL buffer with capacity 0 asks for the length. Otherwise like sstore_get.
  */
-enum sstore_code sstore_get_into(const struct sstore_db *db,
-                                 const struct sstore_column_family *family,
-                                 const struct sstore_read_options *options,
-                                 const void *key,
-                                 size_t key_len,
-                                 void *buffer,
-                                 size_t capacity,
-                                 size_t *value_len,
-                                 struct sstore_error **error);
+sstore_code sstore_get_into(const struct sstore_db *db,
+                            const struct sstore_column_family *family,
+                            const struct sstore_read_options *options,
+                            const void *key,
+                            size_t key_len,
+                            void *buffer,
+                            size_t capacity,
+                            size_t *value_len,
+                            struct sstore_error **error);
 
 /**
  * Tells whether `key` has a value: SSTORE_OK or SSTORE_NOT_FOUND. Otherwise like sstore_get.
  */
-enum sstore_code sstore_contains(const struct sstore_db *db,
-                                 const struct sstore_column_family *family,
-                                 const struct sstore_read_options *options,
-                                 const void *key,
-                                 size_t key_len,
-                                 struct sstore_error **error);
+sstore_code sstore_contains(const struct sstore_db *db,
+                            const struct sstore_column_family *family,
+                            const struct sstore_read_options *options,
+                            const void *key,
+                            size_t key_len,
+                            struct sstore_error **error);
 
 /**
  * Reads many keys at one moment. `*values` is the caller's; free it with sstore_values_free. A missing key is no error: its
  * slice has a NULL `data`. The array and the keys are borrowed until the call returns. Otherwise like sstore_get.
  */
-enum sstore_code sstore_multi_get(const struct sstore_db *db,
-                                  const struct sstore_column_family *family,
-                                  const struct sstore_read_options *options,
-                                  const struct sstore_slice *keys,
-                                  size_t count,
-                                  struct sstore_values **values,
-                                  struct sstore_error **error);
+sstore_code sstore_multi_get(const struct sstore_db *db,
+                             const struct sstore_column_family *family,
+                             const struct sstore_read_options *options,
+                             const struct sstore_slice *keys,
+                             size_t count,
+                             struct sstore_values **values,
+                             struct sstore_error **error);
 
 /**
  * The values of sstore_multi_get, one slice for each key in the order given; a missing key's has a NULL `data`. `*count` (may be
@@ -1917,382 +2054,28 @@ const struct sstore_slice *sstore_values_slices(const struct sstore_values *valu
  */
 void sstore_values_free(struct sstore_values *values);
 
-/**
- * Makes an iterator over `family` (NULL: the default one); it stands nowhere yet. NULL options: every default.
- * `*iterator` is the caller's; free it with sstore_iterator_free. It sees the database as it is at this call (or at the
- * snapshot), whatever is written later. May block: reads files. Any thread.
- * Errors: INVALID_ARGUMENT, DROPPED, CLOSED, CORRUPTION, IO, NO_MEMORY.
- */
-enum sstore_code sstore_iterator_create(struct sstore_db *db,
-                                        const struct sstore_column_family *family,
-                                        const struct sstore_iterator_options *options,
-                                        struct sstore_iterator **iterator,
-                                        struct sstore_error **error);
+/** @} */
 
-/**
- * Moves to the first entry: SSTORE_OK if it stands on one now, SSTORE_NOT_FOUND without an error object if there is none.
- * May block: reads files. One thread at a time. Errors: NOT_FOUND, BUSY, CLOSED, CORRUPTION, IO, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_iterator_seek_to_first(struct sstore_iterator *iterator,
-                                               struct sstore_error **error);
-
-/**
- * Moves to the last entry. Otherwise like sstore_iterator_seek_to_first.
- */
-enum sstore_code sstore_iterator_seek_to_last(struct sstore_iterator *iterator, struct sstore_error **error);
-
-/**
- * Moves to the first entry at or after `key`. Otherwise like sstore_iterator_seek_to_first.
- */
-enum sstore_code sstore_iterator_seek(struct sstore_iterator *iterator,
-                                      const void *key,
-                                      size_t key_len,
-                                      struct sstore_error **error);
-
-/**
- * Moves to the last entry at or before `key`. Otherwise like sstore_iterator_seek_to_first.
- */
-enum sstore_code sstore_iterator_seek_for_prev(struct sstore_iterator *iterator,
-                                               const void *key,
-                                               size_t key_len,
-                                               struct sstore_error **error);
-
-/**
- * Moves to the next entry. INVALID_ARGUMENT if it stands on none. Otherwise like sstore_iterator_seek_to_first.
- */
-enum sstore_code sstore_iterator_next(struct sstore_iterator *iterator, struct sstore_error **error);
-
-/**
- * Moves to the entry before. INVALID_ARGUMENT if it stands on none. Otherwise like sstore_iterator_seek_to_first.
- */
-enum sstore_code sstore_iterator_prev(struct sstore_iterator *iterator, struct sstore_error **error);
-
-/**
- * Whether it stands on an entry: 1 or 0; 0 also for what is no iterator, and while another thread uses it. Does not block.
- */
-int32_t sstore_iterator_is_valid(const struct sstore_iterator *iterator);
-
-/**
- * The entry it stands on: key, value, and the place of the write that set it. Each of the three may be NULL. The bytes live
- * until the next call that moves or frees this iterator. SSTORE_NOT_FOUND without an error object if it stands on none.
- * Does not block; one thread at a time. Errors: NOT_FOUND, BUSY, CLOSED, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_iterator_entry(const struct sstore_iterator *iterator,
-                                       struct sstore_slice *key,
-                                       struct sstore_slice *value,
-                                       uint64_t *sequence,
-                                       struct sstore_error **error);
-
-/**
- * Pins the value of the entry it stands on: `*value` lives until `*pinned` is freed with sstore_pinned_free, however far the
- * iterator moves. Otherwise like sstore_iterator_entry.
- */
-enum sstore_code sstore_iterator_pin_value(const struct sstore_iterator *iterator,
-                                           struct sstore_pinned **pinned,
-                                           struct sstore_slice *value,
-                                           struct sstore_error **error);
-
-/**
- * Gives up to `capacity` entries, in order, in one call, and moves past them: the next call goes on where this one ended. A new
- * iterator begins with the first entry, one that stands on an entry with that. Ends early when keys and values are
- * `max_bytes` together (0: no limit), but gives at least one. `keys` or `values` may be NULL if they are not wanted. The bytes live
- * until the next call of sstore_iterator_next_batch, _prev_batch or _free on this iterator. At the end: SSTORE_NOT_FOUND without
- * an error object, and `*count` is 0. Otherwise like sstore_iterator_seek_to_first.
- */
-enum sstore_code sstore_iterator_next_batch(struct sstore_iterator *iterator,
-                                            struct sstore_slice *keys,
-                                            struct sstore_slice *values,
-                                            size_t capacity,
-                                            size_t max_bytes,
-                                            size_t *count,
-                                            struct sstore_error **error);
-
-/**
- * The same backward: a new iterator begins with the last entry. Otherwise like sstore_iterator_next_batch.
- */
-enum sstore_code sstore_iterator_prev_batch(struct sstore_iterator *iterator,
-                                            struct sstore_slice *keys,
-                                            struct sstore_slice *values,
-                                            size_t capacity,
-                                            size_t max_bytes,
-                                            size_t *count,
-                                            struct sstore_error **error);
-
-/**
- * Lets the iterator see the present; it stands nowhere afterwards, like a new one. May block; one thread at a time.
- * Errors: BUSY, CLOSED, DROPPED, IO, CORRUPTION, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_iterator_refresh(struct sstore_iterator *iterator, struct sstore_error **error);
-
-/**
- * Frees an iterator and the bytes that it gave. NULL and what was freed already do nothing. Does not block, as
- * sstore_pinned_free. Any thread.
- */
-void sstore_iterator_free(struct sstore_iterator *iterator);
-
-/**
- * Tells who needs the oldest record of the log, and so its oldest segment: flushing that family shortens the log. Fills `*pin`, which
- * must have its struct_size set. `*family` becomes the name of the column family or table, the caller's, with a NUL at its end; free it
- * with sstore_free. Does not block for long; any thread. Errors: NOT_FOUND (all that was logged is in files), CLOSED, INVALID_ARGUMENT,
- * NO_MEMORY.
- */
-enum sstore_code sstore_log_pin_get(const struct sstore_db *db,
-                                    char **family,
-                                    struct sstore_log_pin *pin,
-                                    struct sstore_error **error);
-
-/**
- * Fills `*memory`, which must have its struct_size set, with what each owner holds. Does not block; any thread.
- * Errors: CLOSED, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_memory_use_get(const struct sstore_db *db,
-                                       struct sstore_memory_use *memory,
-                                       struct sstore_error **error);
-
-/**
- * Opens the database in directory `path` (NUL-terminated bytes, copied), creating it if `options` allow. NULL options: every
- * default. `*db` is the caller's; end it with sstore_close or sstore_release. Blocks: reads files, replays the log. Any thread.
- * Errors: LOCKED, NOT_FOUND (no database and create_if_missing is false), INVALID_ARGUMENT, CORRUPTION, NOT_SUPPORTED, IO, NO_SPACE.
- */
-enum sstore_code sstore_open(const char *path,
-                             const struct sstore_options *options,
-                             struct sstore_db **db,
-                             struct sstore_error **error);
-
-/**
- * Closes a database. NULL options: every default. On SSTORE_OK the handle is gone, and its column families, iterators,
- * snapshots and tokens, which are still to be freed, give SSTORE_CLOSED. On SSTORE_BUSY something is still open (the message
- * says how many of what), nothing was closed and the database goes on. On any other error the handle stays as well; give it up
- * with sstore_release. Blocks: flushes, waits for background work and for a callback that runs, syncs. Any thread.
- * Errors: BUSY, CLOSED, TIMED_OUT, IO, NO_SPACE, INVALID_ARGUMENT (also in an event callback of the same database).
- */
-enum sstore_code sstore_close(struct sstore_db *db,
-                              const struct sstore_close_options *options,
-                              struct sstore_error **error);
-
-/**
- * Gives a handle up without waiting for its children: the database is closed when the last of its column families, iterators,
- * snapshots, pinned values and tokens is freed, and errors of that late close are lost. For garbage-collected languages.
- * NULL, and what was closed or released already, do nothing. May block like sstore_close if nothing else is open. Any thread.
- */
-void sstore_release(struct sstore_db *db);
-
-/**
- * Deletes the database in directory `path`: its files only, and the directory if nothing else is in it.
- * SSTORE_OK also if there is none. Blocks. Any thread. Errors: LOCKED (it is open somewhere), IO, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_destroy(const char *path, struct sstore_error **error);
-
-/**
- * Counts what is still open and would make sstore_close say SSTORE_BUSY. `*objects` must have its struct_size set.
- * Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_open_objects_count(const struct sstore_db *db,
-                                           struct sstore_open_objects *objects,
-                                           struct sstore_error **error);
-
-/**
- * Makes options with every one at its default. `*options` is the caller's; free it with sstore_options_free.
- * Does not block; any thread. Errors: NO_MEMORY, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_options_create(struct sstore_options **options, struct sstore_error **error);
-
-/**
- * Sets an option from text: numbers in decimal, bytes also as "64MiB", bools as "true" or "false". `name` and `value` are
- * NUL-terminated and copied. An error changes nothing. Does not block; one thread at a time.
- * Errors: INVALID_ARGUMENT (unknown name: the message suggests the nearest; value of the wrong type or out of range), BUSY.
- */
-enum sstore_code sstore_options_set(struct sstore_options *options,
-                                    const char *name,
-                                    const char *value,
-                                    struct sstore_error **error);
-
-/**
- * Sets a count, a number of bytes, or a bool (0 or 1). Otherwise like sstore_options_set.
- */
-enum sstore_code sstore_options_set_number(struct sstore_options *options,
-                                           const char *name,
-                                           uint64_t value,
-                                           struct sstore_error **error);
-
-/**
- * The value of an option as text that sstore_options_set takes. `*value` is the caller's; free it with sstore_free.
- * Does not block; one thread at a time. Errors: INVALID_ARGUMENT (unknown name), BUSY, NO_MEMORY.
- */
-enum sstore_code sstore_options_get(const struct sstore_options *options,
-                                    const char *name,
-                                    char **value,
-                                    struct sstore_error **error);
-
-/**
- * Gives every event of a database opened with these options to `callback`: one at a time, in order, from one thread of the
- * library. `destroy` (may be NULL) is called once with `user_data` when nothing can call `callback` any more: after these
- * options were freed or given another listener, and every database opened with them was closed. On an error `user_data`
- * stays the caller's. A NULL `callback` is refused. See sstore_event_callback for what a callback may do.
- * Does not block; one thread at a time. Errors: INVALID_ARGUMENT, BUSY.
- */
-enum sstore_code sstore_options_set_listener(struct sstore_options *options,
-                                             sstore_event_callback callback,
-                                             void *user_data,
-                                             void (*destroy)(void *user_data),
-                                             struct sstore_error **error);
-
-/**
- * Gives every event of a database opened with these options that is of `level` (a number of sstore_log_level) or above to `callback`,
- * as a line for a log: one at a time, in order, from one thread of the library. Otherwise like sstore_options_set_listener, beside
- * which it may be set. Errors: INVALID_ARGUMENT, BUSY.
- */
-enum sstore_code sstore_options_set_logger(struct sstore_options *options,
-                                           uint32_t level,
-                                           sstore_log_callback callback,
-                                           void *user_data,
-                                           void (*destroy)(void *user_data),
-                                           struct sstore_error **error);
-
-/**
- * How many options there are. Does not block; any thread.
- */
-size_t sstore_options_count(void);
-
-/**
- * Describes the option at `index`, which is below sstore_options_count(). `*info` must have its struct_size set; the texts in
- * it live for ever. Does not block; any thread. Errors: NOT_FOUND (no such index), INVALID_ARGUMENT.
- */
-enum sstore_code sstore_options_describe(size_t index,
-                                         struct sstore_option_info *info,
-                                         struct sstore_error **error);
-
-/**
- * Frees options. NULL and what was freed already do nothing. Does not block; any thread.
- */
-void sstore_options_free(struct sstore_options *options);
-
-/**
- * How many items the list has; 0 for NULL and for what is no list. Does not block; any thread.
- */
-size_t sstore_list_count(const struct sstore_list *list);
-
-/**
- * The item at `index`: its bytes live until the list is freed, and a NUL that is not counted stands after them.
- * Does not block; any thread. Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
- */
-enum sstore_code sstore_list_get(const struct sstore_list *list,
-                                 size_t index,
-                                 struct sstore_slice *item,
-                                 struct sstore_error **error);
-
-/**
- * Frees a list and its items. NULL and what was freed already do nothing. Does not block; any thread.
- */
-void sstore_list_free(struct sstore_list *list);
-
-/**
- * Makes a database in the directory `new_path`, which must not exist or be empty, from what can be read in `path`, where no database
- * may be open. The damaged one is only read. `options` are those of the new one, and of families and tables whose own are
- * lost; NULL: every default, as for `repair_options`. `*report` is the caller's, to be freed with sstore_repair_report_free; a NULL
- * `report` wants none. After an error there is no new database. Blocks: reads every file to its end, writes, syncs. Any thread.
- * Errors: NOT_FOUND (with an error object: no directory `path`), LOCKED, INVALID_ARGUMENT (`new_path` is not empty), NOT_SUPPORTED,
- * IO, NO_SPACE.
- */
-enum sstore_code sstore_repair(const char *path,
-                               const char *new_path,
-                               const struct sstore_repair_options *repair_options,
-                               const struct sstore_options *options,
-                               struct sstore_repair_report **report,
-                               struct sstore_error **error);
-
-/**
- * The numbers of a report. `*summary` must have its struct_size set. Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED.
- */
-enum sstore_code sstore_repair_report_summary(const struct sstore_repair_report *report,
-                                              struct sstore_repair_summary *summary,
-                                              struct sstore_error **error);
-
-/**
- * What became of the file at `index`. `*file` must have its struct_size set. Does not block; any thread.
- * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
- */
-enum sstore_code sstore_repair_report_file(const struct sstore_repair_report *report,
-                                           size_t index,
-                                           struct sstore_repaired_file *file,
-                                           struct sstore_error **error);
-
-/**
- * What became of the segment at `index`. `*segment` must have its struct_size set. Otherwise like sstore_repair_report_file.
- */
-enum sstore_code sstore_repair_report_segment(const struct sstore_repair_report *report,
-                                              size_t index,
-                                              struct sstore_salvaged_segment *segment,
-                                              struct sstore_error **error);
-
-/**
- * The names of the families and tables of the new database. `*names` is the caller's; free it with sstore_list_free.
- * Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED.
- */
-enum sstore_code sstore_repair_report_collections(const struct sstore_repair_report *report,
-                                                  struct sstore_list **names,
-                                                  struct sstore_error **error);
-
-/**
- * Frees a report and its texts. NULL and what was freed already do nothing. Does not block; any thread.
- */
-void sstore_repair_report_free(struct sstore_repair_report *report);
-
-/**
- * Lists the files of a family (NULL: the default one), newest last. They may be merged and deleted at any time: open what you
- * want to keep. `*segments` is the caller's; free it with sstore_segments_free. Does not block; any thread.
- * Errors: CLOSED, DROPPED, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_segments_list(const struct sstore_db *db,
-                                      const struct sstore_column_family *family,
-                                      struct sstore_segments **segments,
-                                      struct sstore_error **error);
-
-/**
- * Lists the files of a table. Keys are as the files have them: encoded so that bytes compare as rows do. Otherwise like
- * sstore_segments_list. Errors also: NOT_SUPPORTED (a library without tables).
- */
-enum sstore_code sstore_table_segments(const struct sstore_db *db,
-                                       const struct sstore_table *table,
-                                       struct sstore_segments **segments,
-                                       struct sstore_error **error);
-
-/**
- * How many files; 0 for NULL and for what is no segments object. Does not block; any thread.
- */
-size_t sstore_segments_count(const struct sstore_segments *segments);
-
-/**
- * Describes the file at `index`. `*segment` must have its struct_size set. Does not block; any thread.
- * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
- */
-enum sstore_code sstore_segments_get(const struct sstore_segments *segments,
-                                     size_t index,
-                                     struct sstore_segment *segment,
-                                     struct sstore_error **error);
-
-/**
- * Frees the list. NULL and what was freed already do nothing. Does not block; any thread.
- */
-void sstore_segments_free(struct sstore_segments *segments);
+/** @name Snapshots
+ * @{ */
 
 /**
  * Takes a snapshot: reads at it see what was written before this call and nothing later. `*snapshot` is the caller's; free it
  * with sstore_snapshot_free. Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT, NO_MEMORY.
  */
-enum sstore_code sstore_snapshot_create(struct sstore_db *db,
-                                        struct sstore_snapshot **snapshot,
-                                        struct sstore_error **error);
+sstore_code sstore_snapshot_create(struct sstore_db *db,
+                                   struct sstore_snapshot **snapshot,
+                                   struct sstore_error **error);
 
 /**
  * Takes another snapshot of the moment of one that is still open, told by its sequence alone; it stays when the other is freed.
  * Otherwise like sstore_snapshot_create. Errors also: GAP (no open snapshot has exactly this sequence: what it saw may be gone);
  * INVALID_ARGUMENT also for a sequence that is still to come.
  */
-enum sstore_code sstore_snapshot_at(struct sstore_db *db,
-                                    uint64_t sequence,
-                                    struct sstore_snapshot **snapshot,
-                                    struct sstore_error **error);
+sstore_code sstore_snapshot_at(struct sstore_db *db,
+                               uint64_t sequence,
+                               struct sstore_snapshot **snapshot,
+                               struct sstore_error **error);
 
 /**
  * The sequence of the last write that the snapshot sees; 0 for NULL and for what is no snapshot. Does not block; any thread.
@@ -2304,215 +2087,489 @@ uint64_t sstore_snapshot_sequence(const struct sstore_snapshot *snapshot);
  */
 void sstore_snapshot_free(struct sstore_snapshot *snapshot);
 
-/**
- * Fills `*stats`, which must have its struct_size set. Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT.
- */
-enum sstore_code sstore_stats_get(const struct sstore_db *db, struct sstore_stats *stats, struct sstore_error **error);
+/** @} */
+
+/** @name Iterating
+ * @{ */
 
 /**
- * Fills `*histogram`, which must have its struct_size set, with the times of one operation: "write" (single writes, and batches as a
- * whole), "get" (single look-ups of families), "seek" (of iterators over families), "sync" (waits for the log to be durable), "fsync" (syncs of single files
- * and directories), "flush", "merge", "stall" (stops of writers), "delay" (their short waits). Of the first three one in 128 is
- * timed. Does not block; any thread. Errors: INVALID_ARGUMENT (unknown name), CLOSED.
+ * Makes an iterator over `family` (NULL: the default one); it stands nowhere yet. NULL options: every default.
+ * `*iterator` is the caller's; free it with sstore_iterator_free. It sees the database as it is at this call (or at the
+ * snapshot), whatever is written later. May block: reads files. Any thread.
+ * Errors: INVALID_ARGUMENT, DROPPED, CLOSED, CORRUPTION, IO, NO_MEMORY.
  */
-enum sstore_code sstore_histogram_get(const struct sstore_db *db,
-                                      const char *name,
-                                      struct sstore_histogram *histogram,
-                                      struct sstore_error **error);
+sstore_code sstore_iterator_create(struct sstore_db *db,
+                                   const struct sstore_column_family *family,
+                                   const struct sstore_iterator_options *options,
+                                   struct sstore_iterator **iterator,
+                                   struct sstore_error **error);
 
 /**
- * Takes every counter since the database was opened, and of every histogram (see sstore_histogram_get) the parts
- * `<name>.count`, `.sum`, `.p50`, `.p99`, `.p999` and `.max` in nanoseconds, and `.one_in`. `*metrics` is the caller's; free it with sstore_metrics_free. Does not block; any thread.
- * Errors: CLOSED, INVALID_ARGUMENT.
+ * Moves to the first entry: SSTORE_OK if it stands on one now, SSTORE_NOT_FOUND without an error object if there is none.
+ * May block: reads files. One thread at a time. Errors: NOT_FOUND, BUSY, CLOSED, CORRUPTION, IO, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_metrics_create(const struct sstore_db *db,
-                                       struct sstore_metrics **metrics,
-                                       struct sstore_error **error);
+sstore_code sstore_iterator_seek_to_first(struct sstore_iterator *iterator,
+                                          struct sstore_error **error);
 
 /**
- * Counters, times, memory by owner, amplification and the size of each family and table, in the text format of Prometheus
- * (version 0.0.4): to be served as it is, as `text/plain; version=0.0.4`. All names begin with `sstore_`. `*text` is the caller's, with a
- * NUL at its end; free it with sstore_free. `*length`, which may be NULL, is its length without that. Does not block; any thread.
- * Errors: CLOSED, FORKED, INVALID_ARGUMENT, NO_MEMORY.
+ * Moves to the last entry. Otherwise like sstore_iterator_seek_to_first.
  */
-enum sstore_code sstore_metrics_text(const struct sstore_db *db,
-                                     char **text,
-                                     size_t *length,
-                                     struct sstore_error **error);
+sstore_code sstore_iterator_seek_to_last(struct sstore_iterator *iterator, struct sstore_error **error);
 
 /**
- * How many there are; 0 for NULL and for what is no metrics object. Does not block; any thread.
+ * Moves to the first entry at or after `key`. Otherwise like sstore_iterator_seek_to_first.
  */
-size_t sstore_metrics_count(const struct sstore_metrics *metrics);
-
-/**
- * Name and value at `index`; each may be NULL. The name lives until the metrics are freed. Does not block; any thread.
- * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
- */
-enum sstore_code sstore_metrics_get(const struct sstore_metrics *metrics,
-                                    size_t index,
-                                    const char **name,
-                                    uint64_t *value,
-                                    struct sstore_error **error);
-
-/**
- * Frees metrics. NULL and what was freed already do nothing. Does not block; any thread.
- */
-void sstore_metrics_free(struct sstore_metrics *metrics);
-
-/**
- * Sets `key` to `value` in `family` (NULL: the default one). Key and value are copied; an empty key is a key. NULL options:
- * every default. `*sequence` (may be NULL) becomes the place of the write in the history of the database; 0 on failure.
- * May block: for flushes if memtables are full, for the disk if it is to be durable. Any thread.
- * Errors: INVALID_ARGUMENT (also: too long), DROPPED, CLOSED, READ_ONLY, STALLED, IO, NO_SPACE, POISONED,
- * FENCED (another writer took the database over), NO_MEMORY, FORKED.
- */
-enum sstore_code sstore_put(struct sstore_db *db,
-                            const struct sstore_column_family *family,
-                            const struct sstore_write_options *options,
-                            const void *key,
-                            size_t key_len,
-                            const void *value,
-                            size_t value_len,
-                            uint64_t *sequence,
-                            struct sstore_error **error);
-
-/**
- * Removes `key` from `family`; removing a key that is not there succeeds. Otherwise like sstore_put.
- */
-enum sstore_code sstore_delete(struct sstore_db *db,
-                               const struct sstore_column_family *family,
-                               const struct sstore_write_options *options,
-                               const void *key,
-                               size_t key_len,
-                               uint64_t *sequence,
-                               struct sstore_error **error);
-
-/**
- * Applies a batch: all of its operations or, on an error, none. `*sequence` (may be NULL) becomes the place of its last
- * operation. The batch is unchanged. Otherwise like sstore_put. Errors also: BUSY (another thread is using the batch).
- */
-enum sstore_code sstore_write(struct sstore_db *db,
-                              const struct sstore_write_options *options,
-                              const struct sstore_batch *batch,
-                              uint64_t *sequence,
-                              struct sstore_error **error);
-
-/**
- * Applies an array of operations as one write, without a batch object: all of them or, on an error, none.
- * Otherwise like sstore_write.
- */
-enum sstore_code sstore_write_operations(struct sstore_db *db,
-                                         const struct sstore_write_options *options,
-                                         const struct sstore_operation *operations,
-                                         size_t count,
-                                         uint64_t *sequence,
-                                         struct sstore_error **error);
-
-/**
- * Applies a batch only if `key` of `family` stands as expected: last written at `expected_sequence` (as sstore_get_pinned and
- * the writes report it), or, for 0, absent. Nothing comes between check and write. Otherwise like sstore_write.
- * Errors also: CONFLICT (it does not stand so; nothing was written).
- */
-enum sstore_code sstore_write_if(struct sstore_db *db,
-                                 const struct sstore_column_family *family,
-                                 const struct sstore_write_options *options,
+sstore_code sstore_iterator_seek(struct sstore_iterator *iterator,
                                  const void *key,
                                  size_t key_len,
-                                 uint64_t expected_sequence,
-                                 const struct sstore_batch *batch,
-                                 uint64_t *sequence,
                                  struct sstore_error **error);
 
 /**
- * Reads a filter from text, as SQL writes conditions: `a > 3 AND (b LIKE 'x%' OR c IS NULL)`. `text` is NUL-terminated UTF-8. Words:
- * AND, OR, NOT, IN, BETWEEN, LIKE with a beginning, IS NULL, TRUE, FALSE, DATE '..' and TIMESTAMP '..'; names that are none of them
- * stand bare, others in double quotes. `*filter` is the caller's; free it with sstore_filter_free. Does not block; any thread.
- * Errors: INVALID_ARGUMENT (says where the text cannot be understood), NO_MEMORY, NOT_SUPPORTED (a library without tables).
+ * Moves to the last entry at or before `key`. Otherwise like sstore_iterator_seek_to_first.
  */
-enum sstore_code sstore_filter_parse(const char *text,
-                                     struct sstore_filter **filter,
-                                     struct sstore_error **error);
+sstore_code sstore_iterator_seek_for_prev(struct sstore_iterator *iterator,
+                                          const void *key,
+                                          size_t key_len,
+                                          struct sstore_error **error);
 
 /**
- * Makes the filter `column comparison literal`, where `comparison` is a number of sstore_comparison and the literal an array of
- * one row with its type, both moved. It need not be the column's type, as long as the two can be compared exactly. Otherwise like
- * sstore_filter_parse; whether column and literal fit is seen when a scan is executed.
+ * Moves to the next entry. INVALID_ARGUMENT if it stands on none. Otherwise like sstore_iterator_seek_to_first.
  */
-enum sstore_code sstore_filter_compare(const char *column,
-                                       uint32_t comparison,
-                                       struct ArrowArray *literal,
-                                       struct ArrowSchema *schema,
-                                       struct sstore_filter **filter,
-                                       struct sstore_error **error);
+sstore_code sstore_iterator_next(struct sstore_iterator *iterator, struct sstore_error **error);
 
 /**
- * Makes the filter that `column` is one of the literals: an array of any number of rows with its type, both moved. Otherwise like
- * sstore_filter_compare.
+ * Moves to the entry before. INVALID_ARGUMENT if it stands on none. Otherwise like sstore_iterator_seek_to_first.
  */
-enum sstore_code sstore_filter_in(const char *column,
-                                  struct ArrowArray *literals,
-                                  struct ArrowSchema *schema,
-                                  struct sstore_filter **filter,
+sstore_code sstore_iterator_prev(struct sstore_iterator *iterator, struct sstore_error **error);
+
+/**
+ * Whether it stands on an entry: 1 or 0; 0 also for what is no iterator, and while another thread uses it.
+ * Does not block; any thread.
+ */
+int32_t sstore_iterator_is_valid(const struct sstore_iterator *iterator);
+
+/**
+ * The entry it stands on: key, value, and the place of the write that set it. Each of the three may be NULL. The bytes live
+ * until the next call that moves or frees this iterator. SSTORE_NOT_FOUND without an error object if it stands on none.
+ * Does not block; one thread at a time. Errors: NOT_FOUND, BUSY, CLOSED, INVALID_ARGUMENT.
+ */
+sstore_code sstore_iterator_entry(const struct sstore_iterator *iterator,
+                                  struct sstore_slice *key,
+                                  struct sstore_slice *value,
+                                  uint64_t *sequence,
                                   struct sstore_error **error);
 
 /**
- * Makes the filter that `column` is null. Otherwise like sstore_filter_parse.
+ * Pins the value of the entry it stands on: `*value` lives until `*pinned` is freed with sstore_pinned_free, however far the
+ * iterator moves. `*pinned` is the caller's. Otherwise like sstore_iterator_entry.
  */
-enum sstore_code sstore_filter_is_null(const char *column, struct sstore_filter **filter, struct sstore_error **error);
+sstore_code sstore_iterator_pin_value(const struct sstore_iterator *iterator,
+                                      struct sstore_pinned **pinned,
+                                      struct sstore_slice *value,
+                                      struct sstore_error **error);
 
 /**
- * Makes the filter that the text or binary in `column` begins with these bytes, which are copied. Otherwise like
- * sstore_filter_parse.
+ * Gives up to `capacity` entries, in order, in one call, and moves past them: the next call goes on where this one ended. A new
+ * iterator begins with the first entry, one that stands on an entry with that. Ends early when keys and values are
+ * `max_bytes` together (0: no limit), but gives at least one. `keys` or `values` may be NULL if they are not wanted. The bytes live
+ * until the next call of sstore_iterator_next_batch, _prev_batch or _free on this iterator. At the end: SSTORE_NOT_FOUND without
+ * an error object, and `*count` is 0. Otherwise like sstore_iterator_seek_to_first.
  */
-enum sstore_code sstore_filter_starts_with(const char *column,
-                                           const void *prefix,
-                                           size_t prefix_len,
-                                           struct sstore_filter **filter,
-                                           struct sstore_error **error);
-
-/**
- * Puts `count` filters together; `logic` is a number of sstore_logic. The array is borrowed until the call returns, and the
- * filters stay the caller's. Otherwise like sstore_filter_parse. INVALID_ARGUMENT also for a NOT of another number than one.
- */
-enum sstore_code sstore_filter_combine(uint32_t logic,
-                                       const struct sstore_filter *const *filters,
-                                       size_t count,
-                                       struct sstore_filter **filter,
+sstore_code sstore_iterator_next_batch(struct sstore_iterator *iterator,
+                                       struct sstore_slice *keys,
+                                       struct sstore_slice *values,
+                                       size_t capacity,
+                                       size_t max_bytes,
+                                       size_t *count,
                                        struct sstore_error **error);
 
 /**
- * Frees a filter. NULL and what was freed already do nothing. Does not block; any thread.
+ * The same backward: a new iterator begins with the last entry. Otherwise like sstore_iterator_next_batch.
  */
-void sstore_filter_free(struct sstore_filter *filter);
+sstore_code sstore_iterator_prev_batch(struct sstore_iterator *iterator,
+                                       struct sstore_slice *keys,
+                                       struct sstore_slice *values,
+                                       size_t capacity,
+                                       size_t max_bytes,
+                                       size_t *count,
+                                       struct sstore_error **error);
+
+/**
+ * Lets the iterator see the present; it stands nowhere afterwards, like a new one. May block; one thread at a time.
+ * Errors: BUSY, CLOSED, DROPPED, IO, CORRUPTION, INVALID_ARGUMENT.
+ */
+sstore_code sstore_iterator_refresh(struct sstore_iterator *iterator, struct sstore_error **error);
+
+/**
+ * Frees an iterator and the bytes that it gave. NULL and what was freed already do nothing. Does not block, as
+ * sstore_pinned_free. Any thread.
+ */
+void sstore_iterator_free(struct sstore_iterator *iterator);
+
+/** @} */
+
+/** @name Flushing, merging, and what failed behind
+ * @{ */
+
+/**
+ * Freezes the memtables of `count` families (0: of all, tables too) and has them written to files, oldest first. `*token` is the caller's,
+ * to wait with; free it with sstore_flush_token_free; a NULL `token` wants none. The array is borrowed until the call returns, and
+ * a NULL in it stands for the default family. May block for writes that are under way, not for the files. Any thread.
+ * Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT.
+ */
+sstore_code sstore_flush(struct sstore_db *db,
+                         const struct sstore_column_family *const *families,
+                         size_t count,
+                         struct sstore_flush_token **token,
+                         struct sstore_error **error);
+
+/**
+ * Freezes the memtables of `count` tables (0: of all tables and families) and has them written to files. Otherwise like
+ * sstore_flush, but that a NULL in the array is refused. Errors also: NOT_SUPPORTED (a library without tables).
+ */
+sstore_code sstore_table_flush(struct sstore_db *db,
+                               const struct sstore_table *const *tables,
+                               size_t count,
+                               struct sstore_flush_token **token,
+                               struct sstore_error **error);
+
+/**
+ * Flushes `family_count` families and `table_count` tables (0 and 0: all of both) atomically: what they hold is frozen at one boundary
+ * between two writes, and their files come to count all at once. After a crash either each of them holds everything up to that
+ * boundary, or none of these files is there: what matters to families and tables without a log. If one file cannot be written none
+ * counts, and all are tried again together; what is dropped meanwhile leaves the others to go on. Otherwise like sstore_flush; a NULL
+ * among the tables is refused. Does not wait for the files. Any thread.
+ * Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT, NOT_SUPPORTED (tables, of a library without them).
+ */
+sstore_code sstore_flush_atomic(struct sstore_db *db,
+                                const struct sstore_column_family *const *families,
+                                size_t family_count,
+                                const struct sstore_table *const *tables,
+                                size_t table_count,
+                                struct sstore_flush_token **token,
+                                struct sstore_error **error);
+
+/**
+ * Asks whether the flush has ended: `*done` becomes 1 or 0. If it failed, its error is given, and `*done` is 1.
+ * Does not block; any thread. Errors: those of the flush (IO, NO_SPACE, CLOSED, ..), INVALID_ARGUMENT.
+ */
+sstore_code sstore_flush_token_poll(const struct sstore_flush_token *token,
+                                    int32_t *done,
+                                    struct sstore_error **error);
+
+/**
+ * Waits until the flush has ended, at most `timeout_millis` (0: as long as it takes; a close or a failure ends it too).
+ * Blocks. Any thread, but not a callback. Errors: TIMED_OUT (the flush goes on), those of the flush, INVALID_ARGUMENT.
+ */
+sstore_code sstore_flush_token_wait(const struct sstore_flush_token *token,
+                                    uint64_t timeout_millis,
+                                    struct sstore_error **error);
+
+/**
+ * The result of a flush that has ended. `*result` must have its struct_size set. Does not block; any thread.
+ * Errors: BUSY (it has not ended), those of the flush, INVALID_ARGUMENT.
+ */
+sstore_code sstore_flush_token_result(const struct sstore_flush_token *token,
+                                      struct sstore_flush_result *result,
+                                      struct sstore_error **error);
+
+/**
+ * Frees a token. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_flush_token_free(struct sstore_flush_token *token);
+
+/**
+ * The name of a flush reason, such as "manual"; "unknown" for a number that is none. The text lives for ever.
+ * Does not block; any thread.
+ */
+const char *sstore_flush_reason_name(uint32_t reason);
+
+/**
+ * Makes every write that was acknowledged before this call durable. Blocks: waits for the disk. Any thread.
+ * Errors: IO, NO_SPACE, POISONED, CLOSED, INVALID_ARGUMENT.
+ */
+sstore_code sstore_sync(struct sstore_db *db, struct sstore_error **error);
+
+/**
+ * Merges all files of a family (NULL: the default one) into one and waits for it. Blocks. Any thread, but not a callback.
+ * Errors: IO, NO_SPACE, CORRUPTION, DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT.
+ */
+sstore_code sstore_compact(struct sstore_db *db,
+                           const struct sstore_column_family *family,
+                           struct sstore_error **error);
+
+/**
+ * Merges all files of a table into one and waits for it. Blocks. Any thread, but not a callback.
+ * Errors: IO, NO_SPACE, CORRUPTION, DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT, NOT_SUPPORTED (a library without tables).
+ */
+sstore_code sstore_table_compact(struct sstore_db *db,
+                                 const struct sstore_table *table,
+                                 struct sstore_error **error);
+
+/**
+ * The failure that stopped background work or turned the database read-only, or else the damage of a file that did not open, as
+ * code and error object; SSTORE_OK if there is none. Does not block; any thread. Errors: that failure; CLOSED, INVALID_ARGUMENT.
+ */
+sstore_code sstore_background_error(const struct sstore_db *db,
+                                    struct sstore_error **error);
+
+/**
+ * Takes background work up again after its cause was removed, such as a full disk. May block. Any thread.
+ * Errors: the failure, if it persists or cannot be recovered from without reopening (POISONED); CLOSED, INVALID_ARGUMENT.
+ */
+sstore_code sstore_resume(struct sstore_db *db,
+                          struct sstore_error **error);
+
+/** @} */
+
+/** @name Tables
+ * @{ */
+
+/**
+ * Creates a table with the columns of `schema`, a struct, which is moved. With `key_count` columns as its key, in that order, a
+ * later row replaces the earlier one with the same key, and scans come in key order; with none, rows are only appended. Names
+ * are copied. NULL options: every default; `table_format` and the like are among `options`. `*table` is the caller's; free it
+ * with sstore_table_free. Blocks: writes and syncs the manifest. Any thread.
+ * Errors: INVALID_ARGUMENT (the name is taken or not allowed; a column that cannot be, or not in the key, is named), CLOSED,
+ * READ_ONLY, NOT_SUPPORTED, IO, NO_SPACE.
+ */
+sstore_code sstore_table_create(struct sstore_db *db,
+                                const char *name,
+                                struct ArrowSchema *schema,
+                                const char *const *key,
+                                size_t key_count,
+                                const struct sstore_table_options *table_options,
+                                const struct sstore_options *options,
+                                struct sstore_table **table,
+                                struct sstore_error **error);
+
+/**
+ * A handle of an existing table. `*table` is the caller's; free it with sstore_table_free. Does not block; any thread.
+ * Errors: NOT_FOUND (with an error object: no table has that name), CLOSED, INVALID_ARGUMENT, NOT_SUPPORTED.
+ */
+sstore_code sstore_table_open(struct sstore_db *db,
+                              const char *name,
+                              struct sstore_table **table,
+                              struct sstore_error **error);
+
+/**
+ * The names of all tables, sorted. `*names` is the caller's; free it with sstore_list_free.
+ * Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT, NOT_SUPPORTED.
+ */
+sstore_code sstore_table_list(const struct sstore_db *db, struct sstore_list **names, struct sstore_error **error);
+
+/**
+ * Drops a table with all its rows. The handle stays the caller's to free; every use of it, and of other handles of the same
+ * table, gives SSTORE_DROPPED. Scans that run go on. Blocks: writes and syncs the manifest. Any thread.
+ * Errors: DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT, NOT_SUPPORTED; NO_SPACE, IO (it is as before, and can be dropped
+ * later); POISONED.
+ */
+sstore_code sstore_table_drop(struct sstore_db *db,
+                              struct sstore_table *table,
+                              struct sstore_error **error);
+
+/**
+ * The name of a table: its bytes live until this handle is freed. Does not block; any thread.
+ * Errors: CLOSED (the handle was freed), INVALID_ARGUMENT, NOT_SUPPORTED.
+ */
+sstore_code sstore_table_name(const struct sstore_table *table,
+                              struct sstore_slice *name,
+                              struct sstore_error **error);
+
+/**
+ * The columns that are in force: a struct, for the caller to release. Does not block; any thread.
+ * Errors: CLOSED (the handle was freed), INVALID_ARGUMENT, NOT_SUPPORTED.
+ */
+sstore_code sstore_table_schema(const struct sstore_table *table,
+                                struct ArrowSchema *schema,
+                                struct sstore_error **error);
+
+/**
+ * The names of the key's columns, in key order; none of a table without a key. `*names` is the caller's; free it with
+ * sstore_list_free. Does not block; any thread. Errors: CLOSED (the handle was freed), INVALID_ARGUMENT, NOT_SUPPORTED.
+ */
+sstore_code sstore_table_key(const struct sstore_table *table,
+                             struct sstore_list **names,
+                             struct sstore_error **error);
+
+/**
+ * The names of the columns that the files of a table without a key are sorted by; none of other tables. Otherwise like
+ * sstore_table_key.
+ */
+sstore_code sstore_table_order_by(const struct sstore_table *table,
+                                  struct sstore_list **names,
+                                  struct sstore_error **error);
+
+/**
+ * The options that are in force for a table, as sstore_column_family_get_options gives those of a family.
+ * Errors also: NOT_SUPPORTED (a library without tables).
+ */
+sstore_code sstore_table_get_options(const struct sstore_table *table,
+                                     struct sstore_options **options,
+                                     struct sstore_error **error);
+
+/**
+ * Adds a column behind the others: name and type of `field`, which is moved and must be nullable, since rows that are there
+ * have nulls in it. Nothing is rewritten; write batches filled before are refused with CONFLICT, and a row builder made before
+ * leaves the column null. Blocks: writes and syncs the manifest. Any thread.
+ * Errors: INVALID_ARGUMENT (names the column), DROPPED, CLOSED, READ_ONLY, IO, NO_SPACE, NOT_SUPPORTED.
+ */
+sstore_code sstore_table_add_column(struct sstore_db *db,
+                                    const struct sstore_table *table,
+                                    struct ArrowSchema *field,
+                                    struct sstore_error **error);
+
+/**
+ * Takes a column away, not one of the key. A row builder made before is refused from then on, if the column is set in it.
+ * Otherwise like sstore_table_add_column.
+ */
+sstore_code sstore_table_drop_column(struct sstore_db *db,
+                                     const struct sstore_table *table,
+                                     const char *name,
+                                     struct sstore_error **error);
+
+/**
+ * Gives a column another name. Otherwise like sstore_table_drop_column.
+ */
+sstore_code sstore_table_rename_column(struct sstore_db *db,
+                                       const struct sstore_table *table,
+                                       const char *name,
+                                       const char *new_name,
+                                       struct sstore_error **error);
+
+/**
+ * Gives a column, not one of the key, the wider type of `field`, which is moved and whose name does not count: an integer of
+ * more bits, float64 for float32, and the like. Otherwise like sstore_table_add_column.
+ */
+sstore_code sstore_table_widen_column(struct sstore_db *db,
+                                      const struct sstore_table *table,
+                                      const char *name,
+                                      struct ArrowSchema *field,
+                                      struct sstore_error **error);
+
+/**
+ * Frees a handle. NULL and what was freed already do nothing. Does not block, unless it is the last thing that a released
+ * database waited for (see sstore_release). Any thread.
+ */
+void sstore_table_free(struct sstore_table *table);
+
+/** @} */
+
+/** @name Rows of tables
+ * @{ */
+
+/**
+ * Puts the rows of a batch, a struct array, into a table: visible at once and together, each in place of the row with its key,
+ * of rows with the same key the last. Columns are found by name, in any order; nullable ones may be missing, and large, view and
+ * dictionary forms of a type are taken. `rows` and `schema` are moved; a NULL schema stands for the table's columns in their
+ * order. NULL options: every default. `*sequence` (may be NULL) becomes the place of the write in the history of the database;
+ * 0 on failure. May block: for flushes if memtables are full, for the disk if it is to be durable. Any thread.
+ * Errors: INVALID_ARGUMENT (names the column, and the row that has a null where there may be none), DROPPED, CLOSED, READ_ONLY,
+ * STALLED, CONFLICT (the table is altered again and again), IO, NO_SPACE, POISONED, NO_MEMORY, FORKED, NOT_SUPPORTED.
+ */
+sstore_code sstore_table_append(struct sstore_db *db,
+                                const struct sstore_table *table,
+                                const struct sstore_write_options *options,
+                                struct ArrowArray *rows,
+                                struct ArrowSchema *schema,
+                                uint64_t *sequence,
+                                struct sstore_error **error);
+
+/**
+ * Puts every batch of a stream into a table, each as one sstore_table_append does. The stream is moved, and read to its end
+ * or to the first failure; batches before it stay written. `*row_count` (may be NULL) becomes how many rows were written, and
+ * `*sequence` (may be NULL) the place of the last write, also on failure. Calls back into the stream, and waits for it.
+ * Otherwise like sstore_table_append. Errors also: IO (the stream failed; the message is its own).
+ */
+sstore_code sstore_table_append_stream(struct sstore_db *db,
+                                       const struct sstore_table *table,
+                                       const struct sstore_write_options *options,
+                                       struct ArrowArrayStream *stream,
+                                       uint64_t *row_count,
+                                       uint64_t *sequence,
+                                       struct sstore_error **error);
+
+/**
+ * Removes the rows with these keys, given as a struct array of the key's columns, whether they exist or not. `keys` and
+ * `schema` are moved; a NULL schema stands for the key's columns in key order. Otherwise like sstore_table_append.
+ * INVALID_ARGUMENT also for a table without a key.
+ */
+sstore_code sstore_table_delete(struct sstore_db *db,
+                                const struct sstore_table *table,
+                                const struct sstore_write_options *options,
+                                struct ArrowArray *keys,
+                                struct ArrowSchema *schema,
+                                uint64_t *sequence,
+                                struct sstore_error **error);
+
+/**
+ * Looks up the row with one key, given as a struct array of one row. `key` and `key_schema` are moved; a NULL schema stands for
+ * the key's columns in key order. Only the `column_count` columns named are given, in that order; 0: all. `*row` becomes a
+ * struct array of one row, and `*row_schema` (may be NULL) its columns, for the caller to release. NULL options: every default.
+ * Nothing found: SSTORE_NOT_FOUND without an error object, and both are marked as released. May block: reads files. Any thread.
+ * Errors: NOT_FOUND, INVALID_ARGUMENT, DROPPED, CLOSED, CORRUPTION, IO, NO_MEMORY, FORKED, NOT_SUPPORTED.
+ */
+sstore_code sstore_table_get(const struct sstore_db *db,
+                             const struct sstore_table *table,
+                             const struct sstore_read_options *options,
+                             const char *const *columns,
+                             size_t column_count,
+                             struct ArrowArray *key,
+                             struct ArrowSchema *key_schema,
+                             struct ArrowArray *row,
+                             struct ArrowSchema *row_schema,
+                             struct sstore_error **error);
+
+/**
+ * Looks up many keys at one moment. `*rows` becomes a struct array of the rows found, in the order of their keys, and, unless
+ * `found` is NULL, the byte at each key's index in it becomes 1 or 0: whether there is a row; `found_count` is the number of
+ * bytes there and must be that of the keys. Finding none is no error: `*rows` has no rows then. Otherwise like sstore_table_get.
+ */
+sstore_code sstore_table_get_many(const struct sstore_db *db,
+                                  const struct sstore_table *table,
+                                  const struct sstore_read_options *options,
+                                  const char *const *columns,
+                                  size_t column_count,
+                                  struct ArrowArray *keys,
+                                  struct ArrowSchema *keys_schema,
+                                  uint8_t *found,
+                                  size_t found_count,
+                                  struct ArrowArray *rows,
+                                  struct ArrowSchema *rows_schema,
+                                  struct sstore_error **error);
+
+/** @} */
+
+/** @name Rows value by value
+ * @{ */
 
 /**
  * Makes a builder for rows of a table, or, by `kind` (a number of sstore_row_kind), for keys of it. It knows the columns that the
  * table has at this call. `*builder` is the caller's; free it with sstore_row_builder_free. Does not block; any thread.
  * Errors: INVALID_ARGUMENT (also: keys of a table that has none), CLOSED, NO_MEMORY, NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_row_builder_create(struct sstore_db *db,
-                                           const struct sstore_table *table,
-                                           uint32_t kind,
-                                           struct sstore_row_builder **builder,
-                                           struct sstore_error **error);
+sstore_code sstore_row_builder_create(struct sstore_db *db,
+                                      const struct sstore_table *table,
+                                      uint32_t kind,
+                                      struct sstore_row_builder **builder,
+                                      struct sstore_error **error);
 
 /**
  * Sets a value of the row that is being put together to null; what was set before in this row is taken back. `column` counts
  * from 0. Does not block; one thread at a time.
  * Errors: INVALID_ARGUMENT (no such column), BUSY, CLOSED, NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_row_builder_set_null(struct sstore_row_builder *builder,
-                                             size_t column,
-                                             struct sstore_error **error);
+sstore_code sstore_row_builder_set_null(struct sstore_row_builder *builder,
+                                        size_t column,
+                                        struct sstore_error **error);
 
 /**
  * Sets a value of type bool: 0 is false, anything else true. Otherwise like sstore_row_builder_set_i64.
  */
-enum sstore_code sstore_row_builder_set_bool(struct sstore_row_builder *builder,
-                                             size_t column,
-                                             int32_t value,
-                                             struct sstore_error **error);
+sstore_code sstore_row_builder_set_bool(struct sstore_row_builder *builder,
+                                        size_t column,
+                                        int32_t value,
+                                        struct sstore_error **error);
 
 /**
  * Sets a whole number in a column of integers of any width; of dates, times, timestamps or durations, in the column's unit since
@@ -2520,47 +2577,47 @@ enum sstore_code sstore_row_builder_set_bool(struct sstore_row_builder *builder,
  * An error changes nothing. Does not block; one thread at a time.
  * Errors: INVALID_ARGUMENT (no such column, of another type, or it cannot hold the value), BUSY, CLOSED, NO_MEMORY, NOT_SUPPORTED.
  */
-enum sstore_code sstore_row_builder_set_i64(struct sstore_row_builder *builder,
-                                            size_t column,
-                                            int64_t value,
-                                            struct sstore_error **error);
+sstore_code sstore_row_builder_set_i64(struct sstore_row_builder *builder,
+                                       size_t column,
+                                       int64_t value,
+                                       struct sstore_error **error);
 
 /**
  * Like sstore_row_builder_set_i64, for numbers from 2^63 on.
  */
-enum sstore_code sstore_row_builder_set_u64(struct sstore_row_builder *builder,
-                                            size_t column,
-                                            uint64_t value,
-                                            struct sstore_error **error);
+sstore_code sstore_row_builder_set_u64(struct sstore_row_builder *builder,
+                                       size_t column,
+                                       uint64_t value,
+                                       struct sstore_error **error);
 
 /**
  * Sets a float64, or a float32, which takes the nearest value that it has. Otherwise like sstore_row_builder_set_i64.
  */
-enum sstore_code sstore_row_builder_set_f64(struct sstore_row_builder *builder,
-                                            size_t column,
-                                            double value,
-                                            struct sstore_error **error);
+sstore_code sstore_row_builder_set_f64(struct sstore_row_builder *builder,
+                                       size_t column,
+                                       double value,
+                                       struct sstore_error **error);
 
 /**
  * Sets a text, which must be UTF-8 and needs no NUL, or a binary, of just the width if that is fixed. It is copied. Otherwise like
  * sstore_row_builder_set_i64. INVALID_ARGUMENT also when the column has 2 GiB already: write the rows first.
  */
-enum sstore_code sstore_row_builder_set_bytes(struct sstore_row_builder *builder,
-                                              size_t column,
-                                              const void *value,
-                                              size_t value_len,
-                                              struct sstore_error **error);
+sstore_code sstore_row_builder_set_bytes(struct sstore_row_builder *builder,
+                                         size_t column,
+                                         const void *value,
+                                         size_t value_len,
+                                         struct sstore_error **error);
 
 /**
  * Ends the row: what was not set is null. On an error the row stays as it was begun. Does not block; one thread at a time.
  * Errors: INVALID_ARGUMENT (a column that may not be null was not set: it is named), BUSY, CLOSED, NOT_SUPPORTED.
  */
-enum sstore_code sstore_row_builder_append(struct sstore_row_builder *builder,
-                                           struct sstore_error **error);
+sstore_code sstore_row_builder_append(struct sstore_row_builder *builder,
+                                      struct sstore_error **error);
 
 /**
  * How many rows were appended and not yet written; 0 for NULL, for what is no builder, and while another thread uses it.
- * Does not block.
+ * Does not block; any thread.
  */
 size_t sstore_row_builder_count(const struct sstore_row_builder *builder);
 
@@ -2568,113 +2625,185 @@ size_t sstore_row_builder_count(const struct sstore_row_builder *builder);
  * Forgets all rows, also the one that was begun, and keeps the memory for the next ones. Does not block; one thread at a time.
  * Errors: BUSY, CLOSED, INVALID_ARGUMENT, NOT_SUPPORTED.
  */
-enum sstore_code sstore_row_builder_clear(struct sstore_row_builder *builder,
-                                          struct sstore_error **error);
+sstore_code sstore_row_builder_clear(struct sstore_row_builder *builder,
+                                     struct sstore_error **error);
 
 /**
  * Puts the rows into the table, together, as sstore_table_append does, and empties the builder. On an error the rows stay.
  * A row that was begun must be appended first. May block, and has the errors of sstore_table_append, BUSY, and INVALID_ARGUMENT
  * for a builder of keys. One thread at a time.
  */
-enum sstore_code sstore_row_builder_write(struct sstore_row_builder *builder,
-                                          const struct sstore_write_options *options,
-                                          uint64_t *sequence,
-                                          struct sstore_error **error);
+sstore_code sstore_row_builder_write(struct sstore_row_builder *builder,
+                                     const struct sstore_write_options *options,
+                                     uint64_t *sequence,
+                                     struct sstore_error **error);
 
 /**
  * Adds the rows to a write batch, as sstore_batch_put_rows does, and empties the builder. On an error neither changes.
  * Does not block; one thread at a time, for both. Errors: those of sstore_batch_put_rows.
  */
-enum sstore_code sstore_row_builder_add_to_batch(struct sstore_row_builder *builder,
-                                                 struct sstore_batch *batch,
-                                                 struct sstore_error **error);
+sstore_code sstore_row_builder_add_to_batch(struct sstore_row_builder *builder,
+                                            struct sstore_batch *batch,
+                                            struct sstore_error **error);
 
 /**
  * Gives the rows out as a struct array with its columns (`schema` may be NULL), both for the caller to release, and empties the
  * builder: keys to look up or delete, or the bounds of a scan. On an error the rows stay. Does not block; one thread at a time.
  * Errors: INVALID_ARGUMENT (also: a row was begun and not appended), BUSY, CLOSED, NOT_SUPPORTED.
  */
-enum sstore_code sstore_row_builder_finish(struct sstore_row_builder *builder,
-                                           struct ArrowArray *rows,
-                                           struct ArrowSchema *schema,
-                                           struct sstore_error **error);
+sstore_code sstore_row_builder_finish(struct sstore_row_builder *builder,
+                                      struct ArrowArray *rows,
+                                      struct ArrowSchema *schema,
+                                      struct sstore_error **error);
 
 /**
  * Frees a builder. NULL and what was freed already do nothing. Does not block; any thread.
  */
 void sstore_row_builder_free(struct sstore_row_builder *builder);
 
+/** @} */
+
+/** @name Conditions on rows
+ * @{ */
+
+/**
+ * Reads a filter from text, as SQL writes conditions: "a > 3 AND (b LIKE 'x%' OR c IS NULL)". `text` is NUL-terminated UTF-8. Words:
+ * AND, OR, NOT, IN, BETWEEN, LIKE with a beginning, IS NULL, TRUE, FALSE, DATE '..' and TIMESTAMP '..'; names that are none of them
+ * stand bare, others in double quotes. `*filter` is the caller's; free it with sstore_filter_free. Does not block; any thread.
+ * Errors: INVALID_ARGUMENT (says where the text cannot be understood), NO_MEMORY, NOT_SUPPORTED (a library without tables).
+ */
+sstore_code sstore_filter_parse(const char *text,
+                                struct sstore_filter **filter,
+                                struct sstore_error **error);
+
+/**
+ * Makes the filter `column comparison literal`, where `comparison` is a number of sstore_comparison and the literal an array of
+ * one row with its type, both moved. It need not be the column's type, as long as the two can be compared exactly. Otherwise like
+ * sstore_filter_parse; whether column and literal fit is seen when a scan is executed.
+ */
+sstore_code sstore_filter_compare(const char *column,
+                                  uint32_t comparison,
+                                  struct ArrowArray *literal,
+                                  struct ArrowSchema *schema,
+                                  struct sstore_filter **filter,
+                                  struct sstore_error **error);
+
+/**
+ * Makes the filter that `column` is one of the literals: an array of any number of rows with its type, both moved. Otherwise like
+ * sstore_filter_compare.
+ */
+sstore_code sstore_filter_in(const char *column,
+                             struct ArrowArray *literals,
+                             struct ArrowSchema *schema,
+                             struct sstore_filter **filter,
+                             struct sstore_error **error);
+
+/**
+ * Makes the filter that `column` is null. Otherwise like sstore_filter_parse.
+ */
+sstore_code sstore_filter_is_null(const char *column, struct sstore_filter **filter, struct sstore_error **error);
+
+/**
+ * Makes the filter that the text or binary in `column` begins with these bytes, which are copied. Otherwise like
+ * sstore_filter_parse.
+ */
+sstore_code sstore_filter_starts_with(const char *column,
+                                      const void *prefix,
+                                      size_t prefix_len,
+                                      struct sstore_filter **filter,
+                                      struct sstore_error **error);
+
+/**
+ * Puts `count` filters together; `logic` is a number of sstore_logic. The array is borrowed until the call returns, and the
+ * filters stay the caller's. Otherwise like sstore_filter_parse. INVALID_ARGUMENT also for a NOT of another number than one.
+ */
+sstore_code sstore_filter_combine(uint32_t logic,
+                                  const struct sstore_filter *const *filters,
+                                  size_t count,
+                                  struct sstore_filter **filter,
+                                  struct sstore_error **error);
+
+/**
+ * Frees a filter. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_filter_free(struct sstore_filter *filter);
+
+/** @} */
+
+/** @name Scans of tables
+ * @{ */
+
 /**
  * Makes a scan of all columns and rows of a table, to be narrowed down. `*scan` is the caller's; free it with sstore_scan_free.
  * Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED, NO_MEMORY, NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_scan_create(struct sstore_db *db,
-                                    const struct sstore_table *table,
-                                    struct sstore_scan **scan,
-                                    struct sstore_error **error);
+sstore_code sstore_scan_create(struct sstore_db *db,
+                               const struct sstore_table *table,
+                               struct sstore_scan **scan,
+                               struct sstore_error **error);
 
 /**
  * Only these columns, in this order; NULL and 0: all. Names are copied, and looked up when the scan is executed. An error
  * changes nothing. Does not block; one thread at a time. Errors: INVALID_ARGUMENT, BUSY, CLOSED, NOT_SUPPORTED.
  */
-enum sstore_code sstore_scan_set_columns(struct sstore_scan *scan,
-                                         const char *const *columns,
-                                         size_t count,
-                                         struct sstore_error **error);
+sstore_code sstore_scan_set_columns(struct sstore_scan *scan,
+                                    const char *const *columns,
+                                    size_t count,
+                                    struct sstore_error **error);
 
 /**
  * Only a range of keys: `kind` is a number of sstore_bound, and the bound one row of the key's leading columns, in key order and of
  * their types. Both are moved; a NULL schema stands for as many of the key's columns as `bound` has. The three kinds combine; one
  * that is set again replaces the first. Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_bound(struct sstore_scan *scan,
-                                       uint32_t kind,
-                                       struct ArrowArray *bound,
-                                       struct ArrowSchema *schema,
-                                       struct sstore_error **error);
+sstore_code sstore_scan_set_bound(struct sstore_scan *scan,
+                                  uint32_t kind,
+                                  struct ArrowArray *bound,
+                                  struct ArrowSchema *schema,
+                                  struct sstore_error **error);
 
 /**
  * Only rows for which this filter is true; NULL: all. The filter stays the caller's. Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_filter(struct sstore_scan *scan,
-                                        const struct sstore_filter *filter,
-                                        struct sstore_error **error);
+sstore_code sstore_scan_set_filter(struct sstore_scan *scan,
+                                   const struct sstore_filter *filter,
+                                   struct sstore_error **error);
 
 /**
  * At most so many rows; UINT64_MAX: all. Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_limit(struct sstore_scan *scan, uint64_t limit, struct sstore_error **error);
+sstore_code sstore_scan_set_limit(struct sstore_scan *scan, uint64_t limit, struct sstore_error **error);
 
 /**
  * Not 0: from the end, by descending key, or in a table without a key what arrived last first; with a limit the last rows, without
  * reading those before them. Bounds mean the same. 0 is the default. A table with `order_by` has no order to be reversed: then executing,
  * explaining and cutting into splits give INVALID_ARGUMENT. Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_reverse(struct sstore_scan *scan,
-                                         uint32_t reverse,
-                                         struct sstore_error **error);
+sstore_code sstore_scan_set_reverse(struct sstore_scan *scan,
+                                    uint32_t reverse,
+                                    struct sstore_error **error);
 
 /**
  * At most so many rows in one array of the stream; 0: 8192. Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_batch_rows(struct sstore_scan *scan, size_t rows, struct sstore_error **error);
+sstore_code sstore_scan_set_batch_rows(struct sstore_scan *scan, size_t rows, struct sstore_error **error);
 
 /**
  * Not 0: keep what is read in the cache, for small scans that come again; 0, which is the default: leave the cache to others.
  * Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_cached(struct sstore_scan *scan,
-                                        uint32_t cached,
-                                        struct sstore_error **error);
+sstore_code sstore_scan_set_cached(struct sstore_scan *scan,
+                                   uint32_t cached,
+                                   struct sstore_error **error);
 
 /**
  * The table as it was at a snapshot of its database, of which no other is taken; NULL: as it is when the scan is executed. The scan
  * keeps the snapshot open.
  * Otherwise like sstore_scan_set_columns.
  */
-enum sstore_code sstore_scan_set_snapshot(struct sstore_scan *scan,
-                                          const struct sstore_snapshot *snapshot,
-                                          struct sstore_error **error);
+sstore_code sstore_scan_set_snapshot(struct sstore_scan *scan,
+                                     const struct sstore_snapshot *snapshot,
+                                     struct sstore_error **error);
 
 /**
  * Executes the scan into a stream of the caller's: `*stream`, which is not looked at, becomes one that he releases. Its arrays are
@@ -2685,17 +2814,17 @@ enum sstore_code sstore_scan_set_snapshot(struct sstore_scan *scan,
  * Errors: INVALID_ARGUMENT (a column or literal that does not fit is named), DROPPED, BUSY, CLOSED, CORRUPTION, IO, NO_MEMORY,
  * FORKED, NOT_SUPPORTED.
  */
-enum sstore_code sstore_scan_execute(const struct sstore_scan *scan,
-                                     struct ArrowArrayStream *stream,
-                                     struct sstore_error **error);
+sstore_code sstore_scan_execute(const struct sstore_scan *scan,
+                                struct ArrowArrayStream *stream,
+                                struct sstore_error **error);
 
 /**
  * Tells, for people to read, which files and parts of files the scan would read, and which it would leave out and why. `*text` is
  * the caller's; free it with sstore_free. May block: reads files. One thread at a time. Errors: those of sstore_scan_execute.
  */
-enum sstore_code sstore_scan_explain(const struct sstore_scan *scan,
-                                     char **text,
-                                     struct sstore_error **error);
+sstore_code sstore_scan_explain(const struct sstore_scan *scan,
+                                char **text,
+                                struct sstore_error **error);
 
 /**
  * Frees a scan; streams that it was executed into go on. NULL and what was freed already do nothing. Does not block, unless it is
@@ -2703,16 +2832,21 @@ enum sstore_code sstore_scan_explain(const struct sstore_scan *scan,
  */
 void sstore_scan_free(struct sstore_scan *scan);
 
+/** @} */
+
+/** @name Scans in pieces
+ * @{ */
+
 /**
  * Cuts a scan into splits of about `target_bytes` of file each: no two share a row, together they show what the scan shows at
  * this call (or at its snapshot), and in order they have its order. What the table has in memory is flushed first. There are none if
  * nothing is in the range. `*splits` is the caller's; free it with sstore_splits_free. Blocks: waits for the flush. One thread at a time.
  * Errors: INVALID_ARGUMENT (also a scan with a limit), and otherwise those of sstore_scan_execute and of the flush.
  */
-enum sstore_code sstore_scan_splits(const struct sstore_scan *scan,
-                                    uint64_t target_bytes,
-                                    struct sstore_splits **splits,
-                                    struct sstore_error **error);
+sstore_code sstore_scan_splits(const struct sstore_scan *scan,
+                               uint64_t target_bytes,
+                               struct sstore_splits **splits,
+                               struct sstore_error **error);
 
 /**
  * How many splits; 0 for NULL and for what is no splits object. Does not block; any thread.
@@ -2728,10 +2862,10 @@ uint64_t sstore_splits_sequence(const struct sstore_splits *splits);
  * The split at `index`. `*split` must have its struct_size set. Does not block; any thread.
  * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED, NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_splits_get(const struct sstore_splits *splits,
-                                   size_t index,
-                                   struct sstore_split *split,
-                                   struct sstore_error **error);
+sstore_code sstore_splits_get(const struct sstore_splits *splits,
+                              size_t index,
+                              struct sstore_split *split,
+                              struct sstore_error **error);
 
 /**
  * Frees the splits, and lets go of their files. NULL and what was freed already do nothing. May block: deletes files that waited.
@@ -2747,219 +2881,305 @@ void sstore_splits_free(struct sstore_splits *splits);
  * Errors: CORRUPTION (no split, or a file of it is gone or not to the byte the one it was), NOT_SUPPORTED, IO,
  * INVALID_ARGUMENT, NO_MEMORY.
  */
-enum sstore_code sstore_split_execute(const void *split,
-                                      size_t split_len,
-                                      const char *database,
-                                      struct ArrowArrayStream *stream,
-                                      struct sstore_error **error);
+sstore_code sstore_split_execute(const void *split,
+                                 size_t split_len,
+                                 const char *database,
+                                 struct ArrowArrayStream *stream,
+                                 struct sstore_error **error);
+
+/** @} */
+
+/** @name Files: looked at
+ * @{ */
 
 /**
- * Creates a table with the columns of `schema`, a struct, which is moved. With `key_count` columns as its key, in that order, a
- * later row replaces the earlier one with the same key, and scans come in key order; with none, rows are only appended. Names
- * are copied. NULL options: every default; `table_format` and the like are among `options`. `*table` is the caller's; free it
- * with sstore_table_free. Blocks: writes and syncs the manifest. Any thread.
- * Errors: INVALID_ARGUMENT (the name is taken or not allowed; a column that cannot be, or not in the key, is named), CLOSED,
- * READ_ONLY, NOT_SUPPORTED, IO, NO_SPACE.
+ * Lists the files of a family (NULL: the default one), newest last. They may be merged and deleted at any time: open what you
+ * want to keep. `*segments` is the caller's; free it with sstore_segments_free. Does not block; any thread.
+ * Errors: CLOSED, DROPPED, INVALID_ARGUMENT.
  */
-enum sstore_code sstore_table_create(struct sstore_db *db,
-                                     const char *name,
-                                     struct ArrowSchema *schema,
-                                     const char *const *key,
-                                     size_t key_count,
-                                     const struct sstore_table_options *table_options,
-                                     const struct sstore_options *options,
-                                     struct sstore_table **table,
-                                     struct sstore_error **error);
+sstore_code sstore_segments_list(const struct sstore_db *db,
+                                 const struct sstore_column_family *family,
+                                 struct sstore_segments **segments,
+                                 struct sstore_error **error);
 
 /**
- * A handle of an existing table. `*table` is the caller's; free it with sstore_table_free. Does not block; any thread.
- * Errors: NOT_FOUND (with an error object: no table has that name), CLOSED, INVALID_ARGUMENT, NOT_SUPPORTED.
+ * Lists the files of a table. Keys are as the files have them: encoded so that bytes compare as rows do. Otherwise like
+ * sstore_segments_list. Errors also: NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_table_open(struct sstore_db *db,
-                                   const char *name,
-                                   struct sstore_table **table,
-                                   struct sstore_error **error);
-
-/**
- * The names of all tables, sorted. `*names` is the caller's; free it with sstore_list_free.
- * Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT, NOT_SUPPORTED.
- */
-enum sstore_code sstore_table_list(const struct sstore_db *db, struct sstore_list **names, struct sstore_error **error);
-
-/**
- * Drops a table with all its rows. The handle stays the caller's to free; every use of it, and of other handles of the same
- * table, gives SSTORE_DROPPED. Scans that run go on. Blocks: writes and syncs the manifest. Any thread.
- * Errors: DROPPED, CLOSED, READ_ONLY, INVALID_ARGUMENT, NOT_SUPPORTED; NO_SPACE, IO (it is as before, and can be dropped
- * later); POISONED.
- */
-enum sstore_code sstore_table_drop(struct sstore_db *db,
-                                   struct sstore_table *table,
-                                   struct sstore_error **error);
-
-/**
- * The name of a table: its bytes live until this handle is freed. Does not block; any thread.
- * Errors: CLOSED (the handle was freed), INVALID_ARGUMENT, NOT_SUPPORTED.
- */
-enum sstore_code sstore_table_name(const struct sstore_table *table,
-                                   struct sstore_slice *name,
-                                   struct sstore_error **error);
-
-/**
- * The columns that are in force: a struct, for the caller to release. Does not block; any thread.
- * Errors: CLOSED (the handle was freed), INVALID_ARGUMENT, NOT_SUPPORTED.
- */
-enum sstore_code sstore_table_schema(const struct sstore_table *table,
-                                     struct ArrowSchema *schema,
-                                     struct sstore_error **error);
-
-/**
- * The names of the key's columns, in key order; none of a table without a key. `*names` is the caller's; free it with
- * sstore_list_free. Does not block; any thread. Errors: CLOSED (the handle was freed), INVALID_ARGUMENT, NOT_SUPPORTED.
- */
-enum sstore_code sstore_table_key(const struct sstore_table *table,
-                                  struct sstore_list **names,
+sstore_code sstore_table_segments(const struct sstore_db *db,
+                                  const struct sstore_table *table,
+                                  struct sstore_segments **segments,
                                   struct sstore_error **error);
 
 /**
- * The names of the columns that the files of a table without a key are sorted by; none of other tables. Otherwise like
- * sstore_table_key.
+ * How many files; 0 for NULL and for what is no segments object. Does not block; any thread.
  */
-enum sstore_code sstore_table_order_by(const struct sstore_table *table,
-                                       struct sstore_list **names,
-                                       struct sstore_error **error);
+size_t sstore_segments_count(const struct sstore_segments *segments);
 
 /**
- * The options that are in force for a table, as sstore_column_family_get_options gives those of a family.
+ * Describes the file at `index`. `*segment` must have its struct_size set. Does not block; any thread.
+ * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
+ */
+sstore_code sstore_segments_get(const struct sstore_segments *segments,
+                                size_t index,
+                                struct sstore_segment *segment,
+                                struct sstore_error **error);
+
+/**
+ * Frees the list. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_segments_free(struct sstore_segments *segments);
+
+/** @} */
+
+/** @name Files: kept and exported
+ * @{ */
+
+/**
+ * The files that a family (NULL: the default one) consists of, oldest first: of two versions of a key the one in the later file is the
+ * newer one. As of now, or of the snapshot in `options`; NULL options: now. None of them is deleted before `*files`, which is the
+ * caller's, is freed with sstore_files_free. Does not block; any thread. Errors: CLOSED, DROPPED, INVALID_ARGUMENT.
+ */
+sstore_code sstore_live_files(const struct sstore_db *db,
+                              const struct sstore_column_family *family,
+                              const struct sstore_read_options *options,
+                              struct sstore_files **files,
+                              struct sstore_error **error);
+
+/**
+ * The files that a table consists of. With its schema and `sequence` other programs read exactly what a scan shows: of each key the
+ * row with the greatest `_seq` at or below it, unless its `_op` is 1. Otherwise like sstore_live_files.
  * Errors also: NOT_SUPPORTED (a library without tables).
  */
-enum sstore_code sstore_table_get_options(const struct sstore_table *table,
-                                          struct sstore_options **options,
-                                          struct sstore_error **error);
+sstore_code sstore_table_live_files(const struct sstore_db *db,
+                                    const struct sstore_table *table,
+                                    const struct sstore_read_options *options,
+                                    struct sstore_files **files,
+                                    struct sstore_error **error);
 
 /**
- * Adds a column behind the others: name and type of `field`, which is moved and must be nullable, since rows that are there
- * have nulls in it. Nothing is rewritten; write batches filled before are refused with CONFLICT, and a row builder made before
- * leaves the column null. Blocks: writes and syncs the manifest. Any thread.
- * Errors: INVALID_ARGUMENT (names the column), DROPPED, CLOSED, READ_ONLY, IO, NO_SPACE, NOT_SUPPORTED.
+ * Flushes a family (NULL: the default one) and puts hard links to its files into `directory`, which must not exist yet; copies, where
+ * links cannot be. Their names sort oldest first. The directory appears whole and durable, or not at all; the database goes on
+ * meanwhile. `*files` tells what is in it; it is the caller's, to be freed with sstore_files_free; a NULL `files` wants none.
+ * Blocks: waits for the flush, writes, syncs. Any thread, but not a callback.
+ * Errors: INVALID_ARGUMENT (also if `directory` exists), NOT_FOUND (its parent does not), CLOSED, DROPPED, READ_ONLY, IO, NO_SPACE.
  */
-enum sstore_code sstore_table_add_column(struct sstore_db *db,
-                                         const struct sstore_table *table,
-                                         struct ArrowSchema *field,
+sstore_code sstore_export(struct sstore_db *db,
+                          const struct sstore_column_family *family,
+                          const char *directory,
+                          struct sstore_files **files,
+                          struct sstore_error **error);
+
+/**
+ * Exports a table: files that any program opens that reads the format, without our index of Arrow files. Otherwise like
+ * sstore_export. Errors also: NOT_SUPPORTED (a library without tables).
+ */
+sstore_code sstore_table_export(struct sstore_db *db,
+                                const struct sstore_table *table,
+                                const char *directory,
+                                struct sstore_files **files,
+                                struct sstore_error **error);
+
+/**
+ * How many files; 0 for NULL and for what is no files object. Does not block; any thread.
+ */
+size_t sstore_files_count(const struct sstore_files *files);
+
+/**
+ * What is told of all files together. `*info` must have its struct_size set. Does not block; any thread.
+ * Errors: INVALID_ARGUMENT, CLOSED.
+ */
+sstore_code sstore_files_describe(const struct sstore_files *files,
+                                  struct sstore_files_info *info,
+                                  struct sstore_error **error);
+
+/**
+ * Describes the file at `index`. `*file` must have its struct_size set. Does not block; any thread.
+ * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
+ */
+sstore_code sstore_files_get(const struct sstore_files *files,
+                             size_t index,
+                             struct sstore_file *file,
+                             struct sstore_error **error);
+
+/**
+ * Frees the files object; live files may go from then on, exported ones stay. NULL and what was freed already do nothing.
+ * May block: deletes files that waited. Any thread.
+ */
+void sstore_files_free(struct sstore_files *files);
+
+/** @} */
+
+/** @name Figures: counters and times
+ * @{ */
+
+/**
+ * Fills `*stats`, which must have its struct_size set. Does not block; any thread. Errors: CLOSED, INVALID_ARGUMENT.
+ */
+sstore_code sstore_stats_get(const struct sstore_db *db, struct sstore_stats *stats, struct sstore_error **error);
+
+/**
+ * Fills `*histogram`, which must have its struct_size set, with the times of one operation: "write" (single writes, and batches as a
+ * whole), "get" (single look-ups of families), "seek" (of iterators over families), "sync" (waits for the log to be durable), "fsync" (syncs of single files
+ * and directories), "flush", "merge", "stall" (stops of writers), "delay" (their short waits). Of the first three one in 128 is
+ * timed. Does not block; any thread. Errors: INVALID_ARGUMENT (unknown name), CLOSED.
+ */
+sstore_code sstore_histogram_get(const struct sstore_db *db,
+                                 const char *name,
+                                 struct sstore_histogram *histogram,
+                                 struct sstore_error **error);
+
+/**
+ * Takes every counter since the database was opened, and of every histogram (see sstore_histogram_get) the parts
+ * `<name>.count`, `.sum`, `.p50`, `.p99`, `.p999` and `.max` in nanoseconds, and `.one_in`. `*metrics` is the caller's; free it with sstore_metrics_free. Does not block; any thread.
+ * Errors: CLOSED, INVALID_ARGUMENT.
+ */
+sstore_code sstore_metrics_create(const struct sstore_db *db,
+                                  struct sstore_metrics **metrics,
+                                  struct sstore_error **error);
+
+/**
+ * Counters, times, memory by owner, amplification and the size of each family and table, in the text format of Prometheus
+ * (version 0.0.4): to be served as it is, as `text/plain; version=0.0.4`. All names begin with `sstore_`. `*text` is the caller's, with a
+ * NUL at its end; free it with sstore_free. `*length`, which may be NULL, is its length without that. Does not block; any thread.
+ * Errors: CLOSED, FORKED, INVALID_ARGUMENT, NO_MEMORY.
+ */
+sstore_code sstore_metrics_text(const struct sstore_db *db,
+                                char **text,
+                                size_t *length,
+                                struct sstore_error **error);
+
+/**
+ * How many there are; 0 for NULL and for what is no metrics object. Does not block; any thread.
+ */
+size_t sstore_metrics_count(const struct sstore_metrics *metrics);
+
+/**
+ * Name and value at `index`; each may be NULL. The name lives until the metrics are freed. Does not block; any thread.
+ * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
+ */
+sstore_code sstore_metrics_get(const struct sstore_metrics *metrics,
+                               size_t index,
+                               const char **name,
+                               uint64_t *value,
+                               struct sstore_error **error);
+
+/**
+ * Frees metrics. NULL and what was freed already do nothing. Does not block; any thread.
+ */
+void sstore_metrics_free(struct sstore_metrics *metrics);
+
+/** @} */
+
+/** @name Figures: memory
+ * @{ */
+
+/**
+ * Fills `*memory`, which must have its struct_size set, with what each owner holds. Does not block; any thread.
+ * Errors: CLOSED, INVALID_ARGUMENT.
+ */
+sstore_code sstore_memory_use_get(const struct sstore_db *db,
+                                  struct sstore_memory_use *memory,
+                                  struct sstore_error **error);
+
+/** @} */
+
+/** @name Figures: the log
+ * @{ */
+
+/**
+ * Tells who needs the oldest record of the log, and so its oldest segment: flushing that family shortens the log. Fills `*pin`, which
+ * must have its struct_size set. `*family` becomes the name of the column family or table, the caller's, with a NUL at its end; free it
+ * with sstore_free. Does not block for long; any thread. Errors: NOT_FOUND (all that was logged is in files), CLOSED, INVALID_ARGUMENT,
+ * NO_MEMORY.
+ */
+sstore_code sstore_log_pin_get(const struct sstore_db *db,
+                               char **family,
+                               struct sstore_log_pin *pin,
+                               struct sstore_error **error);
+
+/** @} */
+
+/** @name Repair
+ * @{ */
+
+/**
+ * Makes a database in the directory `new_path`, which must not exist or be empty, from what can be read in `path`, where no database
+ * may be open. The damaged one is only read. `options` are those of the new one, and of families and tables whose own are
+ * lost; NULL: every default, as for `repair_options`. `*report` is the caller's, to be freed with sstore_repair_report_free; a NULL
+ * `report` wants none. After an error there is no new database. Blocks: reads every file to its end, writes, syncs. Any thread.
+ * Errors: NOT_FOUND (with an error object: no directory `path`), LOCKED, INVALID_ARGUMENT (`new_path` is not empty), NOT_SUPPORTED,
+ * IO, NO_SPACE.
+ */
+sstore_code sstore_repair(const char *path,
+                          const char *new_path,
+                          const struct sstore_repair_options *repair_options,
+                          const struct sstore_options *options,
+                          struct sstore_repair_report **report,
+                          struct sstore_error **error);
+
+/**
+ * The numbers of a report. `*summary` must have its struct_size set. Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED.
+ */
+sstore_code sstore_repair_report_summary(const struct sstore_repair_report *report,
+                                         struct sstore_repair_summary *summary,
                                          struct sstore_error **error);
 
 /**
- * Takes a column away, not one of the key. A row builder made before is refused from then on, if the column is set in it.
- * Otherwise like sstore_table_add_column.
+ * What became of the file at `index`. `*file` must have its struct_size set. Does not block; any thread.
+ * Errors: NOT_FOUND (no such index), INVALID_ARGUMENT, CLOSED.
  */
-enum sstore_code sstore_table_drop_column(struct sstore_db *db,
-                                          const struct sstore_table *table,
-                                          const char *name,
-                                          struct sstore_error **error);
+sstore_code sstore_repair_report_file(const struct sstore_repair_report *report,
+                                      size_t index,
+                                      struct sstore_repaired_file *file,
+                                      struct sstore_error **error);
 
 /**
- * Gives a column another name. Otherwise like sstore_table_drop_column.
+ * What became of the segment at `index`. `*segment` must have its struct_size set. Otherwise like sstore_repair_report_file.
  */
-enum sstore_code sstore_table_rename_column(struct sstore_db *db,
-                                            const struct sstore_table *table,
-                                            const char *name,
-                                            const char *new_name,
-                                            struct sstore_error **error);
+sstore_code sstore_repair_report_segment(const struct sstore_repair_report *report,
+                                         size_t index,
+                                         struct sstore_salvaged_segment *segment,
+                                         struct sstore_error **error);
 
 /**
- * Gives a column, not one of the key, the wider type of `field`, which is moved and whose name does not count: an integer of
- * more bits, float64 for float32, and the like. Otherwise like sstore_table_add_column.
+ * The names of the families and tables of the new database. `*names` is the caller's; free it with sstore_list_free.
+ * Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED.
  */
-enum sstore_code sstore_table_widen_column(struct sstore_db *db,
-                                           const struct sstore_table *table,
-                                           const char *name,
-                                           struct ArrowSchema *field,
-                                           struct sstore_error **error);
+sstore_code sstore_repair_report_collections(const struct sstore_repair_report *report,
+                                             struct sstore_list **names,
+                                             struct sstore_error **error);
 
 /**
- * Frees a handle. NULL and what was freed already do nothing. Does not block, unless it is the last thing that a released
- * database waited for (see sstore_release). Any thread.
+ * Frees a report and its texts. NULL and what was freed already do nothing. Does not block; any thread.
  */
-void sstore_table_free(struct sstore_table *table);
+void sstore_repair_report_free(struct sstore_repair_report *report);
+
+/** @} */
+
+/** @name Databases of other engines
+ * @{ */
 
 /**
- * Puts the rows of a batch, a struct array, into a table: visible at once and together, each in place of the row with its key,
- * of rows with the same key the last. Columns are found by name, in any order; nullable ones may be missing, and large, view and
- * dictionary forms of a type are taken. `rows` and `schema` are moved; a NULL schema stands for the table's columns in their
- * order. NULL options: every default. `*sequence` (may be NULL) becomes the place of the write in the history of the database;
- * 0 on failure. May block: for flushes if memtables are full, for the disk if it is to be durable. Any thread.
- * Errors: INVALID_ARGUMENT (names the column, and the row that has a null where there may be none), DROPPED, CLOSED, READ_ONLY,
- * STALLED, CONFLICT (the table is altered again and again), IO, NO_SPACE, POISONED, NO_MEMORY, FORKED, NOT_SUPPORTED.
+ * Writes everything that LevelDB would show of its database in the directory `path` to a family (NULL: the default one), and flushes it:
+ * durable when it returns. Keys that are there already get LevelDB's value; others stay. The source is only read, and every checksum in
+ * it verified; a process must not have it open. After an error the family holds a part of the entries, those with the smallest keys: the
+ * import can be run again. `options` may be NULL: every default; so may `progress`. `*result` must have its struct_size set; NULL wants none.
+ * Blocks: reads the source to its end, writes, waits for the flush. Any thread, but not a callback of the database's.
+ * Errors: NOT_FOUND (with an error object: no database of LevelDB in `path`), LOCKED (a process has it open, or opened it meanwhile),
+ * CORRUPTION (with file and offset), NOT_SUPPORTED (its keys have another order than that of their bytes; a library without the import),
+ * INVALID_ARGUMENT (also for a key of more than 64 KiB), CANCELLED, CLOSED, DROPPED, READ_ONLY, POISONED, IO, NO_SPACE, NO_MEMORY.
  */
-enum sstore_code sstore_table_append(struct sstore_db *db,
-                                     const struct sstore_table *table,
-                                     const struct sstore_write_options *options,
-                                     struct ArrowArray *rows,
-                                     struct ArrowSchema *schema,
-                                     uint64_t *sequence,
-                                     struct sstore_error **error);
-
-/**
- * Puts every batch of a stream into a table, each as one sstore_table_append does. The stream is moved, and read to its end
- * or to the first failure; batches before it stay written. `*row_count` (may be NULL) becomes how many rows were written, and
- * `*sequence` (may be NULL) the place of the last write, also on failure. Calls back into the stream, and waits for it.
- * Otherwise like sstore_table_append. Errors also: IO (the stream failed; the message is its own).
- */
-enum sstore_code sstore_table_append_stream(struct sstore_db *db,
-                                            const struct sstore_table *table,
-                                            const struct sstore_write_options *options,
-                                            struct ArrowArrayStream *stream,
-                                            uint64_t *row_count,
-                                            uint64_t *sequence,
-                                            struct sstore_error **error);
-
-/**
- * Removes the rows with these keys, given as a struct array of the key's columns, whether they exist or not. `keys` and
- * `schema` are moved; a NULL schema stands for the key's columns in key order. Otherwise like sstore_table_append.
- * INVALID_ARGUMENT also for a table without a key.
- */
-enum sstore_code sstore_table_delete(struct sstore_db *db,
-                                     const struct sstore_table *table,
-                                     const struct sstore_write_options *options,
-                                     struct ArrowArray *keys,
-                                     struct ArrowSchema *schema,
-                                     uint64_t *sequence,
-                                     struct sstore_error **error);
-
-/**
- * Looks up the row with one key, given as a struct array of one row. `key` and `key_schema` are moved; a NULL schema stands for
- * the key's columns in key order. Only the `column_count` columns named are given, in that order; 0: all. `*row` becomes a
- * struct array of one row, and `*row_schema` (may be NULL) its columns, for the caller to release. NULL options: every default.
- * Nothing found: SSTORE_NOT_FOUND without an error object, and both are marked as released. May block: reads files. Any thread.
- * Errors: NOT_FOUND, INVALID_ARGUMENT, DROPPED, CLOSED, CORRUPTION, IO, NO_MEMORY, FORKED, NOT_SUPPORTED.
- */
-enum sstore_code sstore_table_get(const struct sstore_db *db,
-                                  const struct sstore_table *table,
-                                  const struct sstore_read_options *options,
-                                  const char *const *columns,
-                                  size_t column_count,
-                                  struct ArrowArray *key,
-                                  struct ArrowSchema *key_schema,
-                                  struct ArrowArray *row,
-                                  struct ArrowSchema *row_schema,
+sstore_code sstore_import_leveldb(struct sstore_db *db,
+                                  const struct sstore_column_family *family,
+                                  const char *path,
+                                  const struct sstore_leveldb_options *options,
+                                  sstore_import_callback progress,
+                                  void *user_data,
+                                  struct sstore_leveldb_result *result,
                                   struct sstore_error **error);
 
-/**
- * Looks up many keys at one moment. `*rows` becomes a struct array of the rows found, in the order of their keys, and, unless
- * `found` is NULL, the byte at each key's index in it becomes 1 or 0: whether there is a row; `found_count` is the number of
- * bytes there and must be that of the keys. Finding none is no error: `*rows` has no rows then. Otherwise like sstore_table_get.
- */
-enum sstore_code sstore_table_get_many(const struct sstore_db *db,
-                                       const struct sstore_table *table,
-                                       const struct sstore_read_options *options,
-                                       const char *const *columns,
-                                       size_t column_count,
-                                       struct ArrowArray *keys,
-                                       struct ArrowSchema *keys_schema,
-                                       uint8_t *found,
-                                       size_t found_count,
-                                       struct ArrowArray *rows,
-                                       struct ArrowSchema *rows_schema,
-                                       struct sstore_error **error);
+/** @} */
 
 #ifdef __cplusplus
 }  // extern "C"
@@ -2970,47 +3190,51 @@ enum sstore_code sstore_table_get_many(const struct sstore_db *db,
 /** A slice of nothing. */
 #define SSTORE_SLICE_INIT { NULL, 0 }
 /** Every default: of sstore_close_options. */
-#define SSTORE_CLOSE_OPTIONS_INIT { (uint32_t)sizeof(sstore_close_options), 0, 0, 0, 0 }
+#define SSTORE_CLOSE_OPTIONS_INIT { sizeof(sstore_close_options), 0, 0, 0, 0 }
 /** Every default: of sstore_read_options. */
-#define SSTORE_READ_OPTIONS_INIT { (uint32_t)sizeof(sstore_read_options), 0, NULL }
+#define SSTORE_READ_OPTIONS_INIT { sizeof(sstore_read_options), 0, NULL }
 /** Every default: of sstore_write_options. */
-#define SSTORE_WRITE_OPTIONS_INIT { (uint32_t)sizeof(sstore_write_options), 0, 0, 0 }
+#define SSTORE_WRITE_OPTIONS_INIT { sizeof(sstore_write_options), 0, 0, 0 }
 /** Every default: of sstore_iterator_options. */
 #define SSTORE_ITERATOR_OPTIONS_INIT \
-    { (uint32_t)sizeof(sstore_iterator_options), 0, NULL, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT }
+    { sizeof(sstore_iterator_options), 0, NULL, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT }
 /** Every default: of sstore_table_options. */
-#define SSTORE_TABLE_OPTIONS_INIT { (uint32_t)sizeof(sstore_table_options), 0, 0, 0, NULL, 0 }
+#define SSTORE_TABLE_OPTIONS_INIT { sizeof(sstore_table_options), 0, 0, 0, NULL, 0 }
 /** To be filled: sstore_open_objects. */
-#define SSTORE_OPEN_OBJECTS_INIT { (uint32_t)sizeof(sstore_open_objects), 0, 0, 0 }
+#define SSTORE_OPEN_OBJECTS_INIT { sizeof(sstore_open_objects), 0, 0, 0 }
 /** To be filled: sstore_flush_result. */
-#define SSTORE_FLUSH_RESULT_INIT { (uint32_t)sizeof(sstore_flush_result), 0, NULL, 0, 0, 0, 0 }
+#define SSTORE_FLUSH_RESULT_INIT { sizeof(sstore_flush_result), 0, NULL, 0, 0, 0, 0 }
 /** To be filled: sstore_option_info. */
 #define SSTORE_OPTION_INFO_INIT \
-    { (uint32_t)sizeof(sstore_option_info), 0, NULL, NULL, NULL, NULL, NULL, 0, 0 }
+    { sizeof(sstore_option_info), 0, NULL, NULL, NULL, NULL, NULL, 0, 0 }
 /** To be filled: sstore_segment. */
 #define SSTORE_SEGMENT_INIT \
-    { (uint32_t)sizeof(sstore_segment), 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
+    { sizeof(sstore_segment), 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
 /** Every default: of sstore_repair_options. */
-#define SSTORE_REPAIR_OPTIONS_INIT { (uint32_t)sizeof(sstore_repair_options), 0, NULL }
+#define SSTORE_REPAIR_OPTIONS_INIT { sizeof(sstore_repair_options), 0, NULL }
+/** Every default: of sstore_leveldb_options. */
+#define SSTORE_LEVELDB_OPTIONS_INIT { sizeof(sstore_leveldb_options), 0 }
+/** To be filled: sstore_leveldb_result. */
+#define SSTORE_LEVELDB_RESULT_INIT { sizeof(sstore_leveldb_result), 0, 0, 0, 0, 0, 0, 0 }
 /** To be filled: sstore_file. */
 #define SSTORE_FILE_INIT \
-    { (uint32_t)sizeof(sstore_file), 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
+    { sizeof(sstore_file), 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, SSTORE_SLICE_INIT, SSTORE_SLICE_INIT, 0, 0 }
 /** To be filled: sstore_files_info. */
-#define SSTORE_FILES_INFO_INIT { (uint32_t)sizeof(sstore_files_info), 0, 0, 0, 0 }
+#define SSTORE_FILES_INFO_INIT { sizeof(sstore_files_info), 0, 0, 0, 0 }
 /** To be filled: sstore_repair_summary. */
-#define SSTORE_REPAIR_SUMMARY_INIT { (uint32_t)sizeof(sstore_repair_summary), 0, NULL, 0, 0, 0, 0, 0 }
+#define SSTORE_REPAIR_SUMMARY_INIT { sizeof(sstore_repair_summary), 0, NULL, 0, 0, 0, 0, 0 }
 /** To be filled: sstore_repaired_file. */
-#define SSTORE_REPAIRED_FILE_INIT { (uint32_t)sizeof(sstore_repaired_file), 0, NULL, NULL, NULL, 0, 0 }
+#define SSTORE_REPAIRED_FILE_INIT { sizeof(sstore_repaired_file), 0, NULL, NULL, NULL, 0, 0 }
 /** To be filled: sstore_salvaged_segment. */
-#define SSTORE_SALVAGED_SEGMENT_INIT { (uint32_t)sizeof(sstore_salvaged_segment), 0, NULL, NULL, 0, 0 }
+#define SSTORE_SALVAGED_SEGMENT_INIT { sizeof(sstore_salvaged_segment), 0, NULL, NULL, 0, 0 }
 /** To be filled: sstore_split. */
-#define SSTORE_SPLIT_INIT { (uint32_t)sizeof(sstore_split), 0, SSTORE_SLICE_INIT, 0, 0 }
+#define SSTORE_SPLIT_INIT { sizeof(sstore_split), 0, SSTORE_SLICE_INIT, 0, 0 }
 /** To be filled: sstore_histogram. */
-#define SSTORE_HISTOGRAM_INIT { (uint32_t)sizeof(sstore_histogram), 0, 0, 0, 0, 0, 0, 0 }
+#define SSTORE_HISTOGRAM_INIT { sizeof(sstore_histogram), 0, 0, 0, 0, 0, 0, 0 }
 /** To be filled: sstore_memory_use. */
-#define SSTORE_MEMORY_USE_INIT { (uint32_t)sizeof(sstore_memory_use), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define SSTORE_MEMORY_USE_INIT { sizeof(sstore_memory_use), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 /** To be filled: sstore_log_pin. */
-#define SSTORE_LOG_PIN_INIT { (uint32_t)sizeof(sstore_log_pin), 0, 0, 0 }
+#define SSTORE_LOG_PIN_INIT { sizeof(sstore_log_pin), 0, 0, 0 }
 /** To be filled: sstore_stats. */
 #define SSTORE_STATS_INIT \
-    { (uint32_t)sizeof(sstore_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(sstore_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }

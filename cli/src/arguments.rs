@@ -4,7 +4,7 @@ use crate::text::Form;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Looks into an sstore database without changing a byte, also while a program writes to it.
+/// Looks into an sstore database without changing a byte, also while a program writes to it; `import` alone writes one.
 #[derive(Parser)]
 #[command(
     name = "sstore",
@@ -54,6 +54,19 @@ pub enum Verb {
     Sst(SstFile),
     /// Reads every byte of every live file, of the manifest, of the log and its archive, and names every damaged file.
     Verify(Verify),
+    /// Writes what another engine's database holds into a new or an existing one.
+    Import(Import),
+    /// Prints the completions of a shell, for it to load.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages of the command and of its verbs into a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder, which is there.
+        directory: PathBuf,
+    },
 }
 
 /// Which database.
@@ -225,4 +238,43 @@ pub struct Verify {
     /// Take also a torn end of the log, as a power cut leaves it, for damage.
     #[arg(long)]
     pub absolute: bool,
+}
+
+/// From where `import` takes.
+#[derive(Args)]
+pub struct Import {
+    #[command(subcommand)]
+    pub from: ImportFrom,
+}
+
+/// The engines that `import` reads.
+#[derive(Subcommand)]
+pub enum ImportFrom {
+    /// A database of LevelDB: exactly what LevelDB would show. It is only read, every checksum is verified, and no process may have it open.
+    Leveldb(ImportLeveldb),
+}
+
+/// What is taken of LevelDB, and where to.
+#[derive(Args)]
+pub struct ImportLeveldb {
+    /// The directory of the LevelDB database.
+    pub source: PathBuf,
+
+    /// The database to write. One that is not there yet appears when it is whole, and not at all after a failure; in one that is there,
+    /// keys get the imported values, and others stay.
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+
+    /// The column family to write to. One that is not there is made, and dropped again after a failure.
+    #[arg(short, long, value_name = "NAME", default_value = sstore::DEFAULT_FAMILY)]
+    pub collection: String,
+
+    /// Skip damaged blocks, records and files, and tell them, instead of giving up; exit code 1 if there were any. What was deleted or
+    /// overwritten in what is skipped may come back.
+    #[arg(long)]
+    pub skip_damaged: bool,
+
+    /// An option of the database, as in docs/options.md; may be given several times.
+    #[arg(long = "option", value_name = "NAME=VALUE")]
+    pub options: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! The `sstore` command: what is in a database, in its log, its manifest and its files, and whether all of it is sound.
 //!
-//! Run by people and by scripts, also beside a program that has the database open for writing. Promises: nothing is changed, no lock is
-//! taken; data goes to standard output, messages to standard error; a reader that goes away (`| head`) ends it quietly. Exit
+//! Run by people and by scripts, also beside a program that has the database open for writing. Promises: but for
+//! `import`, which writes the database that it is told to, nothing is changed, and no lock is taken; data goes to standard output, messages to standard error; a reader that goes away (`| head`) ends it quietly. Exit
 //! codes: 0 fine; 1 damage, or what was asked for is not there; 2 a wrong call, or anything else that failed.
 
 mod arguments;

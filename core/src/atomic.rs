@@ -1,6 +1,6 @@
 //! The atomics of what readers and writers share without a lock: the standard library's, or those of the model checker.
 //!
-//! Used by `lock`, `epoch`, `env::Bell`, `memtable`, `commit` and `wal`. A build with `--cfg loom` runs no database: it is what
+//! Used by `lock`, `epoch`, `env::Bell`, `memtable`, `commit`, `wal`, the state of `db`, and the handles of the C interface. A build with `--cfg loom` runs no database: it is what
 //! `core/tests/models.rs` explores, every order of the threads' steps and every value that each load may see, on the very code
 //! that ships. In every other build this module re-exports, and [`wrote`] and [`reads`] are empty.
 //!
@@ -9,12 +9,12 @@
 #[cfg(not(loom))]
 pub use std::hint::spin_loop;
 #[cfg(not(loom))]
-pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 #[cfg(loom)]
 pub use loom::hint::spin_loop;
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+pub use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// Says that this thread wrote plain bytes at `at`, an address that stands for all bytes written with it. The model fails if
 /// another thread may read or write them at the same time.

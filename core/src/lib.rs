@@ -31,6 +31,8 @@ pub mod epoch;
 
 pub mod env;
 
+pub mod consequence;
+
 pub mod observe;
 
 pub mod cache;
@@ -65,14 +67,19 @@ pub mod compaction;
 
 pub mod db;
 
+#[cfg(feature = "leveldb")]
+pub mod import;
+
 pub use batch::WriteBatch;
 pub use db::{
     CloseOptions, ColumnFamily, Condition, DEFAULT_FAMILY, Db, DbIterator, Durability, Export, ExportedFile, FilePart,
     FlushResult, FlushToken, IterOptions, LiveFile, LiveFiles, LogPin, MemoryUse, OpenObjects, OptionInfo, OptionScope,
-    OptionType, Options, ReadOptions, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats,
+    OptionType, Options, ReadOptions, Refreshed, RepairOptions, RepairReport, RepairedFile, Segment, Snapshot, Stats,
     VerifiedFile, WriteOptions,
 };
 pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "leveldb")]
+pub use import::{ImportProgress, LevelDbImport, LevelDbImported};
 pub use iter::{EntryBatch, PinnedBytes};
 pub use key::{CollectionId, FileNumber, KeyRange, Sequence};
 pub use observe::{Event, EventKind, FlushReason, HistogramSummary, Level, LogLine, Logger, StallCause};

@@ -1,12 +1,15 @@
-//! What a failing call means for the callers, by the kind of file and of call: the table of it, and a walk over the table.
+//! A walk over the engine's table of what a failing call means, `consequence::TABLE`.
 //!
 //! A script uses every kind of file, beside an open database. Each kind of call to each kind of file fails in it, once and from then on,
 //! at several of its places: the worst that this does to the database must be what the table says, and what that word promises must hold.
-//! A call that the script makes and the table does not know is an error, and so is a line that the script never reaches.
+//! A call that the script makes and the table does not know is an error, and so is a line that the script never reaches. Calls that are
+//! made only after another one failed fail together with that one.
 #![cfg(feature = "parquet")]
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
+use sstore::consequence::FileKind::{Current, Directory, Events, Family, Log, Manifest, Table};
+use sstore::consequence::{Consequence, Fault, FileKind, TABLE};
 use sstore::env::executor::SeededRuntime;
 use sstore::env::fault::{Effect, FaultFileSystem, Rule};
 use sstore::env::mem::MemFileSystem;
@@ -20,117 +23,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What a file is for. Its directory counts as it: the call tells them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Log,
-    Manifest,
-    Current,
-    Family,
-    Table,
-    /// The directory of the database.
-    Directory,
-    Events,
-}
-
-use Kind::{Current, Directory, Events, Family, Log, Manifest, Table};
-
-/// What becomes of the database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum State {
-    /// Nobody need know: it was done in another way, again, or will be at the next opening.
-    Ok,
-    /// A call failed, or a job in the background: the error says so, and it goes on once the cause is gone, without being opened again.
-    Resumable,
-    /// The outcome of something is unknown: only reads go on until the database is opened again.
-    Poisoned,
-}
-
-use State::{Ok as Fine, Poisoned, Resumable};
-
-/// How a call fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fault {
-    /// It does nothing, with EIO.
-    Fails,
-    /// It does nothing, or a few bytes of a write, with ENOSPC.
-    NoSpace,
-    /// It does its work and says EIO.
-    Done,
-}
-
-/// The faults that are tried, and whether each is for good.
-const FAULTS: [(Fault, bool); 5] = [
-    (Fault::Fails, false),
-    (Fault::NoSpace, false),
-    (Fault::Done, false),
-    (Fault::Fails, true),
-    (Fault::NoSpace, true),
-];
-
-/// Kind of file, call, and what it comes to, in the order of [`FAULTS`].
-type Line = (Kind, Call, [State; FAULTS.len()]);
-
-#[rustfmt::skip] // A line each.
-const TABLE: &[Line] = &[
-    // The log: A write that failed is not there, and is told so; segments are made in another way or later. A sync that failed leaves it open what is durable.
-    (Log, Call::Create, [Fine, Fine, Fine, Resumable, Resumable]),
-    (Log, Call::Remove, [Fine, Fine, Fine, Fine, Fine]),
-    (Log, Call::SyncDir, [Fine, Fine, Fine, Resumable, Resumable]),
-    (Log, Call::Write, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Log, Call::Allocate, [Fine, Fine, Fine, Resumable, Resumable]),
-    (Log, Call::SyncData, [Poisoned, Poisoned, Poisoned, Poisoned, Poisoned]),
-    (Log, Call::Map, [Fine, Fine, Fine, Resumable, Resumable]),
-    (Log, Call::Populate, [Fine, Fine, Fine, Fine, Fine]),
-    // The manifest: Whether an edit counts is unknown, and a new manifest is written. For good without one, but on a full disk.
-    (Manifest, Call::Create, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Manifest, Call::Remove, [Fine, Fine, Fine, Fine, Fine]),
-    (Manifest, Call::Write, [Resumable, Resumable, Resumable, Poisoned, Resumable]),
-    (Manifest, Call::SyncData, [Resumable, Resumable, Resumable, Poisoned, Resumable]),
-    // CURRENT: Replaced when a new manifest takes the place of the old one. If that fails it is read: only if that fails too, or shows the new one, is it unknown which counts.
-    // It is read before each edit too, to see whether another writer took over: what cannot be read then tells nothing.
-    (Current, Call::Open, [Resumable, Resumable, Resumable, Poisoned, Poisoned]),
-    (Current, Call::Create, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Current, Call::Len, [Resumable, Resumable, Resumable, Poisoned, Resumable]),
-    (Current, Call::Rename, [Resumable, Resumable, Poisoned, Resumable, Resumable]),
-    (Current, Call::Read, [Resumable, Resumable, Resumable, Poisoned, Poisoned]),
-    (Current, Call::Write, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Current, Call::SyncData, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    // Files of families: A file that was not finished is made again; one that cannot be removed goes at the next opening.
-    (Family, Call::Open, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Family, Call::Create, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Family, Call::Len, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Family, Call::CreateDir, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Family, Call::List, [Fine, Fine, Fine, Fine, Fine]),
-    (Family, Call::Remove, [Fine, Fine, Fine, Fine, Fine]),
-    (Family, Call::RemoveDir, [Fine, Fine, Fine, Fine, Fine]),
-    (Family, Call::SyncDir, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Family, Call::Read, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Family, Call::Write, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Family, Call::SyncData, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    // Files of tables: The same.
-    (Table, Call::Open, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Table, Call::Create, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Table, Call::Len, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Table, Call::CreateDir, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Table, Call::Rename, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Table, Call::Remove, [Fine, Fine, Fine, Fine, Fine]),
-    (Table, Call::RemoveDir, [Fine, Fine, Fine, Fine, Fine]),
-    (Table, Call::SyncDir, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Table, Call::Read, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Table, Call::Write, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    (Table, Call::SyncData, [Resumable, Resumable, Resumable, Resumable, Resumable]),
-    // The directory of the database: The names of CURRENT and of manifests.
-    (Directory, Call::SyncDir, [Poisoned, Poisoned, Poisoned, Poisoned, Resumable]),
-    // EVENTS.jsonl: Lines that are lost.
-    (Events, Call::Create, [Fine, Fine, Fine, Fine, Fine]),
-    (Events, Call::Len, [Fine, Fine, Fine, Fine, Fine]),
-    (Events, Call::Rename, [Fine, Fine, Fine, Fine, Fine]),
-    (Events, Call::Write, [Fine, Fine, Fine, Fine, Fine]),
-];
-
 /// What the paths of a kind begin with. That of the directory itself is the beginning of all: there, for good means everywhere.
-const PARTS: [(&str, Kind); 7] = [
+const PARTS: [(&str, FileKind); 7] = [
     ("/db/wal", Log),
     ("/db/MANIFEST", Manifest),
     ("/db/CURRENT", Current),
@@ -140,12 +34,12 @@ const PARTS: [(&str, Kind); 7] = [
     ("/db", Directory),
 ];
 
-fn kind_of(path: &Path) -> Kind {
+fn kind_of(path: &Path) -> FileKind {
     let path = path.to_string_lossy();
     PARTS.iter().find(|(part, _)| path.starts_with(part)).expect("all is in the database").1
 }
 
-fn part_of(kind: Kind) -> &'static str {
+fn part_of(kind: FileKind) -> &'static str {
     PARTS.iter().find(|(_, other)| *other == kind).expect("each kind has one").0
 }
 
@@ -249,13 +143,13 @@ impl World {
         }
     }
 
-    fn state(&mut self) -> State {
+    fn state(&mut self) -> Consequence {
         self.put(true);
         let put = self.db.put(&self.db.default_family(), b"last", b"", &WriteOptions::default());
         match put {
-            Err(error) if error.kind() == ErrorKind::Poisoned => Poisoned,
-            _ if self.told.load(Ordering::Relaxed) > 0 => Resumable,
-            _ => Fine,
+            Err(error) if error.kind() == ErrorKind::Poisoned => Consequence::Poisoned,
+            _ if self.told.load(Ordering::Relaxed) > 0 => Consequence::Resumable,
+            _ => Consequence::Ok,
         }
     }
 
@@ -267,10 +161,10 @@ impl World {
     }
 
     /// What the word promises holds once the cause is gone.
-    fn promise_holds(mut self, state: State) {
+    fn promise_holds(mut self, state: Consequence) {
         self.faults.clear();
         self.all_is_there(&self.db);
-        if state == Poisoned {
+        if state == Consequence::Poisoned {
             assert!(self.db.background_error().is_some(), "nobody is told why writes are refused");
         } else {
             self.db.resume().unwrap_or_else(|error| panic!("it does not go on: {error}"));
@@ -292,12 +186,21 @@ impl World {
     }
 }
 
+/// Faults that last stand for those where what is done instead fails too.
+fn lasts(fault: Fault) -> bool {
+    matches!(fault, Fault::FailedAgain | Fault::NoSpaceAgain)
+}
+
 fn effect(call: Call, fault: Fault) -> Effect {
     match fault {
-        Fault::Fails => Effect::Error(libc::EIO),
-        Fault::NoSpace if call == Call::Write => Effect::ShortWrite(9, libc::ENOSPC),
-        Fault::NoSpace => Effect::Error(libc::ENOSPC),
-        Fault::Done => Effect::AppliedButError(libc::EIO),
+        // Where descriptors are made they run out.
+        Fault::Failed | Fault::FailedAgain if matches!(call, Call::Open | Call::Create | Call::List) => {
+            Effect::Error(libc::EMFILE)
+        }
+        Fault::Failed | Fault::FailedAgain => Effect::Error(libc::EIO),
+        Fault::NoSpace | Fault::NoSpaceAgain if call == Call::Write => Effect::ShortWrite(9, libc::ENOSPC),
+        Fault::NoSpace | Fault::NoSpaceAgain => Effect::Error(libc::ENOSPC),
+        Fault::Unknown => Effect::AppliedButError(libc::EIO),
     }
 }
 
@@ -308,13 +211,18 @@ const PLACES: usize = 12;
 #[derive(Debug)]
 struct Case {
     backend: &'static str,
-    kind: Kind,
+    kind: FileKind,
     call: Call,
-    /// Which of all calls of this kind, to whatever file; or, of a fault for good, of those to this kind of file.
+    /// Which of all calls of this kind, to whatever file; or, of a fault that lasts, of those to this kind of file.
     place: u64,
     fault: Fault,
-    sticky: bool,
+    /// A call to the same kind of file that fails once before.
+    before: Option<Call>,
 }
+
+/// Calls that are made only after another one failed.
+const AFTER: [(&str, FileKind, Call, Call); 2] =
+    [("write", Log, Call::Write, Call::SetLen), ("write", Log, Call::Write, Call::Len)];
 
 fn cases(backend: &'static str) -> Vec<Case> {
     let mut calm = World::new(backend);
@@ -322,8 +230,8 @@ fn cases(backend: &'static str) -> Vec<Case> {
     calm.script();
     // The rules count from the opening on.
     let calls = calm.faults.take_calls();
-    assert_eq!(calm.state(), Fine, "without faults");
-    let mut places: BTreeMap<(Kind, Call), Vec<u64>> = BTreeMap::new();
+    assert_eq!(calm.state(), Consequence::Ok, "without faults");
+    let mut places: BTreeMap<(FileKind, Call), Vec<u64>> = BTreeMap::new();
     let mut counts: BTreeMap<Call, u64> = BTreeMap::new();
     for (call, path) in calls {
         let place = counts.entry(call).or_default();
@@ -339,30 +247,41 @@ fn cases(backend: &'static str) -> Vec<Case> {
         // Odd, so that of two calls that always come one after the other both are tried.
         let stride = places.len().div_ceil(PLACES) | 1;
         for (of_kind, &of_all) in places.iter().enumerate().step_by(stride) {
-            for (fault, sticky) in FAULTS {
-                let place = if sticky { of_kind as u64 } else { of_all };
-                cases.push(Case { backend, kind, call, place, fault, sticky });
+            for fault in Fault::ALL {
+                let place = if lasts(fault) { of_kind as u64 } else { of_all };
+                cases.push(Case { backend, kind, call, place, fault, before: None });
             }
         }
+    }
+    for (_, kind, before, call) in AFTER.into_iter().filter(|after| after.0 == backend) {
+        let case = |fault| Case { backend, kind, call, place: 0, fault, before: Some(before) };
+        cases.extend(Fault::ALL.map(case));
     }
     cases
 }
 
 /// Runs the script under the fault; the state that it left, whose promise was found to hold.
-fn run(case: &Case) -> State {
+fn run(case: &Case) -> Consequence {
     let mut world = World::new(case.backend);
+    let part = part_of(case.kind);
+    if let Some(before) = case.before {
+        world.faults.add(Rule::once(before, Effect::Error(libc::EIO)).on(part));
+    }
+    let sticky = lasts(case.fault);
+    let path_part = (sticky || case.before.is_some()).then(|| part.to_owned());
     let effect = effect(case.call, case.fault);
-    let path_part = case.sticky.then(|| part_of(case.kind).to_owned());
-    world.faults.add(Rule { call: Some(case.call), path_part, skip: case.place, sticky: case.sticky, effect });
+    world.faults.add(Rule { call: Some(case.call), path_part, skip: case.place, sticky, effect });
     world.script();
-    assert!(world.faults.hits() > 0, "not reached");
+    assert!(world.faults.hits() > u64::from(case.before.is_some()), "not reached");
     let state = world.state();
     world.promise_holds(state);
     state
 }
 
-/// The worst that each fault did, in the order of `FAULTS`.
-type Found = BTreeMap<(Kind, Call), [State; FAULTS.len()]>;
+/// The worst that each fault did, in the order of `Fault::ALL`.
+type Found = BTreeMap<(FileKind, Call), [Consequence; Fault::ALL.len()]>;
+
+const CALM: [Consequence; Fault::ALL.len()] = [Consequence::Ok; Fault::ALL.len()];
 
 #[test]
 fn the_table_says_what_each_failing_call_means() {
@@ -376,9 +295,9 @@ fn the_table_says_what_each_failing_call_means() {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match catch_unwind(|| run(case)) {
                         Ok(state) => {
-                            let at = FAULTS.iter().position(|fault| *fault == (case.fault, case.sticky)).unwrap();
+                            let at = Fault::ALL.iter().position(|fault| *fault == case.fault).unwrap();
                             let mut found = found.lock().unwrap();
-                            let worst = &mut found.entry((case.kind, case.call)).or_insert([Fine; FAULTS.len()])[at];
+                            let worst = &mut found.entry((case.kind, case.call)).or_insert(CALM)[at];
                             *worst = state.max(*worst);
                         }
                         Err(_) => wrong.lock().unwrap().push(format!("see above: {case:?}")),

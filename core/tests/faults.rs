@@ -7,7 +7,7 @@
 //! opening afterwards holds every acknowledged write, in order, batches whole. After a power cut instead, every synced one.
 //!
 //! Each index is failed, and the count is printed; `SSTORE_FAULT_INDICES=60` fails so many of each kind, evenly. EINTR and short
-//! reads do not reach the engine: `env::posix` goes on with what is left.
+//! reads do not reach the engine: `env::posix` goes on with what is left, as `raw_calls.rs` shows.
 #![cfg(feature = "parquet")]
 
 mod profile;

@@ -10,7 +10,7 @@ use sstore::env::mem::MemFileSystem;
 use sstore::env::posix::posix;
 use sstore::env::{Call, Env, FileSystem};
 use sstore::{
-    CloseOptions, Db, ErrorKind, Filter, KeyOptions, Options, ReadOptions, ScanOptions, SchemaChange, Table,
+    CloseOptions, Db, Error, ErrorKind, Filter, KeyOptions, Options, ReadOptions, ScanOptions, SchemaChange, Table,
     WriteBatch, WriteOptions,
 };
 use std::path::Path;
@@ -153,6 +153,40 @@ fn a_check_goes_on_while_a_merge_replaces_the_files_that_it_has_not_come_to() {
         let left = if format == "arrow" { data("/db/table/t") } else { data("/db/table/t/0") + data("/db/table/t/1") };
         assert_eq!(left, 1, "{format}: what was merged is deleted once the check is over");
     }
+}
+
+#[test]
+fn a_check_tells_how_far_it_is_and_ends_when_it_is_told_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(dir.path().join("db"), &options("parquet")).unwrap();
+    let table = db.create_table("t", &schema(), &["id"], &KeyOptions::default(), &options("parquet")).unwrap();
+    let family = db.default_family();
+    for id in 1..=3 {
+        db.append(&table, &rows(&[(id, Some("a"), None)]), &WriteOptions::default()).unwrap();
+        db.put(&family, b"k", b"v", &WriteOptions::default()).unwrap();
+        flush(&db);
+    }
+    let segments = [db.segments(&family).unwrap(), db.table_segments(&table).unwrap()].concat();
+    let all: u64 = segments.iter().map(|segment| segment.size_bytes).sum();
+    let mut heard = Vec::new();
+    db.verify_told(&mut |read, of| {
+        assert_eq!(of, all);
+        heard.push(read);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!((heard.len(), heard[0], heard[heard.len() - 1]), (segments.len() + 1, 0, all), "{heard:?}");
+    assert!(heard.is_sorted(), "{heard:?}");
+    let mut calls = 0;
+    let ended = db.verify_told(&mut |_, _| {
+        calls += 1;
+        if calls == 3 { Err(Error::new(ErrorKind::Cancelled, "enough")) } else { Ok(()) }
+    });
+    assert_eq!(
+        (ended.unwrap_err().kind(), calls),
+        (ErrorKind::Cancelled, 3),
+        "the check went on although it was ended"
+    );
 }
 
 #[test]

@@ -92,7 +92,7 @@ pub unsafe extern "C" fn sstore_batch_put(
     error: *mut *mut sstore_error,
 ) -> sstore_code {
     boundary::call(error, |handles| {
-        let (key, value) = (bytes::input(key, key_len, "key")?, bytes::input(value, value_len, "value")?);
+        let (key, value) = (bytes::key(key, key_len, "key")?, bytes::input(value, value_len, "value")?);
         change(handles, batch, |filled| {
             let collection = filled.collection(handles, family)?;
             filled.batch.put(collection, key, value)
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn sstore_batch_delete(
     error: *mut *mut sstore_error,
 ) -> sstore_code {
     boundary::call(error, |handles| {
-        let key = bytes::input(key, key_len, "key")?;
+        let key = bytes::key(key, key_len, "key")?;
         change(handles, batch, |filled| {
             let collection = filled.collection(handles, family)?;
             filled.batch.delete(collection, key)
@@ -198,13 +198,13 @@ pub unsafe extern "C" fn sstore_batch_clear(batch: *mut sstore_batch, error: *mu
 }
 
 /// How many operations the batch holds; 0 for NULL, for what is no batch, and while another thread uses it.
-/// Does not block.
+/// Does not block; any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_batch_count(batch: *const sstore_batch) -> usize {
     boundary::value(0, |handles| Ok(handles.hold::<BatchObject>(batch)?.batch.len()))
 }
 
-/// The encoded size of the batch in bytes; 0 as for sstore_batch_count. Does not block.
+/// The encoded size of the batch in bytes; 0 as for sstore_batch_count. Does not block; any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_batch_size(batch: *const sstore_batch) -> usize {
     boundary::value(0, |handles| Ok(handles.hold::<BatchObject>(batch)?.batch.size_bytes()))

@@ -3,6 +3,7 @@
 //! This module may use `unsafe`. The one fact it relies on is the caller's promise (conventions 3 to 6 of the header): a
 //! pointer is NULL or leads to readable, or for results writable, memory of the stated length until the call returns.
 
+use engine::key::{MAX_BATCH_COUNT, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use engine::{Error, ErrorKind, Result};
 use std::ffi::{CStr, c_char, c_void};
 use std::path::Path;
@@ -33,14 +34,32 @@ impl sstore_slice {
     pub(crate) fn read<'a>(&self, name: &str) -> Result<&'a [u8]> {
         input(self.data, self.len, name)
     }
+
+    pub(crate) fn read_key<'a>(&self, name: &str) -> Result<&'a [u8]> {
+        key(self.data, self.len, name)
+    }
 }
 
-/// The caller's bytes. NULL with length 0 is an empty input.
+/// The most room that a caller is believed to have: the address space of a process.
+const MAX_ROOM_BYTES: usize = 1 << 47;
+
+/// Refuses a length that cannot be, before what it is the length of is looked at.
+#[inline(always)]
+fn check_length(len: usize, max: usize, name: &str) -> Result<()> {
+    if len > max { Err(too_long(name, len, max)) } else { Ok(()) }
+}
+
+/// The caller's key, of at most 64 KiB: of one to be written or looked up.
+#[inline(always)]
+pub(crate) fn key<'a>(data: *const c_void, len: usize, name: &str) -> Result<&'a [u8]> {
+    check_length(len, MAX_KEY_BYTES, name)?;
+    input(data, len, name)
+}
+
+/// The caller's bytes, at most 1 GiB. NULL with length 0 is an empty input.
 #[inline(always)]
 pub(crate) fn input<'a>(data: *const c_void, len: usize, name: &str) -> Result<&'a [u8]> {
-    if len > isize::MAX as usize {
-        return Err(too_long(name, len));
-    }
+    check_length(len, MAX_VALUE_BYTES, name)?;
     if data.is_null() {
         return if len == 0 { Ok(&[]) } else { Err(null(name)) };
     }
@@ -48,11 +67,15 @@ pub(crate) fn input<'a>(data: *const c_void, len: usize, name: &str) -> Result<&
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
 }
 
+/// The most elements of an array of the caller's: as many as a write has operations, and no more than fit into memory.
+const fn max_count<T>() -> usize {
+    let fit = MAX_ROOM_BYTES / if size_of::<T>() == 0 { 1 } else { size_of::<T>() };
+    if fit < MAX_BATCH_COUNT { fit } else { MAX_BATCH_COUNT }
+}
+
 /// The caller's array.
 pub(crate) fn array<'a, T>(data: *const T, count: usize, name: &str) -> Result<&'a [T]> {
-    if count > isize::MAX as usize / size_of::<T>().max(1) {
-        return Err(too_long(name, count));
-    }
+    check_length(count, max_count::<T>(), name)?;
     if data.is_null() {
         return if count == 0 { Ok(&[]) } else { Err(null(name)) };
     }
@@ -65,9 +88,7 @@ pub(crate) fn array<'a, T>(data: *const T, count: usize, name: &str) -> Result<&
 
 /// A buffer of the caller that is filled.
 pub(crate) fn buffer<'a>(data: *mut c_void, len: usize, name: &str) -> Result<&'a mut [u8]> {
-    if len > isize::MAX as usize {
-        return Err(too_long(name, len));
-    }
+    check_length(len, MAX_ROOM_BYTES, name)?;
     if data.is_null() {
         return if len == 0 { Ok(&mut []) } else { Err(null(name)) };
     }
@@ -208,8 +229,8 @@ pub(crate) fn null(name: &str) -> Error {
 }
 
 #[cold]
-fn too_long(name: &str, len: usize) -> Error {
-    Error::invalid(format!("`{name}` cannot be {len} long"))
+fn too_long(name: &str, len: usize, max: usize) -> Error {
+    Error::invalid(format!("`{name}` cannot be {len} long: at most {max}"))
 }
 
 /// An array of the caller's that is filled; a NULL one swallows everything.
@@ -219,9 +240,7 @@ pub(crate) struct Slots<T> {
 }
 
 pub(crate) fn slots<T>(first: *mut T, count: usize, name: &str) -> Result<Slots<T>> {
-    if count > isize::MAX as usize / size_of::<T>().max(1) {
-        return Err(too_long(name, count));
-    }
+    check_length(count, max_count::<T>(), name)?;
     if !first.is_aligned() {
         return Err(Error::invalid(format!("`{name}` is not aligned")));
     }
@@ -235,5 +254,34 @@ impl<T> Slots<T> {
             // SAFETY: not NULL, within the caller's array, which is writable until the call returns by his promise.
             unsafe { self.first.add(index).write(value) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_that_cannot_be_are_refused_before_the_pointer_is_followed() {
+        let nowhere = std::ptr::without_provenance_mut::<c_void>(8);
+        let refused = |result: Result<usize>, name: &str| {
+            let error = result.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.message().contains(name), "{error} does not name {name}");
+        };
+        for len in [MAX_VALUE_BYTES + 1, usize::MAX / 2, isize::MAX as usize + 1, usize::MAX] {
+            refused(input(nowhere, len, "value").map(<[u8]>::len), "`value`");
+            refused(key(nowhere, len, "key").map(<[u8]>::len), "`key`");
+        }
+        refused(key(nowhere, MAX_KEY_BYTES + 1, "key").map(<[u8]>::len), "`key`");
+        for count in [MAX_BATCH_COUNT + 1, usize::MAX / size_of::<sstore_slice>() + 1, usize::MAX / 2, usize::MAX] {
+            refused(array::<sstore_slice>(nowhere.cast(), count, "keys").map(<[_]>::len), "`keys`");
+            refused(slots::<sstore_slice>(nowhere.cast(), count, "values").map(|slots| slots.count), "`values`");
+        }
+        for len in [MAX_ROOM_BYTES + 1, usize::MAX / 2, usize::MAX] {
+            refused(buffer(nowhere, len, "buffer").map(|bytes| bytes.len()), "`buffer`");
+        }
+        let longest = vec![0; MAX_KEY_BYTES];
+        assert_eq!(key(longest.as_ptr().cast(), longest.len(), "key").unwrap().len(), MAX_KEY_BYTES);
     }
 }

@@ -83,7 +83,7 @@ fn literals(array: Moved<ArrowArray>, schema: Moved<ArrowSchema>) -> Result<Arra
     import::array(array, &field, "literals")
 }
 
-/// Reads a filter from text, as SQL writes conditions: `a > 3 AND (b LIKE 'x%' OR c IS NULL)`. `text` is NUL-terminated UTF-8. Words:
+/// Reads a filter from text, as SQL writes conditions: "a > 3 AND (b LIKE 'x%' OR c IS NULL)". `text` is NUL-terminated UTF-8. Words:
 /// AND, OR, NOT, IN, BETWEEN, LIKE with a beginning, IS NULL, TRUE, FALSE, DATE '..' and TIMESTAMP '..'; names that are none of them
 /// stand bare, others in double quotes. `*filter` is the caller's; free it with sstore_filter_free. Does not block; any thread.
 /// Errors: INVALID_ARGUMENT (says where the text cannot be understood), NO_MEMORY, NOT_SUPPORTED (a library without tables).

@@ -33,7 +33,7 @@ impl Object for TokenObject {
 
 /// Freezes the memtables of `count` families (0: of all, tables too) and has them written to files, oldest first. `*token` is the caller's,
 /// to wait with; free it with sstore_flush_token_free; a NULL `token` wants none. The array is borrowed until the call returns, and
-/// a NULL in it stands for the default family. Does not wait for the files. Any thread.
+/// a NULL in it stands for the default family. May block for writes that are under way, not for the files. Any thread.
 /// Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_flush(
@@ -221,7 +221,8 @@ pub unsafe extern "C" fn sstore_flush_token_free(token: *mut sstore_flush_token)
     boundary::value((), |handles| handles.remove::<TokenObject>(token));
 }
 
-/// The name of a flush reason, such as "manual"; "unknown" for a number that is none. The text lives for ever. Any thread.
+/// The name of a flush reason, such as "manual"; "unknown" for a number that is none. The text lives for ever.
+/// Does not block; any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_flush_reason_name(reason: u32) -> *const c_char {
     let name = match reason {
@@ -273,7 +274,7 @@ pub unsafe extern "C" fn sstore_table_compact(
 }
 
 /// The failure that stopped background work or turned the database read-only, or else the damage of a file that did not open, as
-/// code and error object; SSTORE_OK if there is none. Does not block; any thread.
+/// code and error object; SSTORE_OK if there is none. Does not block; any thread. Errors: that failure; CLOSED, INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_background_error(db: *const sstore_db, error: *mut *mut sstore_error) -> sstore_code {
     boundary::call(error, |handles| match handles.pin::<Database>(db)?.db.background_error() {

@@ -132,7 +132,7 @@ pub unsafe extern "C" fn sstore_get(
         out_len.required("value_len")?;
         let database = handles.pin::<Database>(db)?;
         let place = Place::find(handles, &database, family, options)?;
-        let key = bytes::input(key, key_len, "key")?;
+        let key = bytes::key(key, key_len, "key")?;
         let value = database.db.get(place.family.get(), key, &place.options())?.ok_or(Stop::Missing)?;
         out.set(bytes::owned(&value)?);
         out_len.set(value.len());
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn sstore_get_pinned(
         out_value.required("value")?;
         let database = handles.pin::<Database>(db)?;
         let place = Place::find(handles, &database, family, options)?;
-        let key = bytes::input(key, key_len, "key")?;
+        let key = bytes::key(key, key_len, "key")?;
         let found = database.db.get_with_sequence(place.family.get(), key, &place.options())?;
         let (value, sequence) = found.ok_or(Stop::Missing)?;
         let slice = sstore_slice::of(&value);
@@ -201,7 +201,7 @@ pub unsafe extern "C" fn sstore_get_into(
         out.required("value_len")?;
         let database = handles.pin::<Database>(db)?;
         let place = Place::find(handles, &database, family, options)?;
-        let key = bytes::input(key, key_len, "key")?;
+        let key = bytes::key(key, key_len, "key")?;
         let buffer = bytes::buffer(buffer, capacity, "buffer")?;
         match database.db.get_into(place.family.get(), key, buffer, &place.options()) {
             Ok(found) => {
@@ -229,7 +229,7 @@ pub unsafe extern "C" fn sstore_contains(
     boundary::call(error, |handles| {
         let database = handles.pin::<Database>(db)?;
         let place = Place::find(handles, &database, family, options)?;
-        let key = bytes::input(key, key_len, "key")?;
+        let key = bytes::key(key, key_len, "key")?;
         if database.db.contains(place.family.get(), key, &place.options())? { Ok(()) } else { Err(Stop::Missing) }
     })
 }
@@ -252,7 +252,7 @@ pub unsafe extern "C" fn sstore_multi_get(
         let database = handles.pin::<Database>(db)?;
         let place = Place::find(handles, &database, family, options)?;
         let keys = bytes::array(keys, count, "keys")?;
-        let keys = keys.iter().map(|key| key.read("key")).collect::<Result<Vec<_>>>()?;
+        let keys = keys.iter().map(|key| key.read_key("key")).collect::<Result<Vec<_>>>()?;
         let pins = database.db.multi_get(place.family.get(), &keys, &place.options())?;
         let slice = |pin: &Option<PinnedBytes>| pin.as_ref().map_or(sstore_slice::NONE, |pin| sstore_slice::of(pin));
         let slices = pins.iter().map(slice).collect();

@@ -15,11 +15,14 @@
 //! 3. An object that one thread at a time may use is given to one call at a time: the others get Busy.
 //! 4. A slot is used again only after its object is gone, first in, first out.
 //!
+//! `models.rs` tries the orders of its threads' steps, on this very code.
+//!
 //! This module may use `unsafe`: it turns a checked slot back into the typed object that was stored in it.
 
 mod table;
 
 pub(crate) use self::table::table;
+use engine::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering, fence, reads, wrote};
 use engine::lock::Mutex;
 use engine::{Error, ErrorKind, Result};
 use std::cell::{Cell, UnsafeCell};
@@ -28,7 +31,7 @@ use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::AtomicUsize;
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("a handle needs 64 bits");
@@ -57,7 +60,7 @@ pub(crate) trait Object: Send + Sized + 'static {
 }
 
 /// How many lanes of threads there are.
-const LANES: usize = 8;
+const LANES: usize = if cfg!(loom) { 2 } else { 8 };
 
 /// One lane's word, alone on its cache lines.
 #[repr(C, align(128))]
@@ -86,6 +89,7 @@ struct Slot {
 /// Space for a pinned value, which makes a slot one cache line.
 type Room = MaybeUninit<[u64; 4]>;
 
+#[cfg(not(loom))]
 const _: () = assert!(size_of::<Slot>() == 64);
 
 /// Whether an object lies in its slot.
@@ -110,7 +114,7 @@ pub(crate) struct Handles {
     /// Counts forks from the process that loaded the library.
     process: u32,
     /// `READY`, on a page that the kernel wipes on fork.
-    mark: *const AtomicU32,
+    mark: *const std::sync::atomic::AtomicU32,
     free: FreeSlots,
 }
 
@@ -130,9 +134,15 @@ unsafe impl Send for Handles {}
 // SAFETY: as above.
 unsafe impl Sync for Handles {}
 
+#[cfg(not(loom))]
 thread_local! {
     /// This thread's lane. A plain number: nothing runs at thread exit.
     static LANE: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+#[cfg(loom)]
+loom::thread_local! {
+    static LANE: Cell<usize> = Cell::new(usize::MAX);
 }
 
 #[inline(always)]
@@ -141,10 +151,10 @@ fn lane() -> usize {
     fn next() -> usize {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let lane = NEXT.fetch_add(1, Ordering::Relaxed) % LANES;
-        LANE.set(lane);
+        LANE.with(|own| own.set(lane));
         lane
     }
-    let lane = LANE.get();
+    let lane = LANE.with(Cell::get);
     if lane < LANES { lane } else { next() }
 }
 
@@ -160,6 +170,7 @@ impl<T: Object> Deref for Held<T> {
 
     #[inline]
     fn deref(&self) -> &T {
+        reads(self.object.as_ptr());
         // SAFETY: the object stays while `word` counts this use, and only `hold` of a type used `Alone` gives it out mutably,
         // to one user at a time.
         unsafe { self.object.as_ref() }
@@ -170,6 +181,7 @@ impl<T: Object> DerefMut for Held<T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         const { assert!(matches!(T::USE, Use::Alone), "only what is used alone can be changed") };
+        wrote(self.object.as_ptr());
         // SAFETY: an object used `Alone` has one `Held` at a time (`hold`), and that is borrowed mutably.
         unsafe { self.object.as_mut() }
     }
@@ -242,6 +254,7 @@ impl Handles {
         } else {
             Box::into_raw(Box::new(object))
         };
+        wrote(place);
         slot.object.store(place.cast(), Ordering::Relaxed);
         slot.process.store(self.process, Ordering::Relaxed);
         if T::USE == Use::Everywhere {
@@ -336,6 +349,7 @@ impl Handles {
     /// Requires: the slot holds a `T`, was freed, has no users, and this is called once.
     fn release<T: Object>(&self, slot: &Slot, index: u32) {
         let object = slot.object.swap(std::ptr::null_mut(), Ordering::Relaxed).cast::<T>();
+        wrote(object);
         // SAFETY: `insert::<T>` put the object into the room or a box, as `fits` says; the handle was freed, so nobody enters,
         // and the last user has left.
         unsafe {
@@ -440,5 +454,7 @@ fn refuse_stale<T: Object>(expected: u64, word: u64) -> Error {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -176,7 +176,8 @@ pub unsafe extern "C" fn sstore_iterator_prev(
     mover(iterator, error, |iterator| iterator.prev())
 }
 
-/// Whether it stands on an entry: 1 or 0; 0 also for what is no iterator, and while another thread uses it. Does not block.
+/// Whether it stands on an entry: 1 or 0; 0 also for what is no iterator, and while another thread uses it.
+/// Does not block; any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_iterator_is_valid(iterator: *const sstore_iterator) -> i32 {
     boundary::value(0, |handles| Ok(i32::from(handles.hold::<IteratorObject>(iterator)?.iterator.is_valid())))
@@ -207,7 +208,7 @@ pub unsafe extern "C" fn sstore_iterator_entry(
 }
 
 /// Pins the value of the entry it stands on: `*value` lives until `*pinned` is freed with sstore_pinned_free, however far the
-/// iterator moves. Otherwise like sstore_iterator_entry.
+/// iterator moves. `*pinned` is the caller's. Otherwise like sstore_iterator_entry.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_iterator_pin_value(
     iterator: *const sstore_iterator,

@@ -3,7 +3,7 @@
 //! Every function checks its pointers, calls one function of the engine and converts the result; it decides nothing. What it
 //! may assume of its callers, and they of it, are the numbered conventions at the head of `include/sstore.h`, which is
 //! generated from the doc comments here (see `ffi/cbindgen.toml`). All work on raw memory is in `boundary`, `handle`,
-//! `bytes`, `events`, `logger`, `arrow_abi`, `arrow::import` and `arrow::export`; the other files are safe code.
+//! `bytes`, `events`, `leveldb`, `logger`, `arrow_abi`, `arrow::import` and `arrow::export`; the other files are safe code.
 //!
 //! The functions of tables are always there. Without the feature `arrow` they take over and release what they are given as ever,
 //! and answer that they are not supported.
@@ -24,32 +24,58 @@ pub mod arrow_abi;
 pub mod bytes;
 pub mod version;
 
-pub mod batch;
-pub mod column_family;
-pub mod events;
-pub mod files;
-pub mod flush;
-pub mod get;
-pub mod iterator;
-pub mod log_limit;
-pub mod logger;
-pub mod memory;
-pub mod open;
+// In the order of the header, which is the life of a database; rustfmt sorts what no blank line parts.
+
 pub mod options;
-pub mod repair;
-pub mod segments;
-pub mod snapshot;
-pub mod stats;
+
+pub mod events;
+pub mod logger;
+
+pub mod open;
+
+pub mod refresh;
+
+pub mod column_family;
+
 pub mod write;
+
+pub mod batch;
+
+pub mod get;
+
+pub mod snapshot;
+
+pub mod iterator;
+
+pub mod flush;
 
 #[cfg(feature = "arrow")]
 mod arrow;
-pub mod filter;
-pub mod row_builder;
-pub mod scan;
-pub mod splits;
 pub mod table;
+
 pub mod table_rows;
+
+pub mod row_builder;
+
+pub mod filter;
+
+pub mod scan;
+
+pub mod splits;
+
+pub mod segments;
+
+pub mod files;
+
+pub mod stats;
+
+pub mod memory;
+
+pub mod log_limit;
+
+pub mod repair;
+
+pub mod leveldb;
 
 #[cfg(all(test, not(feature = "arrow")))]
 mod without_tables;

@@ -173,7 +173,7 @@ pub unsafe extern "C" fn sstore_row_builder_append(
 }
 
 /// How many rows were appended and not yet written; 0 for NULL, for what is no builder, and while another thread uses it.
-/// Does not block.
+/// Does not block; any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_row_builder_count(builder: *const sstore_row_builder) -> usize {
     value_with_tables!(0, |handles| Ok(handles.hold::<BuilderObject>(builder)?.rows()))

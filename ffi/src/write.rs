@@ -86,7 +86,7 @@ pub unsafe extern "C" fn sstore_put(
         let database = handles.pin::<Database>(db)?;
         let family = database.family(handles, family)?;
         let options = write_options(options)?;
-        let (key, value) = (bytes::input(key, key_len, "key")?, bytes::input(value, value_len, "value")?);
+        let (key, value) = (bytes::key(key, key_len, "key")?, bytes::input(value, value_len, "value")?);
         out.set(database.db.put(family.get(), key, value, &options)?);
         Ok(())
     })
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn sstore_delete(
         let database = handles.pin::<Database>(db)?;
         let family = database.family(handles, family)?;
         let options = write_options(options)?;
-        let key = bytes::input(key, key_len, "key")?;
+        let key = bytes::key(key, key_len, "key")?;
         out.set(database.db.delete(family.get(), key, &options)?);
         Ok(())
     })
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn sstore_write_operations(
         let mut batch = WriteBatch::new();
         for operation in bytes::array(operations, count, "operations")? {
             let family = database.family(handles, operation.family)?;
-            let (key, value) = (operation.key.read("key")?, operation.value.read("value")?);
+            let (key, value) = (operation.key.read_key("key")?, operation.value.read("value")?);
             match (operation.kind, operation.reserved) {
                 (1, 0) => batch.put(family.get().id(), key, value)?,
                 (2, 0) if value.is_empty() => batch.delete(family.get().id(), key)?,
@@ -213,7 +213,7 @@ pub unsafe extern "C" fn sstore_write_if(
         let database = handles.pin::<Database>(db)?;
         let family = database.family(handles, family)?;
         let options = write_options(options)?;
-        let key = bytes::input(key, key_len, "key")?;
+        let key = bytes::key(key, key_len, "key")?;
         let filled = handles.hold::<BatchObject>(batch)?;
         database.owns(filled.token.unwrap_or(database.token), "batch")?;
         let condition = match expected_sequence {

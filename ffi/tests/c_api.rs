@@ -153,6 +153,11 @@ fn files_are_told_exported_and_repaired() {
 }
 
 #[test]
+fn a_leveldb_database_comes_in() {
+    test("leveldb");
+}
+
+#[test]
 fn what_is_taken_and_given_is_released_once() {
     test("arrow_transfer");
 }

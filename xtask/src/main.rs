@@ -4,9 +4,12 @@
 //! what is wrong, every item with the file to open. Exit code 0, or 1 with the list on standard error.
 
 mod architecture;
+mod c_docs;
+mod c_functions;
 mod env_only;
 mod header;
 mod layers;
+mod manual;
 mod mutants;
 mod option_docs;
 mod prologues;
@@ -49,6 +52,11 @@ const CHECKS: &[Check] = &[
         help: "header = ffi/abi/sstore.symbols = exported names",
         run: |root, _| symbols::run(root),
     },
+    Check {
+        name: "c-docs",
+        help: "every C function says threads, blocking, errors, owners",
+        run: |root, _| c_docs::run(root),
+    },
     Check { name: "architecture", help: "what ARCHITECTURE.md names exists", run: |root, _| architecture::run(root) },
     Check {
         name: "mutants",
@@ -66,6 +74,13 @@ fn main() -> ExitCode {
         && !verify
     {
         return if told(first, mutants::run(&root(), faults)) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if let ["manual", folder] = names[..] {
+        return if told("manual", manual::run(&root(), Path::new(folder))) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
     }
     if names == ["size"] {
         return if told("size", size::run(&root())) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
@@ -93,7 +108,7 @@ fn told(name: &str, outcome: Outcome) -> bool {
 }
 
 fn usage() {
-    eprintln!("usage: cargo xtask all | <check>... [--verify] | mutants [fault]... | size");
+    eprintln!("usage: cargo xtask all | <check>... [--verify] | mutants [fault]... | size | manual <folder>");
     for check in CHECKS {
         eprintln!("  {:<13} {}", check.name, check.help);
     }

@@ -1,8 +1,8 @@
 //! Write batches: operations on several column families and tables that become visible, and durable, together.
 
-use crate::bytes::{Bytes, pair};
+use crate::bytes::Bytes;
 use crate::error::{attached, detached, invalid};
-use crate::family::{self, ColumnFamily, each_pair};
+use crate::family::{self, ColumnFamily, Target};
 use crate::rows::{RowKind, given};
 use crate::shared::Shared;
 use crate::table::Table;
@@ -10,6 +10,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyTuple, PyType};
+use sstore::Condition;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Operations that are applied together, or not at all.
@@ -39,6 +40,40 @@ impl WriteBatch {
             Some(_) => Ok(family::resolve(py, &self.shared, family)?.id()),
             None => Ok(self.family.id()),
         }
+    }
+
+    /// Gathers operations in a batch of their own first: no lock is held while Python code runs.
+    fn add_many(
+        &self,
+        py: Python<'_>,
+        family: Option<&Bound<'_, ColumnFamily>>,
+        gather: impl FnOnce(&mut Target<'_>) -> PyResult<()>,
+    ) -> PyResult<usize> {
+        let mut target = Target::new(&self.shared, self.collection(py, family)?, None, true);
+        gather(&mut target)?;
+        let mut batch = self.lock(py);
+        attached(py, || batch.append(&target.batch))?;
+        Ok(target.count)
+    }
+
+    pub(crate) fn write_if(
+        &self,
+        py: Python<'_>,
+        shared: &Arc<Shared>,
+        family: &sstore::ColumnFamily,
+        key: &[u8],
+        condition: Condition,
+        sync: Option<bool>,
+    ) -> PyResult<u64> {
+        if !Arc::ptr_eq(&self.shared, shared) {
+            return Err(invalid(py, "the batch is of another database"));
+        }
+        let mut batch = self.lock(py);
+        let options = family::write_options(sync.or(self.sync));
+        let content = &*batch;
+        let sequence = detached(py, || shared.db().write_if(family, key, condition, content, &options))?;
+        batch.clear();
+        Ok(sequence)
     }
 
     fn append_batch(&self, py: Python<'_>, other: &Self) -> PyResult<()> {
@@ -91,20 +126,27 @@ impl WriteBatch {
         attached(py, || batch.delete(collection, key.as_slice()))
     }
 
-    /// Sets many: a mapping, or an iterable of pairs.
-    #[pyo3(signature = (pairs, *, column_family=None))]
-    fn put_many(
+    /// Sets many keys, given as for ``ColumnFamily.put_many``: all of them are added, or none. Returns how many.
+    #[pyo3(signature = (data, values=None, *, column_family=None))]
+    fn put_many<'py>(
         &self,
-        py: Python<'_>,
-        pairs: &Bound<'_, PyAny>,
-        column_family: Option<&Bound<'_, ColumnFamily>>,
-    ) -> PyResult<()> {
-        let collection = self.collection(py, column_family)?;
-        each_pair(py, pairs, |item| {
-            let (key, value) = pair(item)?;
-            let mut batch = self.lock(py);
-            attached(py, || batch.put(collection, key.as_slice(), value.as_slice()))
-        })
+        py: Python<'py>,
+        data: &Bound<'py, PyAny>,
+        values: Option<&Bound<'py, PyAny>>,
+        column_family: Option<&Bound<'py, ColumnFamily>>,
+    ) -> PyResult<usize> {
+        self.add_many(py, column_family, |target| target.put_all(py, data, values))
+    }
+
+    /// Removes many keys, given as for ``ColumnFamily.multi_get``: all deletes are added, or none. Returns how many.
+    #[pyo3(signature = (keys, *, column_family=None))]
+    fn delete_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: &Bound<'py, PyAny>,
+        column_family: Option<&Bound<'py, ColumnFamily>>,
+    ) -> PyResult<usize> {
+        self.add_many(py, column_family, |target| target.delete_all(py, keys))
     }
 
     /// Adds rows to a table: ``append(table, data)``, with data as for ``Table.append``. Or all operations of another batch of the

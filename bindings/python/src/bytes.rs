@@ -1,6 +1,6 @@
 //! Keys and values from Python: `bytes` as they are, anything else with the buffer protocol as a copy.
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PyString, PyTuple};
 
@@ -36,14 +36,17 @@ impl<'py> FromPyObject<'_, 'py> for Bytes<'py> {
     }
 }
 
-/// A key and a value from a tuple, or from anything that yields two items.
+/// A key and a value from a tuple, or from anything that yields two items. As with a dict another number is a ValueError.
 pub(crate) fn pair<'py>(item: &Bound<'py, PyAny>) -> PyResult<(Bytes<'py>, Bytes<'py>)> {
-    let tuple = match item.cast::<PyTuple>() {
-        Ok(tuple) => tuple.clone(),
-        Err(_) => item.py().get_type::<PyTuple>().call1((item,))?.cast_into::<PyTuple>()?,
-    };
-    if tuple.len() != 2 {
-        return Err(PyTypeError::new_err(format!("a pair of key and value expected, not {} items", tuple.len())));
+    match item.cast::<PyTuple>() {
+        Ok(tuple) => pair_of(tuple),
+        Err(_) => pair_of(item.py().get_type::<PyTuple>().call1((item,))?.cast::<PyTuple>()?),
     }
-    Ok((tuple.get_item(0)?.extract()?, tuple.get_item(1)?.extract()?))
+}
+
+fn pair_of<'py>(tuple: &Bound<'py, PyTuple>) -> PyResult<(Bytes<'py>, Bytes<'py>)> {
+    if tuple.len() != 2 {
+        return Err(PyValueError::new_err(format!("a pair of key and value expected, not {} items", tuple.len())));
+    }
+    Ok((tuple.get_borrowed_item(0)?.extract()?, tuple.get_borrowed_item(1)?.extract()?))
 }

@@ -2,14 +2,18 @@
 
 use crate::error::{attached, detached, invalid};
 use crate::events::{self, Listener};
-use crate::family::{self, ColumnFamily, segments_of};
+use crate::family::{self, ColumnFamily};
 use crate::flush::{FlushToken, seconds};
-use crate::options::from_keywords;
+use crate::html::{self, human_bytes};
+use crate::long_call::{Progress, long_call};
+use crate::options::{from_keywords, texts};
 use crate::rows::names_in;
 use crate::schema::schema_of;
+use crate::segments::segments_of;
 use crate::shared::{self, Shared};
 use crate::snapshot::Snapshot;
 use crate::table::{self, Table};
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -19,7 +23,7 @@ use std::sync::Arc;
 
 /// Opens the database in the directory `path`, which is created if need be.
 ///
-/// Options are keywords; ``sstore.options()`` lists them. ``on_event`` is called with an ``Event`` for whatever the engine
+/// Options are keywords; ``sstore.options()`` lists them. With ``read_only=True`` it is a ``ReadOnlyDB``. ``on_event`` is called with an ``Event`` for whatever the engine
 /// does in the background, on a thread of the engine; what it raises goes to ``sys.unraisablehook``.
 ///
 /// The same is logged to the logger ``sstore`` of the module ``logging``, from ``DEBUG`` to ``ERROR``: what that logger is enabled for when the
@@ -32,7 +36,21 @@ pub(crate) fn open<'py>(
     on_event: Option<Bound<'py, PyAny>>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, DB>> {
-    let mut options = from_keywords(py, options)?;
+    let keywords = options;
+    let options = from_keywords(py, keywords)?;
+    if attached(py, || options.get("read_only"))? == "true" {
+        return Ok(Bound::new(py, ReadOnlyDB::new(py, path, on_event, keywords)?)?.into_super());
+    }
+    Bound::new(py, made(py, path, on_event, options)?.1)
+}
+
+/// The object of a database that is opened.
+fn made(
+    py: Python<'_>,
+    path: PathBuf,
+    on_event: Option<Bound<'_, PyAny>>,
+    mut options: sstore::Options,
+) -> PyResult<(Arc<Shared>, PyClassInitializer<DB>)> {
     let listener = match on_event {
         Some(callback) if !callback.is_callable() => return Err(PyTypeError::new_err("on_event must be callable")),
         Some(callback) => Some(Arc::new(Listener::new(callback.unbind()))),
@@ -49,7 +67,7 @@ pub(crate) fn open<'py>(
     let family = db.default_family();
     let shared = Shared::new(db, buffered, listener);
     let base = PyClassInitializer::from(ColumnFamily { shared: shared.clone(), family });
-    Bound::new(py, base.add_subclass(DB { shared }))
+    Ok((shared.clone(), base.add_subclass(DB { shared })))
 }
 
 /// Removes the database in the directory `path`; refuses one that is open. Files that are not the database's stay.
@@ -69,7 +87,7 @@ pub(crate) fn close_all(py: Python<'_>) {
 ///
 /// A context manager that closes it. Every method may be called from any thread. The methods of ``ColumnFamily`` concern
 /// the default family; ``flush``, ``compact`` and ``segments`` concern all families.
-#[pyclass(frozen, mapping, extends = ColumnFamily, module = "sstore")]
+#[pyclass(frozen, subclass, mapping, extends = ColumnFamily, module = "sstore")]
 pub(crate) struct DB {
     shared: Arc<Shared>,
 }
@@ -296,22 +314,26 @@ impl DB {
     }
 
     /// Merges the files of each column family and each table into one, and waits for it.
-    fn compact(&self, py: Python<'_>) -> PyResult<()> {
-        for family in self.families(py)? {
-            detached(py, || match self.shared.db().compact(&family) {
-                Err(error) if error.kind() == ErrorKind::Dropped => Ok(()),
-                result => result,
-            })?;
-            py.check_signals()?;
-        }
-        for table in self.all_tables(py)? {
-            detached(py, || match self.shared.db().compact_table(&table) {
-                Err(error) if error.kind() == ErrorKind::Dropped => Ok(()),
-                result => result,
-            })?;
-            py.check_signals()?;
-        }
-        Ok(())
+    ///
+    /// ``progress`` is called with a ``Progress`` that counts families and tables; one that is being merged then is merged to its end, in
+    /// the background, when it answers False (which raises CancelledError), and after a Ctrl-C.
+    #[pyo3(signature = (*, progress=None))]
+    fn compact<'py>(&self, py: Python<'py>, progress: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
+        let progress = Progress::to(progress, "compact", "collections")?;
+        let (families, tables, shared) = (self.families(py)?, self.all_tables(py)?, self.shared.clone());
+        long_call(py, &self.shared, &progress, move |steps| {
+            let total = (families.len() + tables.len()) as u64;
+            let merges = families.iter().map(Merge::Family).chain(tables.iter().map(Merge::Table));
+            for (done, merge) in merges.enumerate() {
+                steps.tell(done as u64, total)?;
+                match merge.run(&shared) {
+                    // It is gone, files and all.
+                    Err(error) if error.kind() == ErrorKind::Dropped => {}
+                    result => result?,
+                }
+            }
+            steps.tell(total, total)
+        })
     }
 
     /// Takes up background work and writes again after a failure whose cause is gone, such as a full disk.
@@ -320,8 +342,16 @@ impl DB {
     }
 
     /// Reads every live file and checks it; raises CorruptionError at the first damage.
-    fn verify(&self, py: Python<'_>) -> PyResult<()> {
-        detached(py, || self.shared.db().verify())
+    ///
+    /// ``progress`` is called with a ``Progress`` that counts bytes, ten times a second at most; the check ends with the file that it is at when it
+    /// answers False (which raises CancelledError), and after a Ctrl-C.
+    #[pyo3(signature = (*, progress=None))]
+    fn verify<'py>(&self, py: Python<'py>, progress: Option<&Bound<'py, PyAny>>) -> PyResult<()> {
+        let progress = Progress::to(progress, "verify", "bytes")?;
+        let shared = self.shared.clone();
+        long_call(py, &self.shared, &progress, move |steps| {
+            shared.db().verify_told(&mut |done, total| steps.tell(done, total))
+        })
     }
 
     /// The live files of all column families and tables.
@@ -453,41 +483,34 @@ impl DB {
         if self.shared.is_forked() { Ok(()) } else { self.close(py, None, None, true) }
     }
 
-    fn __repr__(&self, py: Python<'_>) -> String {
-        let path = self.shared.db().path();
-        match attached(py, || Ok((self.shared.db().column_families()?.len(), self.shared.db().stats()))) {
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let (py, db, class) = (slf.py(), slf.get(), slf.get_type().name()?);
+        let path = db.shared.db().path();
+        Ok(match attached(py, || Ok((db.shared.db().column_families()?.len(), db.shared.db().stats()))) {
             Ok((families, stats)) => {
                 let plural = if families == 1 { "y" } else { "ies" };
                 let bytes = human_bytes(stats.file_bytes + stats.memtable_bytes);
-                format!("<sstore.DB {path:?} open, {families} column famil{plural}, {bytes}>")
+                format!("<sstore.{class} {path:?} open, {families} column famil{plural}, {bytes}>")
             }
-            Err(_) => format!("<sstore.DB {path:?} closed>"),
-        }
+            Err(_) => format!("<sstore.{class} {path:?} closed>"),
+        })
     }
 
-    /// A table of the live files, for notebooks.
-    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
-        let mut html = format!("<p><code>{}</code></p>", escape(&self.__repr__(py)));
-        if self.closed() {
-            return Ok(html);
-        }
-        html.push_str("<table><tr><th>family<th>file<th>level<th>size<th>entries<th>smallest<th>largest</tr>");
-        for family in self.families(py)? {
-            for segment in detached(py, || self.shared.db().segments(&family))? {
-                html.push_str(&format!(
-                    "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td><code>{}</code><td><code>{}</code></tr>",
-                    escape(family.name()),
-                    segment.number,
-                    segment.level,
-                    human_bytes(segment.size_bytes),
-                    segment.entries,
-                    escape(&short(&segment.smallest)),
-                    escape(&short(&segment.largest)),
-                ));
+    /// A picture of the levels and a table of the live files, for notebooks.
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let (py, db) = (slf.py(), slf.get());
+        let mut collections = Vec::new();
+        if !db.closed() {
+            for family in db.families(py)? {
+                let segments = detached(py, || db.shared.db().segments(&family))?;
+                collections.push((family.name().to_owned(), segments));
+            }
+            for table in db.all_tables(py)? {
+                let segments = detached(py, || db.shared.db().table_segments(&table))?;
+                collections.push((table.name().to_owned(), segments));
             }
         }
-        html.push_str("</table>");
-        Ok(html)
+        Ok(html::database(&Self::__repr__(slf)?, &collections))
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
@@ -505,22 +528,75 @@ impl DB {
     }
 }
 
-/// A size with a binary unit.
-fn human_bytes(bytes: u64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let step = (bytes.max(1).ilog2() / 10).min(units.len() as u32 - 1);
-    if step == 0 {
-        return format!("{bytes} B");
+/// A database that is open for reading, without a lock and without changing a byte, also beside a writer in this or another process.
+///
+/// The same as ``sstore.open(path, read_only=True)``. It shows what was there when it was opened; ``refresh`` brings it up to date.
+///
+/// It can be pickled, and copied: as its path and options, with which whoever unpickles it opens the database for itself, as it is by then. So it may
+/// be handed to the workers of ``multiprocessing`` or of a data loader, who refresh it when they like. Its iterators, tables and
+/// snapshots cannot, and a process that was forked opens anew.
+#[pyclass(frozen, mapping, extends = DB, module = "sstore")]
+pub(crate) struct ReadOnlyDB {
+    shared: Arc<Shared>,
+    /// As it was opened, from wherever the other process may be.
+    path: PathBuf,
+    options: Vec<(String, String)>,
+}
+
+#[pymethods]
+impl ReadOnlyDB {
+    #[new]
+    #[pyo3(signature = (path, *, on_event=None, **options))]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        on_event: Option<Bound<'_, PyAny>>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let path = std::path::absolute(path)?;
+        let mut options = texts(options)?;
+        options.retain(|(name, _)| name != "read_only");
+        let mut parsed = sstore::Options::new();
+        for (name, text) in &options {
+            attached(py, || parsed.set(name, text))?;
+        }
+        attached(py, || parsed.set("read_only", "true"))?;
+        let (shared, base) = made(py, path.clone(), on_event, parsed)?;
+        Ok(base.add_subclass(Self { shared, path, options }))
     }
-    format!("{:.1} {}", bytes as f64 / (1u64 << (10 * step)) as f64, units[step as usize])
+
+    /// Shows from now on what the writer has done by now. True if reads may answer otherwise than before.
+    ///
+    /// Whatever was acknowledged before the call is in it, and it never goes back. Iterators, scans, snapshots and views that are held go on as
+    /// they are; column families and tables show the new state, and raise DroppedError if they were dropped. Waits for nobody. After an
+    /// error all is as it was; BusyError says to try again.
+    fn refresh(&self, py: Python<'_>) -> PyResult<bool> {
+        detached(py, || self.shared.db().refresh()).map(|refreshed| refreshed.changed)
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        let keywords = PyDict::new(py);
+        for (name, text) in &this.options {
+            keywords.set_item(name, text)?;
+        }
+        let make = py.import("copyreg")?.getattr("__newobj_ex__")?;
+        let path = this.path.as_os_str();
+        (make, (slf.get_type(), (path,), keywords)).into_bound_py_any(py)
+    }
 }
 
-/// The beginning of a key, readable.
-fn short(key: &[u8]) -> String {
-    let text = key[..key.len().min(24)].escape_ascii().to_string();
-    if key.len() > 24 { text + "…" } else { text }
+/// One merge by hand.
+enum Merge<'a> {
+    Family(&'a sstore::ColumnFamily),
+    Table(&'a sstore::Table),
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+impl Merge<'_> {
+    fn run(&self, shared: &Shared) -> sstore::Result<()> {
+        match self {
+            Self::Family(family) => shared.db().compact(family),
+            Self::Table(table) => shared.db().compact_table(table),
+        }
+    }
 }

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use sstore::{Error, ErrorKind};
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The exception for `error`.
@@ -34,7 +35,23 @@ pub(crate) fn attached<T>(py: Python<'_>, call: impl FnOnce() -> sstore::Result<
 
 /// Calls the engine with the interpreter lock released: for what may block, and for what takes long.
 pub(crate) fn detached<T: Send>(py: Python<'_>, call: impl FnOnce() -> sstore::Result<T> + Send) -> PyResult<T> {
-    py.detach(|| caught(call)).map_err(|error| to_python(py, &error))
+    py.detach(|| caught(call)).map_err(|error| match RAISED.take() {
+        Some(raised) if error.kind() == ErrorKind::Cancelled => raised,
+        _ => to_python(py, &error),
+    })
+}
+
+thread_local! {
+    /// What the handler of a signal raised inside of a detached call.
+    static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
+}
+
+/// Looks for Ctrl-C from inside of a detached call that is bulk. Cancelled: the call shall end, and then raises what the handler raised.
+pub(crate) fn check_signals() -> sstore::Result<()> {
+    Python::attach(|py| py.check_signals()).map_err(|raised| {
+        RAISED.set(Some(raised));
+        Error::new(ErrorKind::Cancelled, "the call was interrupted")
+    })
 }
 
 pub(crate) fn caught<T>(call: impl FnOnce() -> sstore::Result<T>) -> sstore::Result<T> {

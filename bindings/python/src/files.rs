@@ -1,7 +1,7 @@
 //! The files of families and tables: told, exported, and put together again by a repair.
 
-use crate::error::detached;
 use crate::kept::Kept;
+use crate::long_call::{self, Progress};
 use crate::options::from_keywords;
 use crate::schema::Schema;
 use pyo3::exceptions::PyTypeError;
@@ -126,7 +126,8 @@ pub(crate) fn exported<'py>(py: Python<'py>, export: &Export) -> PyResult<Bound<
 ///
 /// The damaged one must not be open, and is only read. ``link=True`` gives files a second name instead of copying them, where that can be.
 /// ``source_wal_dir`` is where its log lies, if not in its directory. Options are those of the new database. Raises if nothing
-/// could be made; what was left out is in the report.
+/// could be made; what was left out is in the report. After a Ctrl-C it goes on in the background while the process lives: `new_path` is then no
+/// database to rely on.
 #[pyfunction]
 #[pyo3(signature = (path, new_path, *, link=false, source_wal_dir=None, **options))]
 pub(crate) fn repair<'py>(
@@ -141,7 +142,8 @@ pub(crate) fn repair<'py>(
     static FILE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     static SEGMENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let options = RepairOptions { options: from_keywords(py, options)?, source_wal_dir, link };
-    let report = detached(py, || sstore::Db::repair(&path, &new_path, &options))?;
+    let nobody = Progress::to(None, "repair", "bytes")?;
+    let report = long_call::run(py, None, &nobody, move |_| sstore::Db::repair(&path, &new_path, &options))?;
     let class = FILE.import(py, "sstore._types", "RepairedFile")?;
     let file = |file: &RepairedFile| {
         let number = file.number.map(|number| number.0);

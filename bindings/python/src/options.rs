@@ -22,6 +22,18 @@ pub(crate) fn from_keywords(py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>
     Ok(options)
 }
 
+/// The same as texts, for another process to open with; without those that are at their default.
+pub(crate) fn texts(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<(String, String)>> {
+    let given = keywords.into_iter().flatten().filter(|(_, value)| !value.is_none());
+    given
+        .map(|(name, value)| {
+            let name: String = name.extract()?;
+            let text = text_of(&name, &value)?;
+            Ok((name, text))
+        })
+        .collect()
+}
+
 fn text_of(name: &str, value: &Bound<'_, PyAny>) -> PyResult<String> {
     if let Ok(flag) = value.cast::<PyBool>() {
         return Ok(flag.is_true().to_string());

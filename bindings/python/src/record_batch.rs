@@ -14,16 +14,19 @@ pub(crate) struct RecordBatch(pub(crate) arrow_array::RecordBatch);
 
 #[pymethods]
 impl RecordBatch {
+    /// The names and types of its columns.
     #[getter]
     fn schema(&self) -> Schema {
         Schema(self.0.schema())
     }
 
+    /// How many rows it has.
     #[getter]
     fn num_rows(&self) -> usize {
         self.0.num_rows()
     }
 
+    /// How many columns it has.
     #[getter]
     fn num_columns(&self) -> usize {
         self.0.num_columns()

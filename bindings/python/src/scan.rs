@@ -1,8 +1,9 @@
-//! Scans of a table: one pass over record batches, for Python or for any library that reads Arrow streams.
+//! Scans of a table or a family: one pass over record batches, for Python or for any library that reads Arrow streams.
 
 use crate::arrow::capsule::{export_schema, export_stream, schema_in};
 use crate::arrow::to_python;
 use crate::error::{detached, to_python as error_to_python};
+use crate::iterate::EntryScan;
 use crate::record_batch::RecordBatch;
 use crate::schema::Schema;
 use crate::shared::{Owned, Shared};
@@ -17,10 +18,11 @@ use sstore::schema::TableSchema;
 use sstore::{Error, ErrorKind, Explanation, KeyOptions, TableScan};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What is scanned: a table of an open database, or a split of one.
+/// What is scanned: a table of an open database, a split of one, or the entries of a family.
 pub(crate) enum Source {
     Table(TableScan),
     Split(RowScan),
+    Entries(EntryScan),
 }
 
 impl Iterator for Source {
@@ -30,6 +32,7 @@ impl Iterator for Source {
         match self {
             Self::Table(scan) => scan.next(),
             Self::Split(scan) => scan.next(),
+            Self::Entries(scan) => scan.next(),
         }
     }
 }
@@ -43,10 +46,10 @@ enum State {
     Closed,
 }
 
-/// The rows that a scan finds, once, in record batches: a snapshot of when it was made, whatever is written meanwhile.
+/// The rows, or the keys and values, that a scan finds, once, in record batches: a snapshot of when it was made, whatever is written meanwhile.
 ///
 /// It is an Arrow stream, for DuckDB, Polars, pyarrow and others, and an iterator of ``RecordBatch``. A second pass needs
-/// a second scan. It keeps what it needs: the table may be dropped under it, and every other handle may go. Closing the database
+/// a second scan. It keeps what it needs: the table or family may be dropped under it, and every other handle may go. Closing the database
 /// ends it. Thread-safe: each batch goes to one of its readers. A context manager; closing it releases what it holds.
 #[pyclass(frozen, module = "sstore")]
 pub(crate) struct Scan {
@@ -54,7 +57,8 @@ pub(crate) struct Scan {
     state: Mutex<State>,
     schema: SchemaRef,
     snapshot_sequence: u64,
-    explanation: Explanation,
+    /// None for entries: there is nothing to leave out.
+    explanation: Option<Explanation>,
     /// None for a split, which needs no open database.
     shared: Option<Arc<Shared>>,
 }
@@ -62,19 +66,23 @@ pub(crate) struct Scan {
 impl Scan {
     pub(crate) fn of_table(shared: &Arc<Shared>, scan: TableScan) -> Self {
         let (schema, sequence, explanation) = (scan.schema(), scan.snapshot_sequence(), scan.explain());
-        Self::new(schema, sequence, explanation, Source::Table(scan), Some(shared.clone()))
+        Self::new(schema, sequence, Some(explanation), Source::Table(scan), Some(shared.clone()))
     }
 
     pub(crate) fn of_split(scan: RowScan) -> Self {
         let (plan, schema) = (scan.plan(), scan.schema().clone());
         let (sequence, explanation) = (plan.snapshot(), plan.explain());
-        Self::new(schema, sequence, explanation, Source::Split(scan), None)
+        Self::new(schema, sequence, Some(explanation), Source::Split(scan), None)
+    }
+
+    pub(crate) fn of_entries(shared: &Arc<Shared>, scan: EntryScan, schema: SchemaRef, sequence: u64) -> Self {
+        Self::new(schema, sequence, None, Source::Entries(scan), Some(shared.clone()))
     }
 
     fn new(
         schema: SchemaRef,
         snapshot_sequence: u64,
-        explanation: Explanation,
+        explanation: Option<Explanation>,
         source: Source,
         shared: Option<Arc<Shared>>,
     ) -> Self {
@@ -176,6 +184,7 @@ impl RecordBatchReader for Reader {
 
 #[pymethods]
 impl Scan {
+    /// The names and types of the columns that come out.
     #[getter]
     fn schema(&self) -> Schema {
         Schema(self.schema.clone())
@@ -213,9 +222,15 @@ impl Scan {
         export_stream(py, Box::new(Reader { scan: Some(scan), schema, target, _shared: self.shared.clone() }))
     }
 
-    /// What the scan reads, and what it leaves out and why.
+    /// What the scan of a table reads, and what it leaves out and why. NotSupportedError of a scan of a column family, which reads all.
     fn explain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        explanation(py, &self.explanation)
+        match &self.explanation {
+            Some(found) => explanation(py, found),
+            None => {
+                let message = "a scan of a column family has no plan: it reads what is in its range";
+                Err(error_to_python(py, &Error::new(ErrorKind::NotSupported, message)))
+            }
+        }
     }
 
     /// A ``pyarrow.Table`` of all rows.

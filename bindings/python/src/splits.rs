@@ -19,6 +19,7 @@ use std::sync::Arc;
 #[pyclass(frozen, sequence, module = "sstore")]
 pub(crate) struct Splits {
     splits: Py<PyTuple>,
+    /// The last write that they show.
     #[pyo3(get)]
     sequence: u64,
     kept: Arc<Kept>,

@@ -5,11 +5,12 @@ use crate::condition;
 use crate::error::{attached, detached, invalid};
 use crate::files::{LiveFiles, exported};
 use crate::flush::FlushToken;
+use crate::long_call::{Progress, long_call};
 use crate::options::to_keywords;
 use crate::rows::{self, RowKind, bound, given, keys_batch, names_in};
 use crate::scan::Scan;
 use crate::schema::{ColumnChanges, Schema};
-use crate::shared::{Owned, Shared};
+use crate::shared::Shared;
 use crate::snapshot::{Moment, Snapshot};
 use crate::splits::Splits;
 use arrow_array::RecordBatch;
@@ -38,11 +39,11 @@ pub(crate) fn segments_of<'py>(
     table: &sstore::Table,
 ) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let segments = detached(py, || shared.db().table_segments(table))?;
-    crate::family::describe_segments(py, table.name(), &segments)
+    crate::segments::describe_segments(py, table.name(), &segments)
 }
 
 impl Table {
-    fn snapshot(&self, py: Python<'_>, as_of: Option<&Moment<'_>>) -> PyResult<Option<Owned<sstore::Snapshot>>> {
+    fn snapshot(&self, py: Python<'_>, as_of: Option<&Moment<'_>>) -> PyResult<Option<sstore::Snapshot>> {
         as_of.map(|moment| moment.of(py, &self.shared)).transpose()
     }
 
@@ -56,7 +57,7 @@ impl Table {
         let columns = columns.map(names_in).transpose()?;
         let snapshot = self.snapshot(py, as_of)?;
         let found = detached(py, || {
-            let options = ReadOptions { snapshot: snapshot.as_deref() };
+            let options = ReadOptions { snapshot: snapshot.as_ref() };
             self.shared.db().get_rows(&self.table, keys, columns.as_deref(), &options)
         })?;
         let row = |row: Option<RecordBatch>| match row {
@@ -101,9 +102,8 @@ impl Table {
 
     fn open_scan(&self, py: Python<'_>, options: &ScanOptions, as_of: Option<&Moment<'_>>) -> PyResult<Scan> {
         let snapshot = self.snapshot(py, as_of)?;
-        let scan = detached(py, || {
-            self.shared.db().scan(&self.table, options, &ReadOptions { snapshot: snapshot.as_deref() })
-        })?;
+        let scan =
+            detached(py, || self.shared.db().scan(&self.table, options, &ReadOptions { snapshot: snapshot.as_ref() }))?;
         Ok(Scan::of_table(&self.shared, scan))
     }
 }
@@ -264,7 +264,7 @@ impl Table {
         let options = self.scan_options(py, columns, r#where, [start, stop, prefix], batch_rows, reverse)?;
         let snapshot = self.snapshot(py, as_of.as_ref())?;
         let splits = detached(py, || {
-            let read = ReadOptions { snapshot: snapshot.as_deref() };
+            let read = ReadOptions { snapshot: snapshot.as_ref() };
             self.shared.db().splits(&self.table, &options, &read, target_bytes)
         })?;
         Splits::new(py, splits)
@@ -312,9 +312,11 @@ impl Table {
         if wait { token.wait(py, timeout) } else { Ok(Bound::new(py, token)?.into_any()) }
     }
 
-    /// Merges all files of the table into one, and waits for it.
+    /// Merges all files of the table into one, and waits for it. After a Ctrl-C the merge goes on in the background.
     fn compact(&self, py: Python<'_>) -> PyResult<()> {
-        detached(py, || self.shared.db().compact_table(&self.table))
+        let (shared, table) = (self.shared.clone(), self.table.clone());
+        let nobody = Progress::to(None, "compact", "bytes")?;
+        long_call(py, &self.shared, &nobody, move |_| shared.db().compact_table(&table))
     }
 
     /// The table's live files, oldest first. Their keys are encoded.
@@ -327,16 +329,18 @@ impl Table {
     #[pyo3(signature = (*, as_of=None))]
     fn live_files(&self, py: Python<'_>, as_of: Option<Moment<'_>>) -> PyResult<LiveFiles> {
         let snapshot = self.snapshot(py, as_of.as_ref())?;
-        let options = ReadOptions { snapshot: snapshot.as_deref() };
+        let options = ReadOptions { snapshot: snapshot.as_ref() };
         LiveFiles::new(py, detached(py, || self.shared.db().table_live_files(&self.table, &options))?)
     }
 
     /// Flushes the table and puts hard links to its files into the new directory `directory`; copies, where links cannot be.
     ///
     /// Any program reads them that reads the format; the names sort oldest first. The directory appears whole, or not at
-    /// all. Returns an ``Export``.
+    /// all; after a Ctrl-C too, a little later. Returns an ``Export``.
     fn export<'py>(&self, py: Python<'py>, directory: PathBuf) -> PyResult<Bound<'py, PyAny>> {
-        exported(py, &detached(py, || self.shared.db().export_table(&self.table, &directory))?)
+        let (shared, table) = (self.shared.clone(), self.table.clone());
+        let nobody = Progress::to(None, "export", "bytes")?;
+        exported(py, &long_call(py, &self.shared, &nobody, move |_| shared.db().export_table(&table, &directory))?)
     }
 
     /// A ``pyarrow.Table`` of all rows.

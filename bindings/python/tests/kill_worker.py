@@ -84,7 +84,7 @@ def main(path: str, shared: Shared, seed: int) -> None:
         db = open_database(path)
         names = db.column_families()
         mirror = db.column_family("mirror") if "mirror" in names else db.create_column_family("mirror")
-        newest = next(db.iterator(include_value=False, reverse=True), None)
+        newest = next(db.iter(values=False, reverse=True), None)
         record = 0 if newest is None else int(newest)
         for _ in range(rng.randrange(200, 2000)):
             first, last = record + 1, record + rng.randrange(1, 21)
@@ -102,7 +102,7 @@ def main(path: str, shared: Shared, seed: int) -> None:
                     db.compact()
                 case 2:
                     shared.enter("iterating")
-                    db.iterator(key_of(max(1, record - 500))).next_batch()
+                    db.iter(key_of(max(1, record - 500))).next_batch()
         shared.enter("closing")
         db.close()
 

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -32,6 +33,7 @@ def test_what_is_written_is_there_after_opening_again(path: Path) -> None:
 def test_every_use_after_close_raises(path: Path) -> None:
     db = sstore.open(path)
     family, snapshot, batch = db.create_column_family("f"), db.snapshot(), db.write_batch()
+    cursor = db.cursor()
     batch.put(b"a", b"1")
     db.close()
     db.close()
@@ -44,7 +46,20 @@ def test_every_use_after_close_raises(path: Path) -> None:
         lambda: b"a" in db,
         lambda: db.multi_get([b"a"]),
         lambda: db.put_many([(b"a", b"")]),
-        lambda: db.iterator(),
+        lambda: db.delete_many([b"a"]),
+        lambda: db.get_view(b"a"),
+        lambda: db.get_into(b"a", bytearray(1)),
+        lambda: db.multi_get_arrow([b"a"]),
+        lambda: db.iter(),
+        lambda: db.cursor(),
+        lambda: cursor.first(),
+        lambda: cursor.valid(),
+        lambda: db.scan_arrow(),
+        lambda: list(db.keys()),
+        lambda: db.prefixed(b"a").get(b""),
+        lambda: db.pop(b"a", None),
+        lambda: db.popitem(),
+        lambda: db.write_if(b"a", None, batch),
         lambda: len(db),
         lambda: db.snapshot(),
         lambda: db.flush(),
@@ -53,12 +68,14 @@ def test_every_use_after_close_raises(path: Path) -> None:
         lambda: db.metrics_text(),
         lambda: db.segments(),
         lambda: db.compact(),
+        lambda: family.compact(),
+        lambda: db.verify(),
         lambda: db.column_family("f"),
         lambda: db.create_column_family("g"),
         lambda: family[b"a"],
         lambda: family.put(b"a", b""),
         lambda: snapshot.get(b"a"),
-        lambda: snapshot.iterator(),
+        lambda: snapshot.iter(),
         lambda: batch.write(),
     ):
         with pytest.raises(sstore.ClosedError):
@@ -122,8 +139,8 @@ def test_snapshot(db: sstore.DB) -> None:
         assert family.get(b"a", snapshot=snapshot) == b"f1"
         assert b"b" not in snapshot
         assert list(snapshot) == [b"a"]
-        assert list(snapshot.iterator(column_family=family)) == [(b"a", b"f1")]
-        assert list(db.iterator(snapshot=snapshot)) == [(b"a", b"1")]
+        assert list(snapshot.iter(column_family=family)) == [(b"a", b"f1")]
+        assert list(db.iter(snapshot=snapshot)) == [(b"a", b"1")]
         assert snapshot.multi_get([b"b", b"a"]) == [None, b"1"]
         assert db.multi_get([b"b", b"a"], snapshot=snapshot) == [None, b"1"]
         with pytest.raises(KeyError):
@@ -224,6 +241,11 @@ def test_segments_and_compaction(db: sstore.DB) -> None:
     assert (merged.smallest, merged.largest, merged.entries) == (b"a", b"z", 2)
     html = db._repr_html_()
     assert "&lt;m&gt;" in html and "<m>" not in html
+    # The picture is one that a parser takes, with a bar for each file.
+    for picture in re.findall(r"<svg.*?</svg>", html):
+        bars = ElementTree.fromstring(picture).findall("{http://www.w3.org/2000/svg}rect")
+        assert len(bars) == 1 and float(bars[0].get("width", "0")) > 1
+    assert html.count("<svg") == 2
     stats = db.stats()
     assert stats["files"] == 2 and stats["file_bytes"] > 0
     assert isinstance(stats["counters"], dict) and isinstance(stats["histograms"], dict)
@@ -352,7 +374,7 @@ def test_damage_is_reported_with_its_place(path: Path) -> None:
 
 
 def test_nothing_is_pickled(db: sstore.DB) -> None:
-    for thing in (db, db.snapshot(), db.iterator(), db.write_batch(), db.flush(wait=False), db.create_column_family("f")):
+    for thing in (db, db.snapshot(), db.iter(), db.cursor(), db.scan_arrow(), db.multi_get_arrow([]), db.write_batch(), db.flush(wait=False), db.create_column_family("f")):
         with pytest.raises(TypeError, match="cannot pickle"):
             pickle.dumps(thing)
         with pytest.raises(TypeError):
@@ -476,7 +498,7 @@ def test_threads_write_and_read_while_one_closes(path: Path) -> None:
                 db[b"%d-%d" % (number, i % 1000)] = b"x" * 100
                 db.get(b"0-5")
                 if i % 500 == 0:
-                    for _ in db.iterator(prefix=b"1-"):
+                    for _ in db.iter(prefix=b"1-"):
                         pass
         except sstore.ClosedError:
             pass

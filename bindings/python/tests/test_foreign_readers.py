@@ -25,12 +25,15 @@ import pytest
 
 import sstore
 
+# By its stubs it may give None, which it does for statements without rows only.
+sql: Any = duckdb.sql
+
 ROWS = 5000
 
 
 def with_duckdb(paths: list[str]) -> pa.Table:
     newest = f"select * from read_parquet({paths}) qualify row_number() over (partition by id order by _seq desc) = 1"
-    return duckdb.sql(f"select * exclude (_seq, _op) from ({newest}) where _op = 0 order by id").to_arrow_table()
+    return sql(f"select * exclude (_seq, _op) from ({newest}) where _op = 0 order by id").to_arrow_table()
 
 
 def with_polars(paths: list[str]) -> pa.Table:
@@ -62,7 +65,7 @@ def with_pyarrow(paths: list[str], format: str = "parquet") -> pa.Table:
 def with_duckdb_over_ipc(paths: list[str]) -> pa.Table:
     files = ds.dataset(paths, format="ipc")  # noqa: F841 - DuckDB finds it by name
     newest = "select * from files qualify row_number() over (partition by id order by _seq desc) = 1"
-    return duckdb.sql(f"select * exclude (_seq, _op) from ({newest}) where _op = 0 order by id").to_arrow_table()
+    return sql(f"select * exclude (_seq, _op) from ({newest}) where _op = 0 order by id").to_arrow_table()
 
 
 RECIPES: dict[str, dict[str, Callable[[list[str]], pa.Table]]] = {
@@ -182,7 +185,7 @@ READERS: dict[str, dict[str, Callable[[str], pa.Table]]] = {
         "pyarrow": lambda path: pq.read_table(path),
         "polars": lambda path: pl.read_parquet(path).to_arrow(),
         "polars scan": lambda path: pl.scan_parquet(path).collect().to_arrow(),
-        "duckdb": lambda path: duckdb.sql(f"select * from read_parquet('{path}')").to_arrow_table(),
+        "duckdb": lambda path: sql(f"select * from read_parquet('{path}')").to_arrow_table(),
         "datafusion": lambda path: datafusion.SessionContext().read_parquet(path).to_arrow_table(),
     },
     "arrow": {
@@ -217,10 +220,10 @@ def test_parquet_says_true_things_of_itself(written: Any) -> None:
         file = pq.ParquetFile(path)
         ids = [int(file.schema_arrow.field(at).metadata[b"PARQUET:field_id"]) for at in range(len(file.schema_arrow))]
         assert ids == [*range(1, len(content.column_names) + 1), 1_000_000, 1_000_001]
-        by_duckdb = duckdb.sql(f"select name, field_id from parquet_schema('{path}') where field_id is not null").fetchall()
+        by_duckdb = sql(f"select name, field_id from parquet_schema('{path}') where field_id is not null").fetchall()
         assert [field_id for _, field_id in by_duckdb if field_id] == ids
         columns = {name: at for at, name in enumerate(file.metadata.schema.to_arrow_schema().names)}
-        codecs = duckdb.sql(f"select distinct compression from parquet_metadata('{path}')").fetchall()
+        codecs = sql(f"select distinct compression from parquet_metadata('{path}')").fetchall()
         assert codecs == [({"LZ4": "LZ4_RAW"}.get(CODECS[codec], CODECS[codec]),)]
         sequence = file.metadata.num_columns - 2
         start = 0
@@ -258,7 +261,7 @@ def test_blooms_exclude_what_is_not_there_and_nothing_else(db: sstore.DB) -> Non
 
         def excluded(value: Any, path: str = path) -> list[bool]:
             probe = f"select bloom_filter_excludes from parquet_bloom_probe('{path}', 'id', {value}) order by row_group_id"
-            return [answer for (answer,) in duckdb.sql(probe).fetchall()]
+            return [answer for (answer,) in sql(probe).fetchall()]
 
         for n in range(0, 3000, 37):
             assert not all(excluded(make(n))), f"{make(n)} is there"
@@ -272,13 +275,13 @@ def test_blooms_exclude_what_is_not_there_and_nothing_else(db: sstore.DB) -> Non
 
 def test_append_only_files(db: sstore.DB) -> None:
     table = db.table("log", {"at": "timestamp[us]", "text": "string"}, order_by="at", auto_compaction=False)
-    lines = [{"at": dt.datetime(2026, 1, 1) + dt.timedelta(minutes=n * 7 % 1000), "text": f"line {n}"} for n in range(1000)]
+    lines: list[dict[str, Any]] = [{"at": dt.datetime(2026, 1, 1) + dt.timedelta(minutes=n * 7 % 1000), "text": f"line {n}"} for n in range(1000)]
     table.append(lines[:500])
     table.flush()
     table.append(lines[500:])
     table.flush()
     files = paths_of(table)
-    assert duckdb.sql(f'select count(*), min("at"), max("text") from read_parquet({files})').fetchall() == [
+    assert sql(f'select count(*), min("at"), max("text") from read_parquet({files})').fetchall() == [
         (1000, min(line["at"] for line in lines), max(line["text"] for line in lines))
     ]
     assert pl.scan_parquet(files).select(pl.len()).collect().item() == 1000
@@ -299,8 +302,8 @@ def test_files_that_others_wrote_can_be_ingested(db: sstore.DB, tmp_path: Path, 
             pl.DataFrame(source).write_parquet(path, compression="zstd", row_group_size=999)
             readers = [pl.read_parquet(path), pl.scan_parquet(path).collect(), pq.read_table(path), duckdb.read_parquet(path)]
         case "duckdb":
-            duckdb.sql(f"copy (select * from source) to '{path}' (format parquet)")
-            readers = [duckdb.sql(f"select * from read_parquet('{path}')"), pq.read_table(path), pl.read_parquet(path)]
+            sql(f"copy (select * from source) to '{path}' (format parquet)")
+            readers = [sql(f"select * from read_parquet('{path}')"), pq.read_table(path), pl.read_parquet(path)]
         case "pyarrow ipc":
             with pa.ipc.new_file(path, source.schema) as sink:
                 sink.write_table(source, max_chunksize=333)

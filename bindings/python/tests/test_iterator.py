@@ -31,11 +31,11 @@ def test_bounds(filled: sstore.DB, reverse: bool, include_start: bool, include_s
             and (stop is None or key < stop or (include_stop and key == stop))
         ]
         got = list(
-            filled.iterator(
+            filled.iter(
                 start,
                 stop,
                 reverse=reverse,
-                include_value=False,
+                values=False,
                 include_start=include_start,
                 include_stop=include_stop,
             )
@@ -44,30 +44,30 @@ def test_bounds(filled: sstore.DB, reverse: bool, include_start: bool, include_s
 
 
 def test_prefix(filled: sstore.DB) -> None:
-    assert list(filled.iterator(prefix=b"01", include_value=False)) == [b"010", b"012", b"014", b"016", b"018"]
-    assert list(filled.iterator(b"014", prefix=b"01", include_value=False)) == [b"014", b"016", b"018"]
+    assert list(filled.iter(prefix=b"01", values=False)) == [b"010", b"012", b"014", b"016", b"018"]
+    assert list(filled.iter(b"014", prefix=b"01", values=False)) == [b"014", b"016", b"018"]
     filled[b"\xff\xff\x01"] = b""
-    assert list(filled.iterator(prefix=b"\xff\xff", include_value=False)) == [b"\xff\xff\x01"]
-    assert list(filled.iterator(prefix=b"nothing")) == []
+    assert list(filled.iter(prefix=b"\xff\xff", values=False)) == [b"\xff\xff\x01"]
+    assert list(filled.iter(prefix=b"nothing")) == []
 
 
 def test_what_is_yielded(filled: sstore.DB) -> None:
-    assert next(filled.iterator()) == (b"000", b"v000")
-    assert next(filled.iterator(include_key=False)) == b"v000"
-    assert next(filled.iterator(include_value=False)) == b"000"
-    assert next(filled.iterator(include_key=False, include_value=False)) is None
+    assert next(filled.iter()) == (b"000", b"v000")
+    assert next(filled.iter(keys=False)) == b"v000"
+    assert next(filled.iter(values=False)) == b"000"
+    assert next(filled.iter(keys=False, values=False)) is None
 
 
 def test_many_batches_both_ways(db: sstore.DB) -> None:
     pairs = [(b"%08d" % i, bytes(i % 50)) for i in range(12_345)]
     db.put_many(pairs)
-    assert list(db.iterator()) == pairs
-    assert list(db.iterator(reverse=True)) == pairs[::-1]
-    assert list(db.iterator(scan=True)) == pairs
+    assert list(db.iter()) == pairs
+    assert list(db.iter(reverse=True)) == pairs[::-1]
+    assert list(db.iter(scan=True)) == pairs
 
 
 def test_next_batch_and_seek(filled: sstore.DB) -> None:
-    with filled.iterator(include_value=False) as iterator:
+    with filled.iter(values=False) as iterator:
         assert iterator.next_batch(3) == KEYS[:3]
         iterator.seek(b"101")
         assert next(iterator) == b"102"
@@ -76,13 +76,13 @@ def test_next_batch_and_seek(filled: sstore.DB) -> None:
         iterator.seek(b"")
         assert iterator.next_batch(1000) == KEYS
         assert iterator.next_batch() == []
-    backward = filled.iterator(include_value=False, reverse=True)
+    backward = filled.iter(values=False, reverse=True)
     backward.seek(b"101")
     assert next(backward) == b"100"
 
 
 def test_an_iterator_does_not_see_later_writes(filled: sstore.DB) -> None:
-    iterator = filled.iterator(include_value=False)
+    iterator = filled.iter(values=False)
     filled.clear()
     filled[b"zzz"] = b""
     assert list(iterator) == KEYS
@@ -92,7 +92,7 @@ def test_an_iterator_does_not_see_later_writes(filled: sstore.DB) -> None:
 def test_threads_share_an_iterator(db: sstore.DB) -> None:
     keys = [b"%06d" % i for i in range(20_000)]
     db.put_many((key, b"") for key in keys)
-    iterator = db.iterator(include_value=False)
+    iterator = db.iter(values=False)
     parts: list[list[bytes]] = [[], [], []]
     threads = [threading.Thread(target=part.extend, args=(iterator,)) for part in parts]
     for thread in threads:

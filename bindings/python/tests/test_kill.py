@@ -27,7 +27,7 @@ WORKER = Path(__file__).with_name("kill_worker.py")
 def check(db: sstore.DB) -> int:
     """The last id, after checking that all ids up to it are there, in whole groups, alike in both families."""
     expected, group_end = 1, 0
-    for key, value in db.iterator(scan=True):
+    for key, value in db.iter(scan=True):
         record, first, last = RECORD.unpack_from(value)
         assert key == key_of(expected) and record == expected, f"expected record {expected}, found {key!r} with {record}"
         assert value == value_of(record, first, last), f"record {record} holds a wrong value"
@@ -44,7 +44,7 @@ def check(db: sstore.DB) -> int:
         assert mirror.get(b"latest") == (key_of(last_id) if last_id else None)
         count = 0
         for (key, value), (other_key, other_value) in zip(
-            db.iterator(scan=True), mirror.iterator(stop=b"latest", scan=True), strict=True
+            db.iter(scan=True), mirror.iter(stop=b"latest", scan=True), strict=True
         ):
             assert (key, value) == (other_key, other_value)
             count += 1

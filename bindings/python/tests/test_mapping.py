@@ -140,7 +140,7 @@ def test_put_many_is_all_or_nothing(db: sstore.DB) -> None:
         raise LookupError("midway")
 
     with pytest.raises(LookupError):
-        db.put_many(pairs())  # type: ignore[arg-type]
+        db.put_many(pairs())  # type: ignore[call-overload]
     assert not db
 
 
@@ -156,6 +156,27 @@ def test_conditional_writes(db: sstore.DB) -> None:
         db.replace(b"k", b"3", first)
     assert db[b"k"] == b"2"
     assert db.get_with_sequence(b"none") is None
+
+
+def test_a_batch_under_a_condition(db: sstore.DB) -> None:
+    family = db.create_column_family("f")
+    batch = db.write_batch()
+    batch.put(b"a", b"1")
+    batch.put(b"b", b"1", column_family=family)
+    sequence = db.write_if(b"lock", None, batch)
+    assert db[b"a"] == family[b"b"] == b"1" and len(batch) == 0 and sequence == db.stats()["sequence"]
+    found = db.get_with_sequence(b"a")
+    assert found is not None
+    batch.put(b"a", b"2")
+    with pytest.raises(sstore.ConflictError):
+        db.write_if(b"a", None, batch)
+    with pytest.raises(sstore.ConflictError):
+        db.write_if(b"a", found[1] + 1, batch)
+    assert db[b"a"] == b"1" and len(batch) == 1
+    db.write_if(b"a", found[1], batch, sync=True)
+    assert db[b"a"] == b"2"
+    with pytest.raises(sstore.InvalidArgumentError):
+        db.write_if(b"a", None, batch)
 
 
 def test_durability_of_one_write(db: sstore.DB) -> None:

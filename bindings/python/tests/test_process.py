@@ -117,7 +117,7 @@ def test_a_cycle_through_the_callback_is_collected(path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("last", ["db", "family", "token", "iterator", "snapshot", "batch"])
+@pytest.mark.parametrize("last", ["db", "family", "token", "iterator", "snapshot", "batch", "cursor", "scan", "prefixed"])
 def test_the_last_object_closes_without_the_interpreter_lock(path: Path, last: str) -> None:
     # Closing flushes, and waits until the flush's events were delivered, for which their thread needs the lock.
     run(
@@ -131,7 +131,8 @@ def test_the_last_object_closes_without_the_interpreter_lock(path: Path, last: s
         token = db.flush(wait=False)
         token.wait()
         objects = {"db": db, "token": token, "family": db.create_column_family("f"), "iterator": iter(db),
-                   "snapshot": db.snapshot(), "batch": db.write_batch()}
+                   "snapshot": db.snapshot(), "batch": db.write_batch(),
+                   "cursor": db.cursor(), "scan": db.scan_arrow(), "prefixed": db.prefixed(b"a")}
         next(objects["iterator"])
         db[b"b"] = b"2"
         del db, token
@@ -156,12 +157,15 @@ def test_a_forked_child_is_refused_and_harms_nothing(path: Path) -> None:
         import gc, os, sys, sstore
         db = sstore.open(sys.argv[1])
         db[b"a"] = b"1"
-        snapshot, iterator, batch = db.snapshot(), iter(db), db.write_batch()
+        snapshot, iterator, batch, cursor, view = db.snapshot(), iter(db), db.write_batch(), db.cursor(), db.get_view(b"a")
+        cursor.first()
         child = os.fork()
         if child == 0:
             calls = [lambda: db[b"a"], lambda: db.put(b"b", b""), lambda: db.put(b"b", b"", sync=True),
-                     lambda: db.flush(), lambda: snapshot[b"a"], lambda: db.iterator(), lambda: len(db),
-                     lambda: db.snapshot(), lambda: db.close(), lambda: batch.write()]
+                     lambda: db.flush(), lambda: snapshot[b"a"], lambda: db.iter(), lambda: len(db),
+                     lambda: db.snapshot(), lambda: db.close(), lambda: batch.write(), lambda: db.compact(), lambda: db.verify(),
+                     lambda: db.put_many([(b"b", b"")]), lambda: db.multi_get([b"a"]), lambda: db.cursor(), lambda: cursor.last(),
+                     lambda: db.scan_arrow(), lambda: db.get_view(b"a")]
             refused = 0
             for call in calls:
                 try:
@@ -169,9 +173,12 @@ def test_a_forked_child_is_refused_and_harms_nothing(path: Path) -> None:
                 except sstore.ForkedError as error:
                     assert isinstance(error, RuntimeError)
                     refused += 1
-            del call, calls, db, snapshot, iterator, batch
+            assert view == b"1"
+            del call, db, snapshot, iterator, batch, cursor, view
+            expected = len(calls)
+            del calls
             gc.collect()
-            assert refused == 10, refused
+            assert refused == expected, refused
             sys.exit(0)
         _, status = os.waitpid(child, 0)
         assert status == 0, status

@@ -299,6 +299,7 @@ def test_alter(db: sstore.DB, pets: sstore.Table) -> None:
     assert pets.scan().to_pylist() == expected and pets.schema.names == ["title", "legs", "id"]
     pets.compact()
     assert pets.scan(where="legs is null or legs > 3").to_pylist() == expected
+    wrong: dict[str, Any]
     for wrong in (
         {},
         {"drop_column": "id"},

@@ -2,8 +2,10 @@
 
 mod dump;
 mod get;
+mod import;
 mod levels;
 mod manifest;
+mod manual;
 mod scan;
 mod sst;
 mod stat;
@@ -32,6 +34,9 @@ pub fn run(verb: &Verb, output: &mut Output) -> Done {
         Verb::Manifest(manifest) => manifest::run(manifest, output),
         Verb::Sst(file) => sst::run(file, output),
         Verb::Verify(verify) => verify::run(verify, output),
+        Verb::Import(import) => import::run(import, output),
+        Verb::Completions { shell } => manual::completions(*shell),
+        Verb::Man { directory } => manual::pages(directory),
     }
 }
 

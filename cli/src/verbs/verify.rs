@@ -43,7 +43,8 @@ pub fn run(verify: &Verify, output: &mut Output) -> Done {
     Ok(if damaged == 0 { Outcome::Fine } else { Outcome::Wrong })
 }
 
-fn damage(error: &Error) -> Value {
+/// Damage as JSON.
+pub fn damage(error: &Error) -> Value {
     json!({
         "message": error.message(),
         "path": error.path().map(|path| path.to_string_lossy()),

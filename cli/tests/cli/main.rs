@@ -4,4 +4,5 @@ mod world;
 
 mod beside;
 mod damaged;
+mod import;
 mod looking;

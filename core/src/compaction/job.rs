@@ -2,13 +2,13 @@
 //!
 //! Called by `db` in the background; returns what it made and never installs it. The input files stay as they are.
 
+use crate::atomic::AtomicBool;
 use crate::error::Result;
 use crate::flush::{JobTarget, RunOutput, write_run};
 use crate::iter::Merge;
 use crate::key::Sequence;
 use crate::merge::Survivors;
 use crate::sst::{Access, AnySstReader};
-use std::sync::atomic::AtomicBool;
 #[cfg(feature = "arrow")]
 use {
     crate::flush::write_row_run,

@@ -6,6 +6,7 @@
 use super::core::Core;
 use super::obsolete_files::remove_folders;
 use super::options::Options;
+use crate::atomic::{AtomicBool, Ordering};
 use crate::commit::ActiveMemtable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind};
@@ -14,7 +15,6 @@ use crate::version::{Change, VersionEdit, file_name};
 use crate::view::CollectionView;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(feature = "arrow")]
 pub(crate) use super::schemas::Schemas;
@@ -41,6 +41,12 @@ impl Schemas {
     pub fn memtable_kind(&self) -> MemtableKind {
         MemtableKind::Bytes
     }
+
+    pub fn has_that_of(&self, _operation: &crate::batch::Operation<'_>) -> bool {
+        true
+    }
+
+    pub fn take_new(&self, _newer: &Self) {}
 }
 
 /// A column family or a table, as long as the database is open.

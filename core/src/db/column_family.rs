@@ -50,7 +50,7 @@ impl Db {
 
     /// Refuses a family of another database. A dropped one is found out when it is looked for in the view.
     #[inline]
-    pub(super) fn check_family(&self, family: &ColumnFamily) -> Result<()> {
+    pub(crate) fn check_family(&self, family: &ColumnFamily) -> Result<()> {
         if !Arc::ptr_eq(&self.handle, &family.handle) {
             return Err(Error::invalid(format!("column family \"{}\" belongs to another database", family.name())));
         }

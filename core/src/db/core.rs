@@ -2,13 +2,15 @@
 
 use super::collection::Collection;
 use super::disk::DiskWatch;
+use super::follow::Follower;
 use super::health::Health;
 use super::jobs::Jobs;
 use super::obsolete_files::FilePins;
 use super::options::Options;
-use super::snapshot::SnapshotList;
+use super::snapshot::{Snapshot, SnapshotList};
 use super::stall::Pacer;
 use super::target::{Caches, Stamps};
+use crate::atomic::{AtomicBool, AtomicU8, Ordering};
 use crate::commit::Commit;
 use crate::env::{Bell, Env, FileLock, TaskHandle};
 use crate::epoch::{Domain, Shared};
@@ -24,7 +26,7 @@ use crate::wal::{Log, LogEvent, archived_name};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 /// What `install` protects: the manifest, and what it says.
 pub(super) struct Installer {
@@ -89,7 +91,7 @@ pub(crate) struct Core {
     pub(super) file_pins: FilePins,
     pub state: AtomicU8,
     pub next_file: Arc<AtomicU64>,
-    pub next_memtable: AtomicU64,
+    pub next_memtable: Arc<AtomicU64>,
     pub iterators: AtomicU64,
 
     // What others may see.
@@ -104,6 +106,8 @@ pub(crate) struct Core {
     pub stop: AtomicBool,
     pub tasks: Mutex<Vec<Box<dyn TaskHandle>>>,
     pub file_lock: Mutex<Option<Box<dyn FileLock>>>,
+    /// Of a database open for reading: who looks what the writer has done. Held over reading, and before all other locks.
+    pub(super) follower: Mutex<Option<Follower>>,
 }
 
 impl Core {
@@ -143,12 +147,32 @@ impl Core {
         let guard = self.domain.enter();
         // Had the view moved in between, `visible` might cover memtables that the old view does not have.
         let (view, visible) = self.view.load_with(&guard, || self.commit.visible());
-        read(view, visible)
+        read(view, view.sequence().unwrap_or(visible))
+    }
+
+    /// The newest sequence that readers see.
+    pub fn visible(&self) -> Sequence {
+        self.with_view(|_, visible| visible)
     }
 
     /// A counted reference to one family's part of the view, and the newest sequence that it holds in full.
     pub fn pin(&self, collection: CollectionId) -> Result<(Arc<CollectionView>, Sequence)> {
         self.with_view(|view, visible| Ok((view.find(collection)?.clone(), visible)))
+    }
+
+    /// The same as of a snapshot, which may have a view of its own. Of a family that is younger than the snapshot: the present part, which
+    /// holds nothing that old.
+    pub fn pin_at(
+        &self,
+        collection: CollectionId,
+        snapshot: Option<&Snapshot>,
+    ) -> Result<(Arc<CollectionView>, Sequence)> {
+        if let Some(snapshot) = snapshot {
+            let held = snapshot.view().and_then(|view| view.find(collection).ok());
+            let part = held.map_or_else(|| self.pin(collection).map(|(part, _)| part), |part| Ok(part.clone()))?;
+            return Ok((part, snapshot.sequence()));
+        }
+        self.pin(collection)
     }
 
     /// The current view as a whole.

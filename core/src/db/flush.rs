@@ -1,6 +1,6 @@
 //! Flushing by hand: freeze what is in memory, and hand out a token to wait with.
 
-use super::core::Core;
+use super::core::{Core, closed};
 use super::jobs::Flushed;
 use super::{ColumnFamily, Db, Handle};
 use crate::commit::CommitState;
@@ -209,6 +209,10 @@ impl Db {
         let core = &self.handle.core;
         core.check_writable()?;
         let mut state = core.commit.lock()?;
+        // Closing tells those who wait after it had this lock: who comes later would wait for ever.
+        if core.is_closed() {
+            return Err(closed());
+        }
         if ids.is_empty() {
             ids = state.active.iter().map(|active| active.collection).collect();
         }

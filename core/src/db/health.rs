@@ -5,9 +5,9 @@
 //! unknown: reads only, until the database is opened again). Flushes and merges fail apart from each other: a full disk may have
 //! room for the one and not for the other.
 
+use crate::atomic::{AtomicU8, Ordering};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Whether the outcome of something is unknown: looked at by every write.
 const POISONED: u8 = 1;

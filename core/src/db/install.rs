@@ -6,6 +6,8 @@
 use super::collection::Collection;
 use super::core::{Core, Installer};
 use super::jobs::Flushed;
+use crate::consequence::{Consequence, Fault, FileKind, consequence};
+use crate::env::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flush::RunOutput;
 use crate::key::{FileNumber, MemtableId, Sequence};
@@ -90,8 +92,14 @@ impl Core {
                 Err(NotReplaced { error, is_unknown }) => {
                     install.manifest = None;
                     install.perhaps.extend(is_unknown.then_some(number));
-                    let full = appended.into_iter().filter_map(Result::err).chain([error.clone()]);
-                    if drops && is_unknown || full.into_iter().any(|error| error.kind() != ErrorKind::NoSpace) {
+                    let appended = appended.and_then(Result::err);
+                    let again = Fault::of_all(appended.iter().chain([&error]));
+                    let worst = match (is_unknown, drops) {
+                        (true, true) => consequence(FileKind::Directory, Call::SyncDir, Fault::Unknown),
+                        (true, false) => consequence(FileKind::Directory, Call::SyncDir, again),
+                        (false, _) => consequence(FileKind::Manifest, Call::Write, again),
+                    };
+                    if worst == Consequence::Poisoned {
                         self.poison(&error);
                     } else {
                         install.lost = Some(old);

@@ -137,8 +137,7 @@ impl DbIterator {
 }
 
 fn cursor(handle: &Arc<Handle>, family: &ColumnFamily, options: &IterOptions) -> Result<VisibleCursor> {
-    let (view, visible) = handle.core.pin(family.id())?;
-    let sequence = options.snapshot.as_ref().map_or(visible, Snapshot::sequence);
+    let (view, sequence) = handle.core.pin_at(family.id(), options.snapshot.as_ref())?;
     let access = if options.scan { Access::Scan } else { Access::Cached };
     VisibleCursor::new(&view, sequence, options.range.clone(), access)
 }

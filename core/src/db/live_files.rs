@@ -85,12 +85,12 @@ fn describe(run: &Run) -> LiveFile {
     }
 }
 
-/// Up to where the files of `view` hold everything that is visible at `visible`.
-fn complete_through(view: &CollectionView, visible: Sequence) -> Sequence {
+/// Up to where the files of `view` hold everything that is visible at `sequence`.
+fn complete_through(view: &CollectionView, sequence: Sequence) -> Sequence {
     let frozen = view.frozen.iter().map(|frozen| &frozen.memtable);
     let oldest = frozen.chain([&view.active]).filter_map(|memtable| memtable.first_sequence()).min();
     // What is being written right now may have a sequence that is not visible yet.
-    oldest.map_or(visible, |oldest| visible.min(oldest.saturating_sub(1)))
+    oldest.map_or(sequence, |oldest| sequence.min(oldest.saturating_sub(1)))
 }
 
 impl Db {
@@ -112,17 +112,16 @@ impl Db {
     fn live_files_of(&self, id: CollectionId, options: &ReadOptions<'_>) -> Result<LiveFiles> {
         let core = &self.handle.core;
         core.check()?;
-        let snapshot = self.check_snapshot(options)?;
+        self.check_snapshot(options)?;
         // Before the view is loaded: a file of it can be deleted from then on only through the pin.
         let pin = FilePin::new(core);
-        let (view, visible) = core.pin(id)?;
-        let sequence = snapshot.unwrap_or(visible);
+        let (view, sequence) = core.pin_at(id, options.snapshot)?;
         let view = view.readable(&KeyRange::all(), sequence)?;
         let in_sight = view.runs.iter().rev().filter(|run| run.meta.oldest_sequence() <= sequence);
         Ok(LiveFiles {
             files: in_sight.map(describe).collect(),
             sequence,
-            complete_through: complete_through(&view, visible).min(sequence),
+            complete_through: complete_through(&view, sequence),
             #[cfg(feature = "arrow")]
             schema: view.active.rows().map(|memtable| memtable.schema().clone()),
             _pin: pin,

@@ -21,6 +21,7 @@ mod disk;
 mod export;
 mod flush;
 mod flush_job;
+mod follow;
 mod get;
 mod health;
 mod install;
@@ -57,6 +58,7 @@ pub use close::{CloseOptions, OpenObjects};
 pub use column_family::{ColumnFamily, DEFAULT_FAMILY};
 pub use export::{Export, ExportedFile};
 pub use flush::{FlushResult, FlushToken};
+pub use follow::Refreshed;
 pub use get::ReadOptions;
 pub use iterate::{DbIterator, IterOptions};
 pub use live_files::{LiveFile, LiveFiles};
@@ -75,6 +77,7 @@ pub use table::Table;
 pub use verify::{FilePart, VerifiedFile};
 pub use write::{Condition, WriteOptions};
 
+use self::collection::Schemas;
 use self::core::Core;
 use std::path::Path;
 use std::sync::Arc;
@@ -107,6 +110,12 @@ impl Db {
     /// The directory of the database.
     pub fn path(&self) -> &Path {
         &self.handle.core.path
+    }
+
+    /// The world that it lives in.
+    #[cfg(feature = "leveldb")]
+    pub(crate) fn env(&self) -> &crate::env::Env {
+        &self.handle.core.env
     }
 
     /// Whether it was closed.

@@ -1,10 +1,10 @@
 //! Opening: lock, manifest, files, log, a new manifest, and only then deletes; at last the background threads.
 
 use super::background::Worker;
-use super::collection::{Collection, Schemas, directory};
 use super::column_family::DEFAULT_FAMILY;
 use super::core::{CATALOG_PLACE, Catalog, Core, INSTALL_PLACE, Installer, JOBS_PLACE, OPEN, log_event};
 use super::disk::DiskWatch;
+use super::follow::Follower;
 use super::health::Health;
 use super::jobs::Jobs;
 use super::obsolete_files::{FilePins, Found, Known, delete_orphans, list_files};
@@ -12,8 +12,9 @@ use super::options::Options;
 use super::recovery::{self, Recovered};
 use super::snapshot::SnapshotList;
 use super::stall::Pacer;
-use super::target::{Caches, Stamps, open_file};
+use super::target::{Caches, Stamps};
 use super::{Db, Handle};
+use crate::atomic::{AtomicBool, AtomicU8};
 use crate::commit::Commit;
 use crate::env::posix::posix;
 #[cfg(debug_assertions)]
@@ -25,17 +26,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CollectionId, CollectionKind, FileNumber};
 use crate::lock::{Mutex, OrderedMutex};
 use crate::memtable::ArenaPool;
-use crate::observe::{Counters, Event, EventKind, EventQueue, Journal, Level, Listener, Logger};
+use crate::observe::{Counters, EventQueue, Journal, Level, Listener, Logger};
 use crate::version::file_name::{self, FileKind};
 use crate::version::{Change, Manifest, VersionEdit, VersionState};
-use crate::view::{Run, View};
+use crate::view::Run;
 use crate::wal::segment_number;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-
-/// How often a read-only opening starts again when the live writer moves files under it.
-const READ_ONLY_TRIES: u32 = 100;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 impl Db {
     /// Opens the database in `path`, or creates it.
@@ -71,7 +69,8 @@ impl Db {
     }
 }
 
-/// What opening needs to know; lives until the database is made.
+/// What opening needs to know; a database open for reading keeps it.
+#[derive(Clone)]
 pub(super) struct Opening {
     pub env: Env,
     pub path: PathBuf,
@@ -83,7 +82,8 @@ pub(super) struct Opening {
     pub logger: Option<(Level, Logger)>,
 }
 
-/// What both ways of opening have found out before the database is put together.
+/// What both ways of opening have found out before the database is put together. Clones share it.
+#[derive(Clone)]
 pub(super) struct Parts {
     pub caches: Caches,
     pub stamps: Arc<Stamps>,
@@ -91,7 +91,7 @@ pub(super) struct Parts {
     pub events: Arc<EventQueue>,
     pub hash_seed: u64,
     pub next_file: Arc<AtomicU64>,
-    pub next_memtable: AtomicU64,
+    pub next_memtable: Arc<AtomicU64>,
     /// Wakes background tasks.
     pub work: Arc<Bell>,
 }
@@ -109,7 +109,7 @@ impl Opening {
             events: self.events(),
             hash_seed: self.env.runtime.random(),
             next_file: Arc::new(AtomicU64::new(1)),
-            next_memtable: AtomicU64::new(1),
+            next_memtable: Arc::new(AtomicU64::new(1)),
             work: Arc::new(Bell::new()),
         }
     }
@@ -192,40 +192,10 @@ impl Opening {
     }
 
     fn read_only(self) -> Result<Core> {
-        let mut last = None;
-        for _ in 0..READ_ONLY_TRIES {
-            match self.try_read_only() {
-                Ok(Some((parts, recovered))) => return Ok(self.assemble(parts, recovered, None, None)),
-                // The writer moved on: look again.
-                Ok(None) => {}
-                Err(error) if error.kind() == ErrorKind::Busy => {}
-                Err(error) => {
-                    let before = Manifest::read(&self.env, &self.path)?;
-                    // Only an error that stays when nothing moves is one.
-                    if let Some(previous) = &last
-                        && *previous == before
-                    {
-                        return Err(error);
-                    }
-                    last = Some(before);
-                }
-            }
-        }
-        Err(Error::new(ErrorKind::Busy, "the live writer moves files faster than they can be opened")
-            .in_file(&self.path))
-    }
-
-    /// One attempt at a consistent picture beside a live writer, without changing a byte.
-    fn try_read_only(&self) -> Result<Option<(Parts, Recovered)>> {
-        let Some((state, number)) = Manifest::read(&self.env, &self.path)? else {
-            return Err(Error::new(ErrorKind::NotFound, "there is no database here").in_file(&self.path));
-        };
-        let parts = self.parts(&state);
-        let collections = self.collections(&state)?;
-        let view = self.open_files(&state, &collections, &parts)?;
-        let recovered = recovery::replay_for_reading(self, state.clone(), collections, view, &parts)?;
-        let again = Manifest::read(&self.env, &self.path)?;
-        Ok((again == Some((state, number))).then_some((parts, recovered)))
+        let (follower, parts, recovered) = Follower::open(self.clone())?;
+        let core = self.assemble(parts, recovered, None, None);
+        *core.follower.lock() = Some(follower);
+        Ok(core)
     }
 
     /// The state of a database that is about to be created. A directory with files of a database but without CURRENT is not
@@ -268,17 +238,8 @@ impl Opening {
 
     fn collections(&self, state: &VersionState) -> Result<Catalog> {
         let mut catalog = Catalog::default();
-        for collection in state.collections.values() {
-            let made = Collection {
-                id: collection.id,
-                name: collection.name.clone(),
-                kind: collection.kind,
-                options: self.options.for_stored_collection(&collection.options)?,
-                directory: directory(&self.path, collection.kind, &collection.name),
-                schemas: Schemas::decode(&collection.name, &collection.schemas)?,
-                dropped: AtomicBool::new(false),
-            };
-            catalog.collections.insert(collection.id, Arc::new(made));
+        for stored in state.collections.values() {
+            catalog.collections.insert(stored.id, Arc::new(self.collection(stored)?));
         }
         Ok(catalog)
     }
@@ -295,17 +256,7 @@ impl Opening {
             let collection = &catalog.collections[id];
             let mut runs = Vec::with_capacity(stored.runs.len());
             for meta in &stored.runs {
-                let reader = open_file(&self.env, state.database_id, collection, meta, &parts.caches)?;
-                parts.stamps.raise(meta.stamp_nanos);
-                if let Some(error) = reader.broken() {
-                    let mut event = Event::new(EventKind::FileBroken);
-                    event.collection.clone_from(&collection.name);
-                    event.number = meta.number.0;
-                    event.bytes = meta.size_bytes;
-                    event.detail = error.to_string();
-                    parts.events.push(event);
-                }
-                runs.push(Run { meta: meta.clone(), reader });
+                runs.push(self.open_run(state.database_id, collection, meta, parts)?);
             }
             view.push((*id, runs));
         }
@@ -325,7 +276,6 @@ impl Opening {
             active.into_iter().for_each(|active| commit_state.add(active));
         }
         let domain = Domain::new();
-        let view = view.into_iter().fold(View::default(), |view, part| view.with(part));
         Core {
             read_only: self.options.read_only(),
             env: self.env,
@@ -364,6 +314,7 @@ impl Opening {
             stop: AtomicBool::new(false),
             tasks: Mutex::new(Vec::new()),
             file_lock: Mutex::new(lock),
+            follower: Mutex::new(None),
         }
     }
 }

@@ -20,9 +20,10 @@ use crate::memtable::{AnyMemtable, AnyMemtableWriter, MemtableKind, MemtableOpti
 use crate::observe::{Event, EventKind, FlushReason};
 use crate::record::payload_checksum;
 use crate::version::{Change, Cut, VersionEdit, VersionState};
-use crate::view::{CollectionView, Frozen, Run};
+use crate::view::{CollectionView, Frozen, Run, View};
 use crate::wal::{self, Log, LogIdentity, LogOptions, LogWriter, LoggedRecord, ReplayOutcome};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -33,7 +34,7 @@ const RELOG_BYTES: u64 = 4 << 20;
 pub(super) struct Recovered {
     pub state: VersionState,
     pub catalog: Catalog,
-    pub view: Vec<CollectionView>,
+    pub view: View,
     pub active: Vec<ActiveMemtable>,
     pub writer: Option<LogWriter>,
     pub log: Option<Arc<Log>>,
@@ -44,17 +45,97 @@ pub(super) struct Recovered {
     pub stale_segments: Vec<FileNumber>,
 }
 
+impl Recovered {
+    /// What a database that is open for reading is put together from.
+    pub fn for_reading(
+        state: VersionState,
+        collections: BTreeMap<CollectionId, Arc<Collection>>,
+        view: View,
+        last_sequence: Sequence,
+    ) -> Self {
+        let (active, old_segments, stale_segments) = (Vec::new(), Vec::new(), Vec::new());
+        let catalog = Catalog { collections };
+        Self { state, catalog, view, active, writer: None, log: None, last_sequence, old_segments, stale_segments }
+    }
+}
+
 /// One family while its log is replayed.
-struct Rebuilt {
-    collection: Arc<Collection>,
-    active: ActiveMemtable,
+pub(super) struct Rebuilt {
+    pub collection: Arc<Collection>,
+    pub active: ActiveMemtable,
     /// Full memtables, oldest first.
     frozen: Vec<AnyMemtable>,
     runs: Vec<Run>,
-    flushed_through: Sequence,
+    pub flushed_through: Sequence,
 }
 
 impl Rebuilt {
+    pub fn new(collection: &Arc<Collection>, flushed_through: Sequence, runs: Vec<Run>, parts: &Parts) -> Result<Self> {
+        let (writer, memtable) = new_memtable(&collection.memtable_kind(), parts)?;
+        let active = active_memtable(collection, writer, memtable);
+        Ok(Self { collection: collection.clone(), active, frozen: Vec::new(), runs, flushed_through })
+    }
+
+    /// Goes on with what the manifest says now: lets go of memtables whose entries lie in files, and begins one for a new schema.
+    ///
+    /// A memtable of a column family that lies in files in part stays whole: it holds all versions within its bounds, so an entry that is found
+    /// twice is the same one. Of a table it is made anew without what lies in files: rows that came twice would be two rows.
+    pub fn advance(&mut self, collection: &Arc<Collection>, flushed_through: Sequence, parts: &Parts) -> Result<()> {
+        let is_altered = !Arc::ptr_eq(&self.collection, collection);
+        self.collection = collection.clone();
+        if is_altered && collection.kind == CollectionKind::Rows {
+            self.seal(parts)?;
+        }
+        if flushed_through == self.flushed_through {
+            return Ok(());
+        }
+        self.flushed_through = flushed_through;
+        let is_left = |memtable: &AnyMemtable| memtable.last_sequence().is_some_and(|last| last > flushed_through);
+        self.frozen.retain(is_left);
+        if !is_left(&self.active.memtable) {
+            self.seal(parts)?;
+            self.frozen.pop();
+        }
+        #[cfg(feature = "arrow")]
+        self.leave_out_rows_in_files(parts)?;
+        Ok(())
+    }
+
+    /// Makes anew what holds rows on both sides of what was flushed.
+    #[cfg(feature = "arrow")]
+    fn leave_out_rows_in_files(&mut self, parts: &Parts) -> Result<()> {
+        let flushed_through = self.flushed_through;
+        let is_cut =
+            |memtable: &&mut AnyMemtable| memtable.first_sequence().is_some_and(|first| first <= flushed_through);
+        let left = |memtable: &AnyMemtable| -> Result<Option<(AnyMemtableWriter, AnyMemtable)>> {
+            let Some(rows) = memtable.rows() else { return Ok(None) };
+            let (mut writer, fresh) = new_memtable(&MemtableKind::Rows(rows.schema().clone()), parts)?;
+            for (sequence, rows) in rows.batches().filter(|(sequence, _)| *sequence > flushed_through) {
+                writer.reserve_rows([&**rows])?;
+                writer.insert_rows(sequence, rows);
+            }
+            Ok(Some((writer, fresh)))
+        };
+        for memtable in self.frozen.iter_mut().filter(is_cut) {
+            if let Some((_, fresh)) = left(memtable)? {
+                fresh.freeze();
+                *memtable = fresh;
+            }
+        }
+        if is_cut(&&mut self.active.memtable)
+            && let Some((writer, memtable)) = left(&self.active.memtable)?
+        {
+            (self.active.writer, self.active.memtable) = (writer, memtable);
+        }
+        Ok(())
+    }
+
+    /// The full memtables as a view has them.
+    pub fn frozen_newest_first(&self, batch_end: Sequence) -> Vec<Frozen> {
+        let frozen = self.frozen.iter().rev().cloned();
+        frozen.map(|memtable| Frozen { memtable, reason: FlushReason::Recovery, batch_end, together: 0 }).collect()
+    }
+
     /// Freezes the active memtable and goes on with an empty one.
     fn seal(&mut self, parts: &Parts) -> Result<()> {
         let (writer, memtable) = new_memtable(&self.collection.memtable_kind(), parts)?;
@@ -107,11 +188,8 @@ impl Replayed {
     ) -> Result<Self> {
         let mut families = BTreeMap::new();
         for (id, runs) in view {
-            let collection = catalog.collections[&id].clone();
-            let (writer, memtable) = new_memtable(&collection.memtable_kind(), parts)?;
-            let active = active_memtable(&collection, writer, memtable);
             let flushed_through = state.collections[&id].flushed_through;
-            families.insert(id, Rebuilt { collection, active, frozen: Vec::new(), runs, flushed_through });
+            families.insert(id, Rebuilt::new(&catalog.collections[&id], flushed_through, runs, parts)?);
         }
         let mut records = Some(Vec::new());
         let mut bytes = 0;
@@ -141,14 +219,7 @@ impl Replayed {
             opening.options.wal_recovery(),
             &mut sink,
         )?;
-        for skipped in &outcome.skipped {
-            let path = opening.wal_path.join(wal::segment_name(skipped.segment));
-            let mut event = Event::new(EventKind::LogSkipped);
-            event.number = skipped.segment.0;
-            event.bytes = skipped.to - skipped.from;
-            event.detail = format!("{}: {} to {}: {}", path.display(), skipped.from, skipped.to, skipped.why);
-            parts.events.push(event);
-        }
+        tell_skipped(&outcome, &opening.wal_path, parts);
         Ok(Self { families, outcome, records })
     }
 
@@ -158,10 +229,10 @@ impl Replayed {
 }
 
 /// Applies one record: each operation if and only if its family lives and no file holds it yet.
-fn apply(
+pub(super) fn apply(
     families: &mut BTreeMap<CollectionId, Rebuilt>,
     record: &LoggedRecord<'_>,
-    wal_path: &std::path::Path,
+    wal_path: &Path,
     parts: &Parts,
 ) -> Result<()> {
     let damaged = |why: &str| {
@@ -263,37 +334,28 @@ pub(super) fn recover(
     Ok(recovered)
 }
 
-/// Brings a picture of the database up to the end of its log, for reading: nothing on disk changes.
-pub(super) fn replay_for_reading(
-    opening: &Opening,
-    state: VersionState,
-    catalog: Catalog,
-    view: Vec<(CollectionId, Vec<Run>)>,
-    parts: &Parts,
-) -> Result<Recovered> {
-    let replayed = Replayed::read(opening, &state, &catalog, view, parts, &mut |_| Ok(false))?;
-    let last_sequence = replayed.last_sequence(&state);
-    Ok(finish(state, catalog, replayed, last_sequence))
+/// Tells the application what a salvage left out.
+pub(super) fn tell_skipped(outcome: &ReplayOutcome, wal_path: &Path, parts: &Parts) {
+    for skipped in &outcome.skipped {
+        let path = wal_path.join(wal::segment_name(skipped.segment));
+        let mut event = Event::new(EventKind::LogSkipped);
+        event.number = skipped.segment.0;
+        event.bytes = skipped.to - skipped.from;
+        event.detail = format!("{}: {} to {}: {}", path.display(), skipped.from, skipped.to, skipped.why);
+        parts.events.push(event);
+    }
 }
 
 fn finish(state: VersionState, catalog: Catalog, replayed: Replayed, last_sequence: Sequence) -> Recovered {
-    let mut view = Vec::new();
+    let mut view = View::default();
     let mut active = Vec::new();
     for (id, mut family) in replayed.families {
         family.active.batch_end = last_sequence;
-        let frozen = family.frozen.into_iter().rev();
-        view.push(CollectionView {
+        view = view.with(CollectionView {
             collection: id,
             active: family.active.memtable.clone(),
-            frozen: frozen
-                // Everything replayed is durable in the new log by now.
-                .map(|memtable| Frozen {
-                    memtable,
-                    reason: FlushReason::Recovery,
-                    batch_end: last_sequence,
-                    together: 0,
-                })
-                .collect(),
+            // Everything replayed is durable in the new log by now.
+            frozen: family.frozen_newest_first(last_sequence),
             runs: family.runs,
         });
         active.push(family.active);

@@ -86,11 +86,10 @@ impl Db {
         let core = &self.handle.core;
         core.check()?;
         self.check_table(table)?;
-        let snapshot = self.check_snapshot(options)?;
-        let (view, visible) = core.pin(table.id())?;
+        self.check_snapshot(options)?;
+        let (view, snapshot) = core.pin_at(table.id(), options.snapshot)?;
         let schema = schema_of(table, &view);
         let request = self.scan_request(&schema, scan)?;
-        let snapshot = snapshot.unwrap_or(visible);
         ScanPlan::new(view.readable(&request.range, snapshot)?, schema, snapshot, request)
     }
 
@@ -180,9 +179,8 @@ impl Db {
         let core = &self.handle.core;
         core.check()?;
         self.check_table(table)?;
-        let snapshot = self.check_snapshot(options)?;
-        let (view, visible) = core.pin(table.id())?;
-        let snapshot = snapshot.unwrap_or(visible);
+        self.check_snapshot(options)?;
+        let (view, snapshot) = core.pin_at(table.id(), options.snapshot)?;
         let schema = schema_of(table, &view);
         if !schema.is_keyed() {
             return Err(Error::invalid(format!("table \"{}\" is append-only: its rows have no keys", table.name())));

@@ -56,6 +56,18 @@ impl Schemas {
         self.all.lock().push(schema);
     }
 
+    /// Whether the schema of the rows of a logged operation is known, if it has any.
+    pub fn has_that_of(&self, operation: &Operation<'_>) -> bool {
+        let header = if operation.kind.is_rows() { RowsHeader::decode(operation.key) } else { None };
+        header.is_none_or(|header| self.find(header.schema).is_some())
+    }
+
+    /// Takes over those of `newer`, which has all that are here, and perhaps further ones.
+    pub fn take_new(&self, newer: &Self) {
+        let newer = newer.all.lock().clone();
+        *self.all.lock() = newer;
+    }
+
     /// The rows of a logged operation, under the schema in force. `damaged` makes an error that names the record.
     pub fn decode_rows(&self, operation: &Operation<'_>, damaged: &dyn Fn(&str) -> Error) -> Result<Arc<PreparedRows>> {
         let header = RowsHeader::decode(operation.key).ok_or_else(|| damaged("rows without a header"))?;

@@ -1,47 +1,63 @@
 //! Snapshots: sequences that flushes and merges must keep visible.
 
+use super::core::Core;
 use super::{Db, Handle};
-use crate::commit::Commit;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Sequence;
 use crate::lock::Mutex;
+use crate::view::View;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The sequences in use, each with its number of users.
 #[derive(Default)]
 pub(super) struct SnapshotList {
-    users: Mutex<BTreeMap<Sequence, u64>>,
+    users: Mutex<BTreeMap<Sequence, Users>>,
+}
+
+#[derive(Default)]
+struct Users {
+    count: u64,
+    /// What the snapshot shows, where nobody can keep the writer from merging it away.
+    view: Option<Arc<View>>,
 }
 
 impl SnapshotList {
     /// Registers the visible sequence. It is read under the list's lock: a job that reads the list after it took its memtables
     /// either finds the snapshot or took nothing newer than it.
-    fn take(&self, commit: &Commit) -> Sequence {
+    fn take(&self, core: &Core) -> (Sequence, Option<Arc<View>>) {
         let mut users = self.users.lock();
-        let sequence = commit.visible();
-        *users.entry(sequence).or_default() += 1;
-        sequence
+        let (sequence, view) = if core.read_only {
+            let view = core.current_view();
+            (view.sequence().unwrap_or(0), Some(view))
+        } else {
+            (core.commit.visible(), None)
+        };
+        let entry = users.entry(sequence).or_default();
+        entry.count += 1;
+        if entry.view.is_none() {
+            entry.view = view;
+        }
+        (sequence, entry.view.clone())
     }
 
-    /// Registers one more user of a sequence that has some; false: it has none. What nobody pins may be merged away already.
-    fn take_at(&self, sequence: Sequence) -> bool {
-        match self.users.lock().get_mut(&sequence) {
-            Some(count) => {
-                *count += 1;
-                true
-            }
-            None => false,
-        }
+    /// Registers one more user of a sequence that has some; `None`: it has none. What nobody pins may be merged away already.
+    fn take_at(&self, sequence: Sequence) -> Option<Option<Arc<View>>> {
+        let mut users = self.users.lock();
+        let entry = users.get_mut(&sequence)?;
+        entry.count += 1;
+        Some(entry.view.clone())
     }
 
     fn release(&self, sequence: Sequence) {
         let mut users = self.users.lock();
-        if let Some(count) = users.get_mut(&sequence) {
-            *count -= 1;
-            if *count == 0 {
-                users.remove(&sequence);
-            }
+        let Some(entry) = users.get_mut(&sequence) else { return };
+        entry.count -= 1;
+        if entry.count == 0 {
+            let last = users.remove(&sequence);
+            // Outside the lock: a view may be the last one to hold much.
+            drop(users);
+            drop(last);
         }
     }
 
@@ -59,7 +75,7 @@ impl SnapshotList {
 
     /// How many snapshots are open.
     pub fn count(&self) -> u64 {
-        self.users.lock().values().sum()
+        self.users.lock().values().map(|entry| entry.count).sum()
     }
 }
 
@@ -70,8 +86,10 @@ pub struct Snapshot {
 }
 
 struct Registered {
-    handle: Arc<Handle>,
     sequence: Sequence,
+    /// What it shows, in a database that follows a writer: what is read of the files later may have been merged.
+    view: Option<Arc<View>>,
+    handle: Arc<Handle>,
 }
 
 impl Drop for Registered {
@@ -86,6 +104,12 @@ impl Snapshot {
         self.inner.sequence
     }
 
+    /// The view to read instead of the present one, if it has one of its own.
+    #[inline]
+    pub(super) fn view(&self) -> Option<&Arc<View>> {
+        self.inner.view.as_ref()
+    }
+
     pub(super) fn belongs_to(&self, handle: &Arc<Handle>) -> bool {
         Arc::ptr_eq(&self.inner.handle, handle)
     }
@@ -96,8 +120,8 @@ impl Db {
     pub fn snapshot(&self) -> Result<Snapshot> {
         let core = &self.handle.core;
         core.check()?;
-        let sequence = core.snapshots.take(&core.commit);
-        Ok(Snapshot { inner: Arc::new(Registered { handle: self.handle.clone(), sequence }) })
+        let (sequence, view) = core.snapshots.take(core);
+        Ok(Snapshot { inner: Arc::new(Registered { sequence, view, handle: self.handle.clone() }) })
     }
 
     /// A snapshot of the moment of an older one that is still open, known by its sequence alone: a twin, which stays when the
@@ -105,10 +129,10 @@ impl Db {
     pub fn snapshot_at(&self, sequence: Sequence) -> Result<Snapshot> {
         let core = &self.handle.core;
         core.check()?;
-        if core.snapshots.take_at(sequence) {
-            return Ok(Snapshot { inner: Arc::new(Registered { handle: self.handle.clone(), sequence }) });
+        if let Some(view) = core.snapshots.take_at(sequence) {
+            return Ok(Snapshot { inner: Arc::new(Registered { sequence, view, handle: self.handle.clone() }) });
         }
-        let visible = core.commit.visible();
+        let visible = core.visible();
         if sequence > visible {
             return Err(Error::invalid(format!("sequence {sequence} is still to come: the last one is {visible}")));
         }

@@ -43,7 +43,7 @@ impl Db {
             ));
         }
         // The pin is older than this view, so its files are kept too.
-        let (view, _) = core.pin(table.id())?;
+        let (view, _) = core.pin_at(table.id(), options.snapshot)?;
         let schema = view.active.rows().map_or_else(|| table.current(), |memtable| memtable.schema().clone());
         let request = self.scan_request(&schema, scan)?;
         let whole = Split {

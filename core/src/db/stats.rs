@@ -114,7 +114,7 @@ impl Db {
             vec![("writes", written.batches), ("write_operations", written.operations), ("write_bytes", written.bytes)];
         counters.extend(Counter::ALL.iter().map(|&counter| (counter.name(), core.counters.get(counter))));
         let mut stats = Stats {
-            sequence: core.commit.visible(),
+            sequence: core.visible(),
             durable_sequence: core.log.as_ref().map_or(0, |log| log.durable_sequence()),
             counters,
             histograms: Timed::ALL.iter().map(|&timed| (timed.name(), core.timings.summary(timed))).collect(),

@@ -8,6 +8,7 @@ use super::collection::{Collection, Schemas, directory};
 use super::obsolete_files::{FilePin, Found, list_files};
 use super::options::Options;
 use super::target::{Caches, open_file};
+use crate::atomic::AtomicBool;
 use crate::batch::Operations;
 use crate::env::Env;
 use crate::env::posix::posix;
@@ -19,7 +20,6 @@ use crate::version::{CollectionState, FileMeta, Manifest, VersionState};
 use crate::wal::{self, LoggedRecord, RecoveryMode};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// What a file of a database is for.
@@ -84,15 +84,25 @@ impl Db {
     /// Reads every live file in full and verifies every checksum. The first damage ends it, naming file and offset. Files that a merge
     /// replaces meanwhile are deleted when it is over.
     pub fn verify(&self) -> Result<()> {
+        self.verify_told(&mut |_, _| Ok(()))
+    }
+
+    /// The same. `told` hears, before the first file and after each, how many bytes were read and how many there are; an error of its
+    /// ends the check.
+    pub fn verify_told(&self, told: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
         let core = &self.handle.core;
         core.check()?;
         // Files are opened by their names, also after a merge has replaced them. Made before the view is loaded.
         let _names = FilePin::new(core);
-        for part in core.current_view().collections() {
-            for run in &part.runs {
-                core.check()?;
-                run.reader.verify()?;
-            }
+        let view = core.current_view();
+        let runs = || view.collections().iter().flat_map(|part| &part.runs);
+        let (mut read_bytes, all_bytes) = (0, runs().map(|run| run.meta.size_bytes).sum());
+        told(read_bytes, all_bytes)?;
+        for run in runs() {
+            core.check()?;
+            run.reader.verify()?;
+            read_bytes += run.meta.size_bytes;
+            told(read_bytes, all_bytes)?;
         }
         Ok(())
     }

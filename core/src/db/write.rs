@@ -132,10 +132,7 @@ impl Core {
                 }
                 Err(error) => {
                     drop(state);
-                    if error.kind() == ErrorKind::Poisoned {
-                        self.poison(&error);
-                    }
-                    return Err(error);
+                    return self.told_by_log(Err(error)).map(|()| None);
                 }
             }
         };
@@ -163,10 +160,7 @@ impl Core {
     pub(super) fn sync_log(&self, sequence: Sequence) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         let began = self.env.runtime.monotonic_nanos();
-        if let Err(error) = log.sync(sequence) {
-            self.poison(&error);
-            return Err(error);
-        }
+        self.told_by_log(log.sync(sequence))?;
         self.counters.add(Counter::SyncWrites, 1);
         self.timings.record(Timed::Sync, self.env.runtime.monotonic_nanos().saturating_sub(began));
         Ok(())
@@ -178,9 +172,17 @@ impl Core {
         let Ok(mut state) = self.commit.lock() else { return };
         let marked = state.log.as_mut().map_or(Ok(()), |log| log.mark());
         drop(state);
-        if let Err(error) = marked {
-            self.poison(&error);
-        }
+        let _ = self.told_by_log(marked);
+    }
+
+    /// What the log says of itself holds for the database: if it does not know what is on disk, nothing is written any more. Requires: the
+    /// caller holds no lock.
+    fn told_by_log(&self, outcome: Result<()>) -> Result<()> {
+        outcome.inspect_err(|error| {
+            if error.kind() == ErrorKind::Poisoned {
+                self.poison(error);
+            }
+        })
     }
 
     /// Freezes memtables that are full. Gives the family that has to wait because too many are frozen already.

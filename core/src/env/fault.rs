@@ -1,6 +1,7 @@
 //! A file system that fails on demand: rules say which call fails, when and how. It also counts and notes calls. Wraps any other; used
 //! by tests.
 
+mod raw;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use raw::{RawEffect, RawFaults};
 
 /// What happens to a call that a rule hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,6 +234,10 @@ impl FileSystem for FaultFileSystem {
 
     fn prefers_mapping(&self, dir: &Path) -> bool {
         self.inner.prefers_mapping(dir)
+    }
+
+    fn record_lock_holder(&self, path: &Path) -> Result<Option<u32>> {
+        self.inner.record_lock_holder(path)
     }
 
     fn free_bytes(&self, dir: &Path) -> Option<u64> {

@@ -71,6 +71,12 @@ pub trait FileSystem: Send + Sync {
     /// another handle of this process, holds it. Released when dropped, and by the death of the process.
     fn lock(&self, path: &Path) -> Result<Box<dyn FileLock>>;
 
+    /// The process that holds a record lock (`fcntl`) anywhere in the file, this one included; 0 where it cannot be told which. `None`: nobody,
+    /// or there is no such file. Takes no lock, and changes nothing. Worlds of one program have nobody to ask for.
+    fn record_lock_holder(&self, _path: &Path) -> Result<Option<u32>> {
+        Ok(None)
+    }
+
     /// Whether files here are best written through a shared mapping (see [`File::map`]): ext4, XFS, tmpfs.
     fn prefers_mapping(&self, dir: &Path) -> bool;
 

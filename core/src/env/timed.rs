@@ -98,6 +98,10 @@ impl FileSystem for TimedFileSystem {
         self.inner.prefers_mapping(dir)
     }
 
+    fn record_lock_holder(&self, path: &Path) -> Result<Option<u32>> {
+        self.inner.record_lock_holder(path)
+    }
+
     fn free_bytes(&self, dir: &Path) -> Option<u64> {
         self.inner.free_bytes(dir)
     }

@@ -3,12 +3,12 @@
 //! Called by `db` in the background; returns what it made and never installs it. The input memtables stay as they are.
 
 use super::output::{JobTarget, RunOutput, write_run};
+use crate::atomic::AtomicBool;
 use crate::error::{Error, Result};
 use crate::iter::Merge;
 use crate::key::Sequence;
 use crate::memtable::AnyMemtable;
 use crate::merge::Survivors;
-use std::sync::atomic::AtomicBool;
 #[cfg(feature = "arrow")]
 use {
     super::row_output::write_row_run,

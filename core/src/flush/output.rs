@@ -3,6 +3,7 @@
 //! Promises: (1) the file handed out is durable with its name, was opened again, and holds exactly the entries that were not
 //! dropped; (2) without survivors, and after any error, no file is left.
 
+use crate::atomic::{AtomicBool, Ordering};
 use crate::env::{Env, FileSystem, parent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::iter::Cursor;
@@ -11,7 +12,6 @@ use crate::sst::{AnySstReader, BlockCache, Expected, SstIdentity, SstOptions, Ss
 use crate::version::FileMeta;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many entries pass between two looks at the cancel flag: some hundred microseconds of work.
 const ENTRIES_PER_CHECK: u64 = 4096;

@@ -4,6 +4,7 @@
 //! not dropped; without rows, and after any error, no file is left.
 
 use super::output::{RunOutput, check_cancel, make_dir};
+use crate::atomic::AtomicBool;
 use crate::env::{Env, parent};
 use crate::error::Result;
 use crate::iter::RowSource;
@@ -17,7 +18,6 @@ use crate::version::file_name;
 use crate::version::{FileFormat, FileMeta};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Where and how to write a run of rows.
 pub struct RowRunTarget {

@@ -163,6 +163,19 @@ pub struct ManifestRecord<'a> {
     pub edit: &'a VersionEdit,
 }
 
+/// How far a manifest was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ManifestPlace {
+    /// Its number.
+    pub number: FileNumber,
+    /// How many records it had.
+    pub records: u64,
+    /// Behind the last of them.
+    pub end: u64,
+    /// The length of the file.
+    pub file_bytes: u64,
+}
+
 /// What a manifest adds up to.
 #[derive(Debug, Clone)]
 pub struct ManifestContent {
@@ -194,23 +207,57 @@ impl Manifest {
             None => current::read(&*env.files, dir)?,
         };
         match number {
-            Some(number) => walk(env, dir, number, sink),
-            None => Err(Error::new(ErrorKind::NotFound, "there is no database here").in_file(dir).into()),
+            Some(number) => walk(env, dir, number, None, sink),
+            None => Err(no_database(dir).into()),
         }
     }
+
+    /// The state that the manifest in force holds, and how far it was read. What was read `before` of the same manifest is not read again:
+    /// it is only ever appended to. Changes nothing. Errors: as of [`read`](Self::read), and NotFound without a database.
+    pub fn follow(
+        env: &Env,
+        dir: &Path,
+        before: Option<&(VersionState, ManifestPlace)>,
+    ) -> Result<(VersionState, ManifestPlace)> {
+        let Some(number) = current::read(&*env.files, dir)? else {
+            refuse_data_without_current(env, dir)?;
+            return Err(no_database(dir));
+        };
+        let before = before.filter(|(_, place)| place.number == number);
+        if let Some((state, place)) = before
+            && env.files.file_len(&dir.join(file_name::manifest(number)))? == Some(place.file_bytes)
+        {
+            return Ok((state.clone(), *place));
+        }
+        let content = walk(env, dir, number, before, &mut |_| Ok::<(), Error>(()))?;
+        let ManifestContent { number, state, records, end, file_bytes } = content;
+        Ok((state, ManifestPlace { number, records, end, file_bytes }))
+    }
+
+    /// Which manifest is in force, and its length: as long as both stay, nothing moved. Errors: those of reading.
+    pub fn extent(env: &Env, dir: &Path) -> Result<Option<(FileNumber, u64)>> {
+        let Some(number) = current::read(&*env.files, dir)? else { return Ok(None) };
+        let file_bytes = env.files.file_len(&dir.join(file_name::manifest(number)))?;
+        Ok(Some((number, file_bytes.unwrap_or(0))))
+    }
+}
+
+fn no_database(dir: &Path) -> Error {
+    Error::new(ErrorKind::NotFound, "there is no database here").in_file(dir)
 }
 
 /// The state in manifest `number`, and how many records made it.
 fn read_manifest(env: &Env, dir: &Path, number: FileNumber) -> Result<(VersionState, u64)> {
-    let content = walk(env, dir, number, &mut |_| Ok::<(), Error>(()))?;
+    let content = walk(env, dir, number, None, &mut |_| Ok::<(), Error>(()))?;
     Ok((content.state, content.records))
 }
 
-/// Reads manifest `number` from its beginning to its end.
+/// Reads manifest `number` to its end: from its beginning, or from where it was read `before`.
 fn walk<E: From<Error>>(
     env: &Env,
     dir: &Path,
     number: FileNumber,
+    before: Option<&(VersionState, ManifestPlace)>,
     sink: &mut dyn FnMut(ManifestRecord<'_>) -> std::result::Result<(), E>,
 ) -> std::result::Result<ManifestContent, E> {
     let path = dir.join(file_name::manifest(number));
@@ -221,9 +268,15 @@ fn walk<E: From<Error>>(
         }
         result => result?,
     };
-    let mut state = VersionState::new(framing::decode_header(&bytes, &path, number)?);
-    let (mut offset, mut records) = (HEADER_BYTES, 0);
+    let database_id = framing::decode_header(&bytes, &path, number)?;
     let corruption = |offset: usize, message: &str| Err(Error::corruption(&path, offset as u64, message).into());
+    let (mut state, mut offset, mut records) = match before.filter(|(state, _)| state.database_id == database_id) {
+        Some((_, place)) if place.end > bytes.len() as u64 => {
+            return corruption(bytes.len(), "the manifest is shorter than it was");
+        }
+        Some((state, place)) => (state.clone(), place.end as usize, place.records),
+        None => (VersionState::new(database_id), HEADER_BYTES, 0),
+    };
     loop {
         let record = match framing::find_record(&bytes, number, offset) {
             Found::Record(record) => record,

@@ -13,7 +13,7 @@ mod manifest;
 
 pub use edit::{Change, VersionEdit};
 pub use file_meta::{FileFormat, FileMeta};
-pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestContent, ManifestRecord, NotReplaced};
+pub use manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestContent, ManifestPlace, ManifestRecord, NotReplaced};
 
 use crate::error::{Error, Result};
 use crate::key::{CollectionId, CollectionKind, FileNumber, LogPosition, MAX_SEQUENCE, Sequence};

@@ -80,6 +80,9 @@ impl CollectionView {
 #[derive(Clone, Default)]
 pub struct View {
     collections: Vec<Arc<CollectionView>>,
+    /// Of a database that follows a writer: the newest sequence of which it holds everything. It changes with the files in one step,
+    /// because what the writer merged away is gone from them.
+    sequence: Option<Sequence>,
 }
 
 impl View {
@@ -90,6 +93,17 @@ impl View {
             Ok(index) => Ok(&self.collections[index]),
             Err(_) => Err(Error::new(ErrorKind::Dropped, "the column family was dropped")),
         }
+    }
+
+    /// The newest sequence to be read in it; `None`: the newest that was written.
+    #[inline]
+    pub fn sequence(&self) -> Option<Sequence> {
+        self.sequence
+    }
+
+    /// The same view, read at this sequence whatever is written.
+    pub fn at(self, sequence: Sequence) -> Self {
+        Self { sequence: Some(sequence), ..self }
     }
 
     /// All parts, ordered by collection.
@@ -104,12 +118,12 @@ impl View {
             Ok(index) => collections[index] = Arc::new(part),
             Err(index) => collections.insert(index, Arc::new(part)),
         }
-        Self { collections }
+        Self { collections, ..*self }
     }
 
     /// The same view without one collection.
     pub fn without(&self, collection: CollectionId) -> Self {
         let collections = self.collections.iter().filter(|view| view.collection != collection).cloned().collect();
-        Self { collections }
+        Self { collections, ..*self }
     }
 }

@@ -5,17 +5,16 @@
 use super::LogBackend;
 use super::mapped::MappedStore;
 use super::write::WriteStore;
-use crate::env::File;
-use crate::error::Result;
+use crate::env::{Call, File};
+use crate::error::{Error, Result};
 use crate::record::HEADER_BYTES;
 use std::sync::Arc;
 
-/// What became of a failed store.
-pub(super) enum StoreError {
-    /// The segment is as it was before.
-    Undone(crate::error::Error),
-    /// What the segment holds now is not known.
-    Unknown(crate::error::Error),
+/// A store that failed.
+pub(super) struct StoreError {
+    /// A failed write was taken back, and the segment is as it was before. After any other call it is not known what the segment holds.
+    pub call: Call,
+    pub error: Error,
 }
 
 /// Puts records into one segment. One thread at a time stores.

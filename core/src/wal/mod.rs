@@ -7,6 +7,7 @@
 
 mod archive;
 mod backend;
+mod follow;
 mod helper;
 mod inspect;
 mod mapped;
@@ -18,6 +19,7 @@ mod write;
 mod writer;
 
 pub use archive::{ARCHIVE_DIR, ArchiveLimits, archived_name, archived_stamp};
+pub use follow::LogTail;
 pub use inspect::{InspectedEnd, InspectedRecord, InspectedSegment, inspect_segment};
 pub use replay::{Cut, LoggedRecord, RecoveryMode, ReplayOutcome, replay};
 pub use salvage::{SalvageScope, SalvagedSegment, SkippedRange, salvage, salvaged_database_id};
@@ -25,7 +27,8 @@ pub use segment::{segment_name, segment_number};
 pub use writer::LogWriter;
 
 use crate::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::env::{Bell, Env, Task};
+use crate::consequence::{Consequence, Fault, FileKind, consequence};
+use crate::env::{Bell, Call, Env, Task};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FileNumber, LogPosition, Sequence};
 use crate::lock::Mutex;
@@ -364,10 +367,14 @@ impl Log {
         Err(poisoned(cause))
     }
 
-    /// Marks the log as unusable. The first cause is kept. Gives the error for the caller.
-    fn poison(&self, cause: Error) -> Error {
+    /// A call to a segment in use failed. Where that leaves it unknown what is on disk the log is unusable from now on, and the first
+    /// such cause is kept. Gives the error for the caller.
+    fn failed(&self, call: Call, error: Error) -> Error {
+        if consequence(FileKind::Log, call, Fault::of(&error)) != Consequence::Poisoned {
+            return error;
+        }
         let mut state = self.state.lock();
-        let cause = state.poison.get_or_insert(cause).clone();
+        let cause = state.poison.get_or_insert(error).clone();
         self.poisoned.store(true, Ordering::Release);
         poisoned(cause)
     }

@@ -61,6 +61,8 @@ pub struct ReplayOutcome {
     pub cut: Option<Cut>,
     /// Whether the log was closed in order.
     pub clean: bool,
+    /// Behind the last good record; `None` if there is none, and in a salvage.
+    pub end: Option<LogPosition>,
     /// How many records there were.
     pub records: u64,
     /// How many bytes of payload.
@@ -74,11 +76,11 @@ pub struct ReplayOutcome {
 }
 
 /// A segment whose header is good.
-struct Found {
-    number: FileNumber,
-    path: PathBuf,
-    file: Arc<dyn File>,
-    salt: Salt,
+pub(super) struct Found {
+    pub number: FileNumber,
+    pub path: PathBuf,
+    pub file: Arc<dyn File>,
+    pub salt: Salt,
 }
 
 /// Why and where the records of a segment end.
@@ -257,7 +259,7 @@ fn select(found: Vec<Found>, dir: &Path, floor: FileNumber) -> Result<Vec<(Found
 }
 
 /// The BEGIN record of a segment, if it is there and whole.
-fn read_begin(segment: &Found) -> Result<Option<Begin>> {
+pub(super) fn read_begin(segment: &Found) -> Result<Option<Begin>> {
     let mut reader = RecordReader::new(segment.file.clone(), segment.salt, SEGMENT_HEADER_BYTES)?;
     match reader.step()? {
         Step::Record { header, payload, offset } if header.kind == RecordKind::Begin => match Begin::decode(payload) {
@@ -301,6 +303,7 @@ impl Walk<'_> {
             match reader.step()? {
                 Step::Record { offset, header, payload } => {
                     self.reached = LogPosition { segment: segment.number, offset: offset + header.record_bytes() };
+                    self.outcome.end = Some(self.reached);
                     match header.kind {
                         RecordKind::Begin if offset == SEGMENT_HEADER_BYTES => {}
                         RecordKind::Begin => return Err(damage(offset, "a second BEGIN record")),

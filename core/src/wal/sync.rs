@@ -6,6 +6,7 @@
 use super::Log;
 use super::segment::{SEGMENT_HEADER_BYTES, Segment};
 use crate::atomic::Ordering;
+use crate::env::Call;
 use crate::error::Result;
 use crate::key::Sequence;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ impl Log {
         // A leader of before may have failed between the caller's look and its turn.
         let outcome = self.check_poison().and_then(|()| {
             let synced = self.sync_segments(segments);
-            synced.map_err(|error| self.poison(error))
+            synced.map_err(|error| self.failed(Call::SyncData, error))
         });
         if let (Ok(end), Some(active)) = (&outcome, segments.last()) {
             self.pass_on(active, *end);

@@ -1,5 +1,6 @@
 //! Tests of the log.
 
+mod follow;
 mod modes;
 
 use super::segment::{Begin, SegmentHeader};

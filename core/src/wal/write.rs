@@ -1,8 +1,8 @@
 //! The back end that writes: one system call per record, for file systems where a shared mapping is no good.
 
 use super::backend::{Store, StoreError};
-use crate::env::File;
-use crate::error::{Error, ErrorKind, Result};
+use crate::env::{Call, File};
+use crate::error::{Error, Result};
 use crate::lock::Mutex;
 use crate::record::HEADER_BYTES;
 use std::sync::Arc;
@@ -21,15 +21,15 @@ impl WriteStore {
         Self { file, scratch: Mutex::new(Vec::new()) }
     }
 
-    /// Takes back what a failed write left behind `end`.
-    fn cut_back(&self, end: u64) -> Result<()> {
-        self.file.set_len(end)?;
-        let len = self.file.len()?;
-        if len != end {
-            let message = format!("log segment is {len} bytes after it was cut to {end}");
-            return Err(Error::new(ErrorKind::Io, message).in_file(self.file.path()));
-        }
-        Ok(())
+    /// Takes back what a failed write left behind `end`, and gives what the write failed of.
+    fn cut_back(&self, end: u64, error: Error) -> StoreError {
+        let (call, second) = match self.file.set_len(end).map(|()| self.file.len()) {
+            Ok(Ok(len)) if len == end => return StoreError { call: Call::Write, error },
+            Ok(Ok(len)) => (Call::Len, format!("it is {len} bytes after it was cut to {end}")),
+            Ok(Err(second)) => (Call::Len, second.to_string()),
+            Err(second) => (Call::SetLen, second.to_string()),
+        };
+        StoreError { call, error: error.context(&format!("the record could not be taken back ({second})")) }
     }
 }
 
@@ -52,12 +52,7 @@ impl Store for WriteStore {
         if scratch.capacity() > KEPT_SCRATCH_BYTES {
             *scratch = Vec::new();
         }
-        written.map_err(|error| match self.cut_back(offset) {
-            Ok(()) => StoreError::Undone(error),
-            Err(second) => {
-                StoreError::Unknown(error.context(&format!("the record could not be taken back ({second})")))
-            }
-        })
+        written.map_err(|error| self.cut_back(offset, error))
     }
 
     fn populate(&self, _offset: u64, _len: u64) -> Result<()> {

@@ -6,6 +6,7 @@ use super::mapped::WRITTEN_PART_BYTES;
 use super::segment::{Begin, SEGMENT_HEADER_BYTES, Segment};
 use super::{Log, LogEvent};
 use crate::atomic::Ordering;
+use crate::env::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{FileNumber, MAX_SEQUENCE, Sequence};
 use crate::record::{MAX_PAYLOAD_BYTES, RecordHeader, RecordKind, payload_checksum, record_bytes};
@@ -140,8 +141,8 @@ impl LogWriter {
         let durable = self.active.durable.load(Ordering::Acquire);
         self.store(&self.bare_header(RecordKind::End, durable), &[])?;
         self.publish_end();
-        let cut = self.active.file.set_len(self.offset).and_then(|()| self.active.file.sync_data());
-        cut.map_err(|error| log.poison(error))?;
+        self.active.file.set_len(self.offset).map_err(|error| log.failed(Call::SetLen, error))?;
+        self.active.file.sync_data().map_err(|error| log.failed(Call::SyncData, error))?;
         self.active.durable.store(self.offset, Ordering::Release);
         Ok(())
     }
@@ -162,14 +163,10 @@ impl LogWriter {
     fn store(&mut self, header: &RecordHeader, parts: &[&[u8]]) -> Result<()> {
         let bytes = header.record_bytes();
         let encoded = header.encode(self.active.salt, self.offset);
-        match self.active.store.store(self.offset, &encoded, parts, bytes) {
-            Ok(()) => {
-                self.offset += bytes;
-                Ok(())
-            }
-            Err(StoreError::Undone(error)) => Err(error),
-            Err(StoreError::Unknown(error)) => Err(self.log.poison(error)),
-        }
+        let stored = self.active.store.store(self.offset, &encoded, parts, bytes);
+        stored.map_err(|StoreError { call, error }| self.log.failed(call, error))?;
+        self.offset += bytes;
+        Ok(())
     }
 
     /// Whether the active segment is durable as a whole, with all older ones.
@@ -253,11 +250,8 @@ fn begin_segment(segment: &Segment, begin: &Begin, durable: u64) -> Result<u64> 
     };
     let bytes = header.record_bytes();
     let encoded = header.encode(segment.salt, SEGMENT_HEADER_BYTES);
-    match segment.store.store(SEGMENT_HEADER_BYTES, &encoded, &[&payload], bytes) {
-        Ok(()) => {}
-        // A segment that nobody uses is thrown away whatever it holds.
-        Err(StoreError::Undone(error) | StoreError::Unknown(error)) => return Err(error),
-    }
+    // A segment that nobody uses is thrown away whatever it holds.
+    segment.store.store(SEGMENT_HEADER_BYTES, &encoded, &[&payload], bytes).map_err(|failed| failed.error)?;
     let end = SEGMENT_HEADER_BYTES + bytes;
     segment.durable.store(durable, Ordering::Release);
     segment.last_sequence.store(begin.last_sequence, Ordering::Release);

@@ -35,8 +35,17 @@ pub const CRASH_RECOVERY_EVERY: Size = Size { variable: "SSTORE_CRASH_RECOVERY_E
 /// How long the threads of `concurrent.rs` work, in milliseconds.
 pub const CONCURRENT_MILLIS: Size = Size { variable: "SSTORE_CONCURRENT_MILLIS", short: 2_500, full: 300_000 };
 
+/// Entries of each database that LevelDB writes for `leveldb.rs`.
+pub const LEVELDB_ENTRIES: Size = Size { variable: "SSTORE_LEVELDB_ENTRIES", short: 50_000, full: 1_000_000 };
+
+/// Changes made to each kind of file of such a database.
+pub const LEVELDB_DAMAGE: Size = Size { variable: "SSTORE_LEVELDB_DAMAGE", short: 12, full: 400 };
+
 /// Kills for each back end of the log in `ffi/tests/kill.rs`.
 pub const KILL_ROUNDS: Size = Size { variable: "SSTORE_KILL_ROUNDS", short: 100, full: 2_000 };
+
+/// Refreshes of a reader beside a writer at full speed, for each back end of the log, in `live_readers.rs`.
+pub const REFRESHES: Size = Size { variable: "SSTORE_REFRESHES", short: 1_000, full: 300_000 };
 
 impl Size {
     /// How much it is in this run. Printed with the outputs of the test.

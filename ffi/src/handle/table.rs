@@ -51,7 +51,11 @@ fn random_cookie() -> u64 {
     u64::from_ne_bytes(cookie)
 }
 
+#[cfg(loom)]
+pub(crate) use super::models::table;
+
 /// The table, made on the first call of the process and again on the first after a fork. `None`: no memory.
+#[cfg(not(loom))]
 #[inline]
 pub(crate) fn table() -> Option<&'static Handles> {
     let table = HANDLES.load(Ordering::Acquire);
@@ -81,7 +85,8 @@ fn renew(old: *mut Handles) -> Option<&'static Handles> {
             (slots, 1 << bits, random_cookie(), 0, 0)
         }
     };
-    let free = FreeSlots { next: AtomicU32::new(next), resting: Mutex::default(), lanes: Mutex::default() };
+    let free =
+        FreeSlots { next: engine::atomic::AtomicU32::new(next), resting: Mutex::default(), lanes: Mutex::default() };
     let candidate = Box::into_raw(Box::new(Handles { slots, capacity, cookie, process, mark, free }));
     let winner = match HANDLES.compare_exchange(old, candidate, Ordering::AcqRel, Ordering::Acquire) {
         Ok(_) => candidate,

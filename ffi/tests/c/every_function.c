@@ -139,6 +139,35 @@ static void iterators(sstore_db *db, sstore_column_family *family)
     sstore_snapshot_free(snapshot);
 }
 
+/* A reader of the same database sees what is written once it is refreshed, and its iterator what was before. */
+static void refreshes(sstore_db *db, const char *path)
+{
+    sstore_iterator *iterator;
+    sstore_options *options;
+    uint64_t written, seen;
+    size_t length = 0;
+    sstore_db *reader;
+    char byte;
+
+    GIVES(SSTORE_OK, sstore_options_create(&options, &error));
+    GIVES(SSTORE_OK, sstore_options_set(options, "read_only", "true", &error));
+    GIVES(SSTORE_OK, sstore_open(path, options, &reader, &error));
+    sstore_options_free(options);
+    GIVES(SSTORE_OK, sstore_refresh(reader, NULL, &error));
+    GIVES(SSTORE_OK, sstore_iterator_create(reader, NULL, NULL, &iterator, &error));
+    GIVES(SSTORE_OK, sstore_put(db, NULL, NULL, "refreshed", 9, "1", 1, &written, &error));
+    GIVES(SSTORE_NOT_FOUND, sstore_get_into(reader, NULL, NULL, "refreshed", 9, &byte, 1, &length, &error));
+    GIVES(SSTORE_OK, sstore_refresh(reader, &seen, &error));
+    CHECK(seen == written);
+    GIVES(SSTORE_OK, sstore_get_into(reader, NULL, NULL, "refreshed", 9, &byte, 1, &length, &error));
+    CHECK(length == 1 && byte == '1');
+    GIVES(SSTORE_NOT_FOUND, sstore_iterator_seek(iterator, "refreshed", 9, &error));
+    sstore_iterator_free(iterator);
+    GIVES(SSTORE_INVALID_ARGUMENT, sstore_refresh(db, &seen, &error));
+    CHECK(seen == 0);
+    GIVES(SSTORE_OK, sstore_close(reader, NULL, &error));
+}
+
 /* Names the family that holds the oldest record of the log, or nobody once all is in files. */
 static void log_pin(sstore_db *db, sstore_column_family *family)
 {
@@ -261,6 +290,7 @@ int main(int argc, char **argv)
     writes_and_reads(db, family);
     iterators(db, family);
     flushes(db, family);
+    refreshes(db, path);
     GIVES(SSTORE_OK, sstore_column_family_drop(db, family, &error));
     sstore_column_family_free(family);
     GIVES(SSTORE_OK, sstore_open_objects_count(db, &objects, &error));

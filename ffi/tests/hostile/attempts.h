@@ -218,13 +218,13 @@ static void attempt_member(struct session *s, int parameter, const void *handle,
     attempt(s, &t, kind, allowed);
 }
 
-static void try_bytes(struct session *s, int at, const struct member *member, const void *bytes, size_t size)
+static void try_bytes(struct session *s, int at, const struct member *member, const void *bytes, size_t size, uint32_t allowed)
 {
     struct twist t = {.kind = TWIST_MEMBERS, .parameter = at};
     t.patches[0].offset = member->offset;
     t.patches[0].size = size;
     memcpy(t.patches[0].bytes, bytes, size);
-    attempt(s, &t, WRONG_STRUCT, ANY_CODE);
+    attempt(s, &t, WRONG_STRUCT, allowed);
 }
 
 static void try_members(struct session *s, int at)
@@ -232,7 +232,7 @@ static void try_members(struct session *s, int at)
     const struct parameter *p = &s->f->parameters[at];
     static const uint64_t numbers[] = {1, 3, 255, UINT32_MAX, UINT64_MAX / 2, UINT64_MAX};
     static const char *const none = NULL;
-    const sstore_slice slices[] = {{NULL, 0}, {NULL, 1}, {NULL, SIZE_MAX}, {"k", 0}, {"k", SIZE_MAX}};
+    const sstore_slice slices[] = {{NULL, 0}, {NULL, 1}, {NULL, SIZE_MAX}, {"k", 0}, {"k", (1u << 30) + 1}, {"k", SIZE_MAX / 2}, {"k", SIZE_MAX}};
     size_t number, index;
     for (number = 0; number < p->member_count; number++) {
         const struct member *member = &p->members[number];
@@ -248,19 +248,19 @@ static void try_members(struct session *s, int at)
         case MEMBER_SLICE:
             for (index = 0; index < sizeof slices / sizeof *slices; index++) {
                 describe("%s.%s: %zu bytes at %p", p->name, member->name, slices[index].len, slices[index].data);
-                try_bytes(s, at, member, &slices[index], sizeof *slices);
+                try_bytes(s, at, member, &slices[index], sizeof *slices, slices[index].len > 1u << 30 ? BIT(INVALID_ARGUMENT) : ANY_CODE);
             }
             break;
         case MEMBER_NUMBER:
             for (index = 0; index < sizeof numbers / sizeof *numbers; index++) {
                 describe("%s.%s: %llu", p->name, member->name, (unsigned long long)numbers[index]);
-                try_bytes(s, at, member, &numbers[index], member->size);
+                try_bytes(s, at, member, &numbers[index], member->size, ANY_CODE);
             }
             break;
         case MEMBER_TEXT:
         case MEMBER_POINTER:
             describe("%s.%s: NULL", p->name, member->name);
-            try_bytes(s, at, member, &none, sizeof none);
+            try_bytes(s, at, member, &none, sizeof none, ANY_CODE);
             break;
         }
     }
@@ -305,26 +305,42 @@ static void try_texts(struct session *s, int at)
     }
 }
 
-/* Whether it says how long something of ours is. */
-static int is_length(const char *name)
+static int ends_with(const char *name, const char *end)
 {
-    const size_t length = strlen(name);
-    return strcmp(name, "capacity") == 0 || (length >= 4 && strcmp(name + length - 4, "_len") == 0) ||
-           (length >= 5 && strcmp(name + length - 5, "count") == 0);
+    const size_t length = strlen(name), end_length = strlen(end);
+    return length >= end_length && strcmp(name + length - end_length, end) == 0;
+}
+
+/* What a number may be at most that says how long something of ours is: convention 4 of the header. 0 for other numbers. */
+static uint64_t longest(const struct function *f, const char *name)
+{
+    if (strcmp(name, "key_len") == 0 && strstr(f->name, "seek") == NULL)
+        return 64 << 10;
+    if (ends_with(name, "_len"))
+        return 1 << 30;
+    /* An array of marks is room. */
+    if (strcmp(name, "capacity") == 0 || strcmp(name, "found_count") == 0)
+        return (uint64_t)1 << 47;
+    return ends_with(name, "count") ? UINT32_MAX : 0;
 }
 
 static void try_numbers(struct session *s, int at)
 {
-    static const uint64_t numbers[] = {0, 1, 2, INT32_MAX, 1u << 31, UINT32_MAX, SIZE_MAX / 2, SIZE_MAX / 2 + 1, SIZE_MAX};
+    static const uint64_t numbers[] = {0,          1,          2,
+                                       (64 << 10) + 1, (1 << 30) + 1, INT32_MAX,
+                                       1u << 31,   UINT32_MAX, (uint64_t)UINT32_MAX + 1,
+                                       ((uint64_t)1 << 47) + 1, SIZE_MAX / 16 + 2, SIZE_MAX / 8 + 2,
+                                       SIZE_MAX / 2, SIZE_MAX / 2 + 1, SIZE_MAX};
+    const uint64_t most = longest(s->f, s->f->parameters[at].name);
     struct twist t = {.kind = TWIST_NUMBER, .parameter = at};
     size_t number;
     for (number = 0; number < sizeof numbers / sizeof *numbers; number++) {
         /* More than there is, of what can be, is read. */
-        if (numbers[number] > 1 && numbers[number] <= SIZE_MAX / 2 && is_length(s->f->parameters[at].name))
+        if (numbers[number] > 1 && numbers[number] <= most)
             continue;
         describe("%s: %llu", s->f->parameters[at].name, (unsigned long long)numbers[number]);
         t.number = numbers[number];
-        attempt(s, &t, WRONG_NUMBER, ANY_CODE);
+        attempt(s, &t, WRONG_NUMBER, most > 0 && numbers[number] > most ? BIT(INVALID_ARGUMENT) : ANY_CODE);
     }
 }
 

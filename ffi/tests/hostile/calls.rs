@@ -131,7 +131,7 @@ fn call(out: &mut String, table: &mut String, header: &Header, function: &Functi
     let call = format!("{name}({})", given.join(", "));
     let has_code = parameters.iter().any(|(kind, _)| kind == "struct sstore_error **");
     let called = match returns.as_str() {
-        "enum sstore_code" if has_code => format!("o->code = {call}; o->ok = o->code == SSTORE_OK;"),
+        "sstore_code" if has_code => format!("o->code = {call}; o->ok = o->code == SSTORE_OK;"),
         "void" => format!("{call}; o->ok = 1;"),
         "const char *" => {
             format!("const char *text = {call}; o->value = text == NULL ? 0 : 1 + strlen(text); o->ok = 1;")
@@ -187,6 +187,7 @@ fn argument(header: &Header, function: &str, (kind, name): &(String, String), nu
         ("struct sstore_error **", _) => Argument::new("PARAMETER_ERROR", "&o->error"),
         ("sstore_event_callback", _) => Argument::new("PARAMETER_CALLBACK", "on_event"),
         ("sstore_log_callback", _) => Argument::new("PARAMETER_CALLBACK", "on_line"),
+        ("sstore_import_callback", _) => Argument::new("PARAMETER_CALLBACK", "on_progress"),
         ("void (*)(void *user_data)", _) => Argument::new("PARAMETER_CALLBACK", "on_destroy"),
         // What is to be freed, or passed on: no handle, so nothing but NULL may be put in its place.
         ("void *", "memory") => Argument::new("PARAMETER_NULLABLE", "memory_of(w)"),
@@ -213,6 +214,9 @@ fn argument(header: &Header, function: &str, (kind, name): &(String, String), nu
         ("uint64_t", _) => Argument::new("PARAMETER_NUMBER", "1 << 20"),
         ("size_t" | "int32_t" | "uint32_t" | "int64_t" | "double", _) => Argument::new("PARAMETER_NUMBER", "1"),
         ("const char *", "path") if function == "sstore_repair" => Argument::new("PARAMETER_PATH", "w->damaged"),
+        ("const char *", "path") if function == "sstore_import_leveldb" => {
+            Argument::new("PARAMETER_PATH", "w->leveldb")
+        }
         ("const char *", "path" | "new_path" | "directory") => Argument::new("PARAMETER_PATH", "w->fresh"),
         ("const char *", "database") => Argument::new("PARAMETER_PATH", "w->path"),
         ("const char *", "text") => text("id > 0"),
@@ -275,6 +279,7 @@ fn argument(header: &Header, function: &str, (kind, name): &(String, String), nu
                 let handle = match (function, name.as_str()) {
                     (_, "other") => "w->other_batch".to_owned(),
                     ("sstore_row_builder_append", _) => "w->begun".to_owned(),
+                    ("sstore_refresh", _) => "w->reader".to_owned(),
                     _ => format!("w->handle[TYPE_{pointee}]"),
                 };
                 let mut argument = Argument::new("PARAMETER_HANDLE", handle);

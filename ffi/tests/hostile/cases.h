@@ -2,6 +2,7 @@
 #ifndef SSTORE_HOSTILE_CASES_H
 #define SSTORE_HOSTILE_CASES_H
 #include "arrow.h"
+#include "leveldb_source.h"
 #include <stdarg.h>
 #include <stddef.h>
 

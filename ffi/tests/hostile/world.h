@@ -9,11 +9,13 @@ struct world {
     sstore_batch *other_batch;
     /* A row was begun in it, and not appended. */
     sstore_row_builder *begun;
+    /* The same database, open for reading. */
+    sstore_db *reader;
     sstore_slice slices[4], split;
     /* Of the snapshot, and of the key "k" in the family. */
     uint64_t sequence, key_sequence;
     unsigned char bytes[64];
-    char path[300], fresh[300], damaged[300], room[64];
+    char path[300], fresh[300], damaged[300], leveldb[300], room[64];
 };
 
 static void on_event(void *data, const sstore_event *event)
@@ -26,6 +28,13 @@ static void on_line(void *data, const sstore_log_line *line)
 {
     (void)data;
     (void)line;
+}
+
+static int on_progress(void *data, uint64_t read, uint64_t total, uint64_t entries)
+{
+    (void)data;
+    (void)entries;
+    return read <= total;
 }
 
 static void on_destroy(void *data)
@@ -168,6 +177,9 @@ static void make_world(struct world *w, const char *name, int needs)
 
     memset(w, 0, sizeof *w);
     snprintf(w->path, sizeof w->path, "%s.%d", name, ++number);
+    snprintf(w->leveldb, sizeof w->leveldb, "%s.leveldb", name);
+    if (access(w->leveldb, F_OK) != 0 && !make_leveldb(w->leveldb))
+        complain("no database of LevelDB");
     snprintf(w->fresh, sizeof w->fresh, "%s.%d.fresh", name, number);
     MADE(sstore_options_create(TO(options), &error));
     MADE(sstore_options_set(H(options), "flush_on_close", "false", &error));
@@ -189,6 +201,13 @@ static void make_world(struct world *w, const char *name, int needs)
     MADE(sstore_put(H(db), NULL, NULL, "k", 1, "v", 1, NULL, &error));
     MADE(sstore_put(H(db), NULL, NULL, "l", 1, "v", 1, NULL, &error));
     MADE(sstore_snapshot_create(H(db), TO(snapshot), &error));
+    {
+        sstore_options *reading;
+        MADE(sstore_options_create(&reading, &error));
+        MADE(sstore_options_set(reading, "read_only", "true", &error));
+        MADE(sstore_open(w->path, reading, &w->reader, &error));
+        sstore_options_free(reading);
+    }
     w->sequence = sstore_snapshot_sequence(H(snapshot));
     MADE(sstore_iterator_create(H(db), NULL, NULL, TO(iterator), &error));
     MADE(sstore_iterator_seek(H(iterator), "k", 1, &error));
@@ -226,6 +245,7 @@ static void free_others(struct world *w)
 {
     sstore_batch_free(w->other_batch);
     sstore_row_builder_free(w->begun);
+    sstore_release(w->reader);
 }
 
 /* Frees everything and removes the database: it must not be open any more. */

@@ -3,7 +3,7 @@
     >>> import sstore
     >>> with sstore.open("mydb") as db:
     ...     db[b"cat"] = b"meow"
-    ...     for key, value in db.iterator(prefix=b"c"):
+    ...     for key, value in db.iter(prefix=b"c"):
     ...         print(key, value)
 
 A database is a sorted, crash-safe mapping of bytes to bytes. Keys and values are ``bytes`` or anything else with the
@@ -21,6 +21,7 @@ Every object may be used from several threads.
 
 import atexit as _atexit
 import logging as _logging
+from collections.abc import Mapping as _Mapping
 from collections.abc import MutableMapping as _MutableMapping
 
 from . import _sstore
@@ -54,10 +55,13 @@ from ._sstore import (
     DB,
     MAX_KEY_BYTES,
     MAX_VALUE_BYTES,
+    Array,
     ColumnFamily,
+    Cursor,
     FlushToken,
     Iterator,
     LiveFiles,
+    ReadOnlyDB,
     RecordBatch,
     Scan,
     Schema,
@@ -78,16 +82,20 @@ from ._types import (
     ExportedFile,
     FileExplanation,
     FlushResult,
+    LevelDBImport,
     LiveFile,
     OptionInfo,
+    Progress,
     RepairedFile,
     RepairReport,
     SalvagedSegment,
     ScanExplanation,
     Segment,
 )
+from ._views import Prefixed, PrefixedSnapshot, SortedItems, SortedKeys, SortedValues
 
-_MutableMapping.register(ColumnFamily)
+_MutableMapping.register(ColumnFamily)  # pyright: ignore[reportAttributeAccessIssue]
+_Mapping.register(Snapshot)  # pyright: ignore[reportAttributeAccessIssue]
 
 # Without handlers of the application nothing is written anywhere.
 _logging.getLogger("sstore").addHandler(_logging.NullHandler())
@@ -99,6 +107,7 @@ __all__ = [
     "DB",
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
+    "Array",
     "BusyError",
     "CancelledError",
     "ClosedError",
@@ -106,6 +115,7 @@ __all__ = [
     "ColumnFamily",
     "ConflictError",
     "CorruptionError",
+    "Cursor",
     "DroppedError",
     "Error",
     "Event",
@@ -121,6 +131,7 @@ __all__ = [
     "IOFailure",
     "InvalidArgumentError",
     "Iterator",
+    "LevelDBImport",
     "LiveFile",
     "LiveFiles",
     "LockedError",
@@ -131,6 +142,10 @@ __all__ = [
     "OptionInfo",
     "PanicError",
     "PoisonedError",
+    "Prefixed",
+    "PrefixedSnapshot",
+    "Progress",
+    "ReadOnlyDB",
     "ReadOnlyError",
     "RecordBatch",
     "RepairReport",
@@ -141,6 +156,9 @@ __all__ = [
     "Schema",
     "Segment",
     "Snapshot",
+    "SortedItems",
+    "SortedKeys",
+    "SortedValues",
     "Split",
     "Splits",
     "StalledError",

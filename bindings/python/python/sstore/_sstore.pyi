@@ -14,15 +14,15 @@ from ._types import (
     Event,
     Export,
     FlushResult,
+    LevelDBImport,
     LiveFile,
     OptionInfo,
+    Progress,
     RepairReport,
     ScanExplanation,
     Segment,
-    SortedItems,
-    SortedKeys,
-    SortedValues,
 )
+from ._views import Prefixed, PrefixedSnapshot, SortedItems, SortedKeys, SortedValues
 
 __version__: Final[str]
 MAX_KEY_BYTES: Final[int]
@@ -32,10 +32,13 @@ __all__ = [
     "DB",
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
+    "Array",
     "ColumnFamily",
+    "Cursor",
     "FlushToken",
     "Iterator",
     "LiveFiles",
+    "ReadOnlyDB",
     "RecordBatch",
     "Scan",
     "Schema",
@@ -60,8 +63,6 @@ class _Pairs(Protocol):
     def keys(self) -> Iterable[Buffer]: ...
     def items(self) -> Iterable[tuple[Buffer, Buffer]]: ...
 
-_PairsOrItems = _Pairs | Mapping[Any, Any] | Iterable[tuple[Buffer, Buffer]]
-
 class _ArrowStream(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
@@ -71,9 +72,14 @@ class _ArrowArray(Protocol):
 class _ArrowSchema(Protocol):
     def __arrow_c_schema__(self) -> object: ...
 
+_PairsOrItems = _Pairs | Mapping[Any, Any] | Iterable[tuple[Buffer, Buffer]] | _ArrowStream | _ArrowArray
+# NumPy arrays are buffers; they are iterables as well, of elements that are not.
+_Column = Iterable[Buffer] | _ArrowStream | _ArrowArray | Buffer
+
 _Rows = _ArrowStream | _ArrowArray | Iterable[Mapping[str, Any]]
 _Keys = _ArrowStream | _ArrowArray | Iterable[Any]
 _Names = str | Iterable[str]
+_Progress = Callable[[Progress], bool | None]
 _Type = str | _ArrowSchema
 # Also an expression of pyarrow.compute or of Polars, which are not imported here.
 _Condition = str | Expr | Any
@@ -92,88 +98,138 @@ class ColumnFamily(MutableMapping[bytes, bytes]):
     def get(self, key: Buffer, default: None = None, *, snapshot: Snapshot | None = None) -> bytes | None: ...
     @overload
     def get(self, key: Buffer, default: _T, *, snapshot: Snapshot | None = None) -> bytes | _T: ...
+    def get_view(self, key: Buffer, *, snapshot: Snapshot | None = None) -> memoryview | None: ...
+    def get_into(self, key: Buffer, buffer: Buffer, *, snapshot: Snapshot | None = None) -> int | None: ...
     def get_with_sequence(self, key: Buffer) -> tuple[bytes, int] | None: ...
     @overload
     def multi_get(
-        self, keys: Iterable[Buffer], default: None = None, *, snapshot: Snapshot | None = None
+        self, keys: _Column, default: None = None, *, snapshot: Snapshot | None = None
     ) -> list[bytes | None]: ...
     @overload
-    def multi_get(
-        self, keys: Iterable[Buffer], default: _T, *, snapshot: Snapshot | None = None
-    ) -> list[bytes | _T]: ...
+    def multi_get(self, keys: _Column, default: _T, *, snapshot: Snapshot | None = None) -> list[bytes | _T]: ...
+    def multi_get_arrow(self, keys: _Column, *, snapshot: Snapshot | None = None) -> Array: ...
     def contains(self, key: Buffer) -> bool: ...
     def put(self, key: Buffer, value: Buffer, *, sync: bool | None = None) -> int: ...
     def delete(self, key: Buffer, *, sync: bool | None = None) -> int: ...
-    def put_many(self, pairs: _PairsOrItems, *, sync: bool | None = None, atomic: bool = True) -> int: ...
-    def delete_many(self, keys: Iterable[Buffer], *, sync: bool | None = None, atomic: bool = True) -> int: ...
+    @overload
+    def put_many(
+        self, data: _PairsOrItems, values: None = None, *, sync: bool | None = None, atomic: bool = True
+    ) -> int: ...
+    @overload
+    def put_many(self, data: _Column, values: _Column, *, sync: bool | None = None, atomic: bool = True) -> int: ...
+    def delete_many(self, keys: _Column, *, sync: bool | None = None, atomic: bool = True) -> int: ...
     def put_if_absent(self, key: Buffer, value: Buffer, *, sync: bool | None = None) -> int: ...
     def replace(self, key: Buffer, value: Buffer, sequence: int, *, sync: bool | None = None) -> int: ...
+    def write_if(
+        self, key: Buffer, sequence: int | None, batch: WriteBatch, *, sync: bool | None = None
+    ) -> int: ...
     def write_batch(self, *, sync: bool | None = None) -> WriteBatch: ...
 
     @overload
-    def iterator(
+    def iter(
         self,
         start: Buffer | None = None,
         stop: Buffer | None = None,
         *,
         prefix: Buffer | None = None,
         reverse: bool = False,
-        include_key: Literal[True] = True,
-        include_value: Literal[True] = True,
-        snapshot: Snapshot | None = None,
         include_start: bool = True,
         include_stop: bool = False,
+        keys: Literal[True] = True,
+        values: Literal[True] = True,
+        snapshot: Snapshot | None = None,
         scan: bool = False,
+        strip_prefix: bool = False,
     ) -> Iterator[tuple[bytes, bytes]]: ...
 
     @overload
-    def iterator(
+    def iter(
         self,
         start: Buffer | None = None,
         stop: Buffer | None = None,
         *,
         prefix: Buffer | None = None,
         reverse: bool = False,
-        include_key: Literal[True] = True,
-        include_value: Literal[False],
-        snapshot: Snapshot | None = None,
         include_start: bool = True,
         include_stop: bool = False,
+        keys: Literal[True] = True,
+        values: Literal[False],
+        snapshot: Snapshot | None = None,
         scan: bool = False,
+        strip_prefix: bool = False,
     ) -> Iterator[bytes]: ...
 
     @overload
-    def iterator(
+    def iter(
         self,
         start: Buffer | None = None,
         stop: Buffer | None = None,
         *,
         prefix: Buffer | None = None,
         reverse: bool = False,
-        include_key: Literal[False],
-        include_value: Literal[True] = True,
-        snapshot: Snapshot | None = None,
         include_start: bool = True,
         include_stop: bool = False,
+        keys: Literal[False],
+        values: Literal[True] = True,
+        snapshot: Snapshot | None = None,
         scan: bool = False,
+        strip_prefix: bool = False,
     ) -> Iterator[bytes]: ...
 
     @overload
-    def iterator(
+    def iter(
         self,
         start: Buffer | None = None,
         stop: Buffer | None = None,
         *,
         prefix: Buffer | None = None,
         reverse: bool = False,
-        include_key: Literal[False],
-        include_value: Literal[False],
-        snapshot: Snapshot | None = None,
         include_start: bool = True,
         include_stop: bool = False,
+        keys: Literal[False],
+        values: Literal[False],
+        snapshot: Snapshot | None = None,
         scan: bool = False,
+        strip_prefix: bool = False,
     ) -> Iterator[None]: ...
 
+    def cursor(
+        self,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        *,
+        prefix: Buffer | None = None,
+        include_start: bool = True,
+        include_stop: bool = False,
+        snapshot: Snapshot | None = None,
+        scan: bool = False,
+        strip_prefix: bool = False,
+    ) -> Cursor: ...
+    def scan_arrow(
+        self,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        *,
+        prefix: Buffer | None = None,
+        reverse: bool = False,
+        include_start: bool = True,
+        include_stop: bool = False,
+        keys: bool = True,
+        values: bool = True,
+        snapshot: Snapshot | None = None,
+        scan: bool = True,
+        strip_prefix: bool = False,
+        batch_rows: int = 65536,
+    ) -> Scan: ...
+    def count(
+        self,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        *,
+        prefix: Buffer | None = None,
+        snapshot: Snapshot | None = None,
+    ) -> int: ...
+    def prefixed(self, prefix: Buffer) -> Prefixed: ...
     @overload
     def flush(self, wait: Literal[True] = True, timeout: float | None = None) -> FlushResult: ...
     @overload
@@ -182,6 +238,13 @@ class ColumnFamily(MutableMapping[bytes, bytes]):
     def segments(self) -> list[Segment]: ...
     def live_files(self, *, as_of: Snapshot | int | None = None) -> LiveFiles: ...
     def export(self, directory: str | os.PathLike[str]) -> Export: ...
+    def import_leveldb(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        skip_damaged: bool = False,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> LevelDBImport: ...
     def keys(self) -> SortedKeys: ...
     def values(self) -> SortedValues: ...
     def items(self) -> SortedItems: ...
@@ -191,8 +254,9 @@ class ColumnFamily(MutableMapping[bytes, bytes]):
     def pop(self, key: Buffer, default: _T, /) -> bytes | _T: ...
     def popitem(self) -> tuple[bytes, bytes]: ...
     def setdefault(self, key: Buffer, default: Buffer) -> bytes: ...
-    def update(self, pairs: _PairsOrItems, /) -> None: ...  # type: ignore[override]
+    def update(self, pairs: _PairsOrItems | None = None, /) -> None: ...  # type: ignore[override]
     def clear(self) -> None: ...
+    def __ior__(self, value: _PairsOrItems, /) -> Self: ...
     def __getitem__(self, key: Buffer, /) -> bytes: ...
     def __setitem__(self, key: Buffer, value: Buffer, /) -> None: ...
     def __delitem__(self, key: Buffer, /) -> None: ...
@@ -203,7 +267,7 @@ class ColumnFamily(MutableMapping[bytes, bytes]):
     def __reversed__(self) -> Iterator[bytes]: ...
     def __eq__(self, other: object, /) -> bool: ...
 
-@final
+@disjoint_base
 class DB(ColumnFamily):
     @property
     def path(self) -> Path: ...
@@ -249,7 +313,8 @@ class DB(ColumnFamily):
     ) -> FlushToken: ...
     def sync(self) -> None: ...
     def resume(self) -> None: ...
-    def verify(self) -> None: ...
+    def compact(self, *, progress: _Progress | None = None) -> None: ...
+    def verify(self, *, progress: _Progress | None = None) -> None: ...
     def stats(self) -> dict[str, Any]: ...
     def metrics_text(self) -> str: ...
     def memory_use(self) -> dict[str, int]: ...
@@ -263,6 +328,17 @@ class DB(ColumnFamily):
         traceback: TracebackType | None = None,
         /,
     ) -> None: ...
+
+@final
+class ReadOnlyDB(DB):
+    def __new__(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        on_event: Callable[[Event], object] | None = None,
+        **options: _Option,
+    ) -> ReadOnlyDB: ...
+    def refresh(self) -> bool: ...
 
 @final
 class Iterator(Iterable[_T]):
@@ -281,90 +357,164 @@ class Iterator(Iterable[_T]):
     ) -> None: ...
 
 @final
-class Snapshot:
+class Cursor:
+    def first(self) -> bool: ...
+    def last(self) -> bool: ...
+    def seek(self, key: Buffer) -> bool: ...
+    def seek_for_prev(self, key: Buffer) -> bool: ...
+    def next(self) -> bool: ...
+    def prev(self) -> bool: ...
+    def valid(self) -> bool: ...
+    def key(self) -> bytes: ...
+    def value(self) -> bytes: ...
+    def item(self) -> tuple[bytes, bytes]: ...
+    def next_batch(self, limit: int = 1024) -> list[tuple[bytes, bytes]]: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+        /,
+    ) -> None: ...
+
+@final
+class Snapshot(Mapping[bytes, bytes]):
     @property
     def sequence(self) -> int: ...
     @overload
     def get(self, key: Buffer, default: None = None, *, column_family: ColumnFamily | None = None) -> bytes | None: ...
     @overload
     def get(self, key: Buffer, default: _T, *, column_family: ColumnFamily | None = None) -> bytes | _T: ...
+    def get_view(self, key: Buffer, *, column_family: ColumnFamily | None = None) -> memoryview | None: ...
+    def get_into(self, key: Buffer, buffer: Buffer, *, column_family: ColumnFamily | None = None) -> int | None: ...
     @overload
     def multi_get(
-        self, keys: Iterable[Buffer], default: None = None, *, column_family: ColumnFamily | None = None
+        self, keys: _Column, default: None = None, *, column_family: ColumnFamily | None = None
     ) -> list[bytes | None]: ...
     @overload
     def multi_get(
-        self, keys: Iterable[Buffer], default: _T, *, column_family: ColumnFamily | None = None
+        self, keys: _Column, default: _T, *, column_family: ColumnFamily | None = None
     ) -> list[bytes | _T]: ...
+    def multi_get_arrow(self, keys: _Column, *, column_family: ColumnFamily | None = None) -> Array: ...
 
     @overload
-    def iterator(
+    def iter(
         self,
         start: Buffer | None = None,
         stop: Buffer | None = None,
         *,
         prefix: Buffer | None = None,
         reverse: bool = False,
-        include_key: Literal[True] = True,
-        include_value: Literal[True] = True,
         include_start: bool = True,
         include_stop: bool = False,
+        keys: Literal[True] = True,
+        values: Literal[True] = True,
         scan: bool = False,
+        strip_prefix: bool = False,
         column_family: ColumnFamily | None = None,
     ) -> Iterator[tuple[bytes, bytes]]: ...
 
     @overload
-    def iterator(
+    def iter(
         self,
         start: Buffer | None = None,
         stop: Buffer | None = None,
         *,
         prefix: Buffer | None = None,
         reverse: bool = False,
-        include_key: Literal[True] = True,
-        include_value: Literal[False],
         include_start: bool = True,
         include_stop: bool = False,
+        keys: Literal[True] = True,
+        values: Literal[False],
         scan: bool = False,
+        strip_prefix: bool = False,
         column_family: ColumnFamily | None = None,
     ) -> Iterator[bytes]: ...
 
     @overload
-    def iterator(
+    def iter(
         self,
         start: Buffer | None = None,
         stop: Buffer | None = None,
         *,
         prefix: Buffer | None = None,
         reverse: bool = False,
-        include_key: Literal[False],
-        include_value: Literal[True] = True,
         include_start: bool = True,
         include_stop: bool = False,
+        keys: Literal[False],
+        values: Literal[True] = True,
         scan: bool = False,
+        strip_prefix: bool = False,
         column_family: ColumnFamily | None = None,
     ) -> Iterator[bytes]: ...
 
     @overload
-    def iterator(
+    def iter(
         self,
         start: Buffer | None = None,
         stop: Buffer | None = None,
         *,
         prefix: Buffer | None = None,
         reverse: bool = False,
-        include_key: Literal[False],
-        include_value: Literal[False],
         include_start: bool = True,
         include_stop: bool = False,
+        keys: Literal[False],
+        values: Literal[False],
         scan: bool = False,
+        strip_prefix: bool = False,
         column_family: ColumnFamily | None = None,
     ) -> Iterator[None]: ...
 
+    def cursor(
+        self,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        *,
+        prefix: Buffer | None = None,
+        include_start: bool = True,
+        include_stop: bool = False,
+        scan: bool = False,
+        strip_prefix: bool = False,
+        column_family: ColumnFamily | None = None,
+    ) -> Cursor: ...
+    def scan_arrow(
+        self,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        *,
+        prefix: Buffer | None = None,
+        reverse: bool = False,
+        include_start: bool = True,
+        include_stop: bool = False,
+        keys: bool = True,
+        values: bool = True,
+        scan: bool = True,
+        strip_prefix: bool = False,
+        batch_rows: int = 65536,
+        column_family: ColumnFamily | None = None,
+    ) -> Scan: ...
+    def count(
+        self,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
+        *,
+        prefix: Buffer | None = None,
+        column_family: ColumnFamily | None = None,
+    ) -> int: ...
+    def prefixed(self, prefix: Buffer, *, column_family: ColumnFamily | None = None) -> PrefixedSnapshot: ...
+    def keys(self) -> SortedKeys: ...
+    def values(self) -> SortedValues: ...
+    def items(self) -> SortedItems: ...
     def close(self) -> None: ...
     def __getitem__(self, key: Buffer, /) -> bytes: ...
-    def __contains__(self, key: Buffer, /) -> bool: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
     def __iter__(self) -> Iterator[bytes]: ...
+    def __reversed__(self) -> Iterator[bytes]: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -378,7 +528,13 @@ class Snapshot:
 class WriteBatch:
     def put(self, key: Buffer, value: Buffer, *, column_family: ColumnFamily | None = None) -> None: ...
     def delete(self, key: Buffer, *, column_family: ColumnFamily | None = None) -> None: ...
-    def put_many(self, pairs: _PairsOrItems, *, column_family: ColumnFamily | None = None) -> None: ...
+    @overload
+    def put_many(
+        self, data: _PairsOrItems, values: None = None, *, column_family: ColumnFamily | None = None
+    ) -> int: ...
+    @overload
+    def put_many(self, data: _Column, values: _Column, *, column_family: ColumnFamily | None = None) -> int: ...
+    def delete_many(self, keys: _Column, *, column_family: ColumnFamily | None = None) -> int: ...
     @overload
     def append(self, target: WriteBatch, data: None = None, /) -> None: ...
     @overload
@@ -413,6 +569,16 @@ class Schema:
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def __arrow_c_schema__(self) -> Any: ...
+
+@final
+class Array:
+    @property
+    def null_count(self) -> int: ...
+    def to_arrow(self) -> Any: ...
+    def to_pylist(self) -> list[bytes | None]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> bytes | None: ...
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[Any, Any]: ...
 
 @final
 class RecordBatch:
@@ -600,6 +766,15 @@ class FlushToken:
     def poll(self) -> FlushResult | None: ...
     def wait(self, timeout: float | None = None) -> FlushResult: ...
 
+@overload
+def open(
+    path: str | os.PathLike[str],
+    *,
+    read_only: Literal[True],
+    on_event: Callable[[Event], object] | None = None,
+    **options: _Option,
+) -> ReadOnlyDB: ...
+@overload
 def open(
     path: str | os.PathLike[str], *, on_event: Callable[[Event], object] | None = None, **options: _Option
 ) -> DB: ...

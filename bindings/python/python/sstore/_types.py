@@ -1,14 +1,9 @@
-"""Plain values that calls of sstore return, and the views of its mappings."""
+"""Plain values that calls of sstore return."""
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-
-if TYPE_CHECKING:
-    from ._sstore import ColumnFamily
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +131,26 @@ class RepairReport:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelDBImport:
+    """What the import of a LevelDB database did."""
+
+    entries: int
+    """Entries that were written."""
+    payload_bytes: int
+    """Bytes of keys and values that were written."""
+    bytes_read: int
+    """Bytes of the source that were read."""
+    skipped: int
+    """Damaged places that were skipped; 0 unless that was asked for."""
+    skipped_bytes: int
+    """Their bytes in the files, as far as that can be told."""
+    damage: tuple[str, ...]
+    """The first hundred of them, with file and offset."""
+    torn_bytes: int
+    """Bytes at the end of the last log that its writer, killed or cut off from power, did not finish."""
+
+
+@dataclass(frozen=True, slots=True)
 class FileExplanation:
     """What a scan does with one file of a table."""
 
@@ -202,46 +217,14 @@ class OptionInfo:
     help: str
 
 
-# The views ask the mapping for what they need in one pass; those of collections.abc would look every key up again.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long call is. Handed to its ``progress``, ten times a second at most; an answer of False calls it off."""
 
-
-class SortedKeys(KeysView[bytes]):
-    """The keys of a mapping, in order."""
-
-    __slots__ = ()
-    _mapping: ColumnFamily
-
-    def __iter__(self) -> Iterator[bytes]:
-        return cast("Iterator[bytes]", self._mapping.iterator(include_value=False))
-
-    def __reversed__(self) -> Iterator[bytes]:
-        return cast("Iterator[bytes]", self._mapping.iterator(include_value=False, reverse=True))
-
-
-class SortedValues(ValuesView[bytes]):
-    """The values of a mapping, in the order of their keys."""
-
-    __slots__ = ()
-    _mapping: ColumnFamily
-
-    def __contains__(self, value: object) -> bool:
-        return any(value == each for each in self)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return cast("Iterator[bytes]", self._mapping.iterator(include_key=False))
-
-    def __reversed__(self) -> Iterator[bytes]:
-        return cast("Iterator[bytes]", self._mapping.iterator(include_key=False, reverse=True))
-
-
-class SortedItems(ItemsView[bytes, bytes]):
-    """The pairs of a mapping, in the order of their keys."""
-
-    __slots__ = ()
-    _mapping: ColumnFamily
-
-    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        return cast("Iterator[tuple[bytes, bytes]]", self._mapping.iterator())
-
-    def __reversed__(self) -> Iterator[tuple[bytes, bytes]]:
-        return cast("Iterator[tuple[bytes, bytes]]", self._mapping.iterator(reverse=True))
+    done: int
+    total: int
+    """0 while it is not known."""
+    unit: str
+    """What ``done`` and ``total`` count: ``bytes``, or ``collections``."""
+    phase: str
+    """The name of the call."""

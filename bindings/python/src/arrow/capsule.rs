@@ -6,7 +6,7 @@
 //! is written to again.
 #![expect(unsafe_code, reason = "the C structs of the Arrow C data interface")]
 
-use crate::error::{attached, caught, detached};
+use crate::error::{attached, caught, check_signals, detached};
 use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi_and_data_type};
 use arrow_array::ffi_stream::FFI_ArrowArrayStream;
@@ -22,6 +22,10 @@ use sstore::schema::import_foreign;
 use sstore::{Error, Result};
 use std::ffi::{CStr, c_char};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long batches are taken without looking for Ctrl-C.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
 const SCHEMA: &CStr = c"arrow_schema";
 const ARRAY: &CStr = c"arrow_array";
@@ -255,17 +259,26 @@ fn own(array: &ArrayRef) -> ArrayRef {
 }
 
 impl Foreign {
-    /// Hands all record batches to `take`. Requires: the interpreter lock is released, since callbacks of the other library
-    /// may want it.
+    /// Hands all record batches to `take`, and looks for Ctrl-C now and then. Requires: the interpreter lock is released, since
+    /// callbacks of the other library may want it.
     pub(crate) fn each_batch(self, mut take: impl FnMut(RecordBatch) -> Result<()>) -> Result<()> {
-        match self {
-            Self::Stream(mut stream) => {
-                while let Some(batch) = stream.next_batch()? {
-                    take(batch)?;
-                }
-                Ok(())
+        let mut looked = Instant::now();
+        self.into_batches().try_for_each(|batch| {
+            if looked.elapsed() > SIGNAL_INTERVAL {
+                looked = Instant::now();
+                check_signals()?;
             }
-            Self::Array(data_type, array) => take(batch_of(&import(array, &data_type)?)?),
+            take(batch?)
+        })
+    }
+
+    /// Its record batches. Requires of each step: the interpreter lock is released.
+    pub(crate) fn into_batches(self) -> Box<dyn Iterator<Item = Result<RecordBatch>> + Send> {
+        match self {
+            Self::Stream(mut stream) => Box::new(std::iter::from_fn(move || stream.next_batch().transpose())),
+            Self::Array(data_type, array) => {
+                Box::new(std::iter::once_with(move || batch_of(&import(array, &data_type)?)))
+            }
         }
     }
 
@@ -310,6 +323,16 @@ pub(crate) fn export_batch<'py>(
     let schema = export_schema(py, &batch.schema())?;
     let array = attached(py, || Ok(FFI_ArrowArray::new(&StructArray::from(batch.clone()).into_data())))?;
     Ok((schema, PyCapsule::new_with_value(py, array, ARRAY)?))
+}
+
+/// One column as a pair of capsules.
+pub(crate) fn export_array<'py>(
+    py: Python<'py>,
+    column: &ArrayRef,
+) -> PyResult<(Bound<'py, PyCapsule>, Bound<'py, PyCapsule>)> {
+    let schema = attached(py, || FFI_ArrowSchema::try_from(column.data_type()).map_err(not_arrow))?;
+    let array = attached(py, || Ok(FFI_ArrowArray::new(&column.to_data())))?;
+    Ok((PyCapsule::new_with_value(py, schema, SCHEMA)?, PyCapsule::new_with_value(py, array, ARRAY)?))
 }
 
 /// A reader as a capsule with a stream. Whoever takes it may read it on any thread, with the interpreter lock or without.

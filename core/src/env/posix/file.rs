@@ -1,28 +1,27 @@
 //! An open file of the operating system: positioned reads and writes that finish, allocation, syncs, early write-back.
 
-#![allow(unsafe_code)] // fallocate, sync_file_range and fcntl take a raw descriptor.
+#![allow(unsafe_code)] // sync_file_range takes a raw descriptor.
 
 use super::mapping;
+use super::raw::RawCalls;
 use crate::env::{File, Mapping};
 use crate::error::{Error, Result};
 use std::io;
-#[cfg(any(target_os = "linux", target_vendor = "apple"))]
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// One descriptor, closed on exec and when dropped.
-pub(super) struct PosixFile {
+pub(super) struct PosixFile<C> {
+    calls: C,
     file: std::fs::File,
     path: PathBuf,
     /// How far disk space is truly reserved: a store to a mapped hole on a full disk would be SIGBUS.
     reserved: AtomicU64,
 }
 
-impl PosixFile {
-    pub(super) fn new(file: std::fs::File, path: &Path) -> Self {
-        Self { file, path: path.to_path_buf(), reserved: AtomicU64::new(0) }
+impl<C: RawCalls> PosixFile<C> {
+    pub(super) fn new(calls: C, file: std::fs::File, path: &Path) -> Self {
+        Self { calls, file, path: path.to_path_buf(), reserved: AtomicU64::new(0) }
     }
 
     fn failed(&self, operation: &'static str) -> impl Fn(io::Error) -> Error + '_ {
@@ -30,7 +29,7 @@ impl PosixFile {
     }
 }
 
-impl File for PosixFile {
+impl<C: RawCalls> File for PosixFile<C> {
     fn path(&self) -> &Path {
         &self.path
     }
@@ -38,7 +37,7 @@ impl File for PosixFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match self.file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            match self.calls.read(&self.file, &mut buffer[filled..], offset + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
@@ -54,7 +53,7 @@ impl File for PosixFile {
         let mut written = 0;
         while written < bytes.len() {
             let at = offset + written as u64;
-            let cause = match self.file.write_at(&bytes[written..], at) {
+            let cause = match self.calls.write(&self.file, &bytes[written..], at) {
                 Ok(0) => io::Error::from(io::ErrorKind::WriteZero),
                 Ok(count) => {
                     written += count;
@@ -79,7 +78,13 @@ impl File for PosixFile {
     }
 
     fn allocate(&self, len: u64) -> Result<()> {
-        if reserve(&self.file, len).map_err(self.failed("allocate"))? {
+        let is_reserved = loop {
+            match self.calls.reserve(&self.file, len) {
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                reserved => break reserved.map_err(self.failed("allocate"))?,
+            }
+        };
+        if is_reserved {
             self.reserved.fetch_max(len, Ordering::SeqCst);
         }
         if self.len()? < len {
@@ -104,60 +109,9 @@ impl File for PosixFile {
     }
 }
 
-/// Reserves disk space for the first `len` bytes. False if the file system cannot.
-#[cfg(target_os = "linux")]
-fn reserve(file: &std::fs::File, len: u64) -> io::Result<bool> {
-    let Ok(len) = libc::off64_t::try_from(len) else { return Err(io::ErrorKind::FileTooLarge.into()) };
-    if len == 0 {
-        return Ok(true);
-    }
-    loop {
-        // SAFETY: the descriptor is open for as long as `file` is borrowed; the call touches no memory of ours.
-        if unsafe { libc::fallocate64(file.as_raw_fd(), 0, 0, len) } == 0 {
-            return Ok(true);
-        }
-        let cause = io::Error::last_os_error();
-        match cause.raw_os_error() {
-            Some(libc::EINTR) => {}
-            Some(libc::EOPNOTSUPP | libc::ENOSYS) => return Ok(false),
-            _ => return Err(cause),
-        }
-    }
-}
-
-#[cfg(target_vendor = "apple")]
-fn reserve(file: &std::fs::File, len: u64) -> io::Result<bool> {
-    let (Ok(wanted), Ok(present)) = (libc::off_t::try_from(len), libc::off_t::try_from(file.metadata()?.len())) else {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    };
-    if wanted <= present {
-        return Ok(true);
-    }
-    let mut request = libc::fstore_t {
-        fst_flags: libc::F_ALLOCATEALL,
-        fst_posmode: libc::F_PEOFPOSMODE,
-        fst_offset: 0,
-        fst_length: wanted - present,
-        fst_bytesalloc: 0,
-    };
-    // SAFETY: the descriptor is open for as long as `file` is borrowed; the struct is ours and of the type this command takes.
-    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_PREALLOCATE, &mut request) } != -1 {
-        return Ok(true);
-    }
-    let cause = io::Error::last_os_error();
-    match cause.raw_os_error() {
-        Some(libc::ENOTSUP | libc::EOPNOTSUPP | libc::EINVAL) => Ok(false),
-        _ => Err(cause),
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
-fn reserve(_file: &std::fs::File, _len: u64) -> io::Result<bool> {
-    Ok(false)
-}
-
 #[cfg(target_os = "linux")]
 fn start_writeback(file: &std::fs::File, offset: u64, len: u64) {
+    use std::os::fd::AsRawFd;
     let (Ok(offset), Ok(len)) = (libc::off64_t::try_from(offset), libc::off64_t::try_from(len)) else { return };
     // A length of zero would mean the whole rest of the file.
     if len > 0 {

@@ -9,6 +9,8 @@ mod file;
 mod lock;
 mod mapping;
 mod pool;
+mod raw;
+mod record_lock;
 mod runtime;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ mod tests;
 use super::{Env, File, FileLock, FileSystem, parent};
 use crate::error::{Error, ErrorKind, Result};
 use file::PosixFile;
+pub use raw::{Kernel, RawCalls};
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
@@ -27,17 +30,26 @@ use std::sync::Arc;
 
 /// The real files, clock and threads of this process. Cheap; a forked child makes its own.
 pub fn posix() -> Env {
-    Env { files: Arc::new(PosixFileSystem), runtime: Arc::new(runtime::PosixRuntime::new()) }
+    Env { files: Arc::new(PosixFileSystem::new(Kernel)), runtime: Arc::new(runtime::PosixRuntime::new()) }
 }
 
 /// Files of the operating system.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct PosixFileSystem;
+#[derive(Debug, Clone, Copy)]
+pub struct PosixFileSystem<C> {
+    calls: C,
+}
 
-impl FileSystem for PosixFileSystem {
+impl<C: RawCalls> PosixFileSystem<C> {
+    /// Files that are read and written by these calls.
+    pub fn new(calls: C) -> Self {
+        Self { calls }
+    }
+}
+
+impl<C: RawCalls> FileSystem for PosixFileSystem<C> {
     fn open(&self, path: &Path) -> Result<Arc<dyn File>> {
         let file = fs::File::open(path).map_err(|cause| Error::io("open", path, &cause))?;
-        Ok(Arc::new(PosixFile::new(file, path)))
+        Ok(Arc::new(PosixFile::new(self.calls.clone(), file, path)))
     }
 
     fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
@@ -48,7 +60,7 @@ impl FileSystem for PosixFileSystem {
             .mode(0o600)
             .open(path)
             .map_err(|cause| Error::io("create", path, &cause))?;
-        Ok(Arc::new(PosixFile::new(file, path)))
+        Ok(Arc::new(PosixFile::new(self.calls.clone(), file, path)))
     }
 
     fn file_len(&self, path: &Path) -> Result<Option<u64>> {
@@ -110,6 +122,10 @@ impl FileSystem for PosixFileSystem {
 
     fn lock(&self, path: &Path) -> Result<Box<dyn FileLock>> {
         Ok(Box::new(lock::PosixLock::take(path)?))
+    }
+
+    fn record_lock_holder(&self, path: &Path) -> Result<Option<u32>> {
+        record_lock::holder(path)
     }
 
     fn prefers_mapping(&self, dir: &Path) -> bool {

@@ -219,6 +219,11 @@ impl RowMemtable {
         self.frozen.load(Ordering::Acquire)
     }
 
+    /// Its batches and their sequences, which rise.
+    pub fn batches(&self) -> impl Iterator<Item = (Sequence, &Arc<PreparedRows>)> {
+        (0..self.parts.len()).filter_map(|at| self.parts.get(at)).map(|part| (part.sequence, &part.rows))
+    }
+
     /// As [`Memtable::feed_lag`], for the rows of small batches.
     pub fn feed_lag(&self) {
         self.index.iter().for_each(|index| index.feed_lag());

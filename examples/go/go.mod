@@ -1,0 +1,3 @@
+module first_steps
+
+go 1.19
