@@ -13,6 +13,7 @@ mod call;
 pub mod executor;
 pub mod fault;
 pub mod mem;
+pub mod pages;
 pub mod posix;
 pub mod strict;
 pub mod timed;
