@@ -104,7 +104,7 @@ def test_threads_share_an_iterator(db: sstore.DB) -> None:
 
 
 def test_ends_with_the_database(path: object) -> None:
-    db = sstore.open(path)  # type: ignore[arg-type]
+    db = sstore.open(path)  # type: ignore[call-overload]
     db.put_many((key, b"") for key in KEYS)
     iterator = iter(db)
     next(iterator)
