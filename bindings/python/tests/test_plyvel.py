@@ -285,13 +285,11 @@ def play(iterator: Any, steps: list[Any]) -> list[object]:
 def test_an_iterator_gives_the_same_as_plyvels(
     filled: list[Any], options: dict[str, Any], shape: dict[str, Any], steps: list[Any]
 ) -> None:
-    within = [
-        step for step in steps
-        if step[0] != "seek" or options.get("start", b"") <= step[1][0] and ("stop" not in options or step[1][0] < options["stop"])
-    ]  # fmt: skip
+    # After a seek plyvel's iterators do not keep to their bounds.
+    bounded = "start" in options or "stop" in options
+    within = [step for step in steps if step[0] != "seek" or not bounded]
     if "start" in options and "stop" in options and options["start"] > options["stop"]:
         del options["stop"]
-        within = [step for step in within if step[0] != "seek"]
     start, stop = options.get("start"), options.get("stop")
     inside = [key for key in KEYS if (start is None or start <= key) and (stop is None or key < stop)]
     # plyvel loses that one entry: in reverse, and behind the end.
