@@ -1,7 +1,7 @@
 //! Closing beside everything: a writer, a job in the background, somebody who waits for a flush, another close. All of them end, each is
 //! answered, and nothing touches a file once the database is closed.
 
-use super::world::{Workers, World};
+use super::world::World;
 use loom::thread;
 use sstore::atomic::check;
 use sstore::{CloseOptions, ErrorKind, ReadOptions, Result, WriteOptions};
@@ -26,7 +26,7 @@ type Work = fn(&World);
 fn run(options: &'static CloseOptions, works: &'static [Work]) {
     let real = sstore::env::posix::posix().runtime;
     let runs = check(1, move || {
-        let world = Arc::new(World::open(&real, Workers::Threads, 1));
+        let world = Arc::new(World::open(&real));
         put(&world, "a").unwrap();
         let others: Vec<_> = works
             .iter()

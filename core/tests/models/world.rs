@@ -1,10 +1,10 @@
-//! A whole database under the model: its files are in memory, its tasks are threads of the model or are stepped by hand, and time passes
-//! only where somebody waits for it.
+//! A whole database under the model: its files are in memory, the task that flushes is a thread of the model, and time passes only where
+//! somebody waits for it.
 
 use loom::thread;
 use sstore::env::fault::FaultFileSystem;
 use sstore::env::mem::MemFileSystem;
-use sstore::env::{Bell, Call, Env, Next, Runtime, Task, TaskHandle};
+use sstore::env::{Bell, Call, Env, JobKind, Next, Pooled, Runtime, Task, TaskHandle};
 use sstore::error::Result;
 use sstore::{Db, Options};
 use std::path::Path;
@@ -12,21 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Who runs the workers; the other tasks of a database, which neither flush nor close, never run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Workers {
-    /// Threads of their own.
-    Threads,
-    /// Whoever takes them: [`World::take_worker`].
-    ByHand,
-}
-
 /// Waits are those of real threads, on the model's locks. Its own numbers are none of the model's.
 struct ModelRuntime {
     real: Arc<dyn Runtime>,
-    workers: Workers,
     now_nanos: AtomicU64,
-    tasks: std::sync::Mutex<Vec<Box<dyn Task>>>,
 }
 
 /// A thread of the model, or nothing.
@@ -58,13 +47,14 @@ impl Runtime for ModelRuntime {
         7
     }
 
-    fn spawn(&self, name: &str, bell: Arc<Bell>, mut task: Box<dyn Task>) -> Result<Box<dyn TaskHandle>> {
-        let is_worker = name.starts_with("sstore-work");
-        if !is_worker || self.workers == Workers::ByHand {
-            if is_worker {
-                self.tasks.lock().unwrap().push(task);
-            }
-            return Ok(Box::new(Handle(std::sync::Mutex::new(None))));
+    /// Tasks that neither flush nor close never run.
+    fn spawn(&self, _name: &str, _bell: Arc<Bell>, _task: Box<dyn Task>) -> Result<Box<dyn TaskHandle>> {
+        Ok(Box::new(Handle(std::sync::Mutex::new(None))))
+    }
+
+    fn spawn_pooled(&self, pooled: Pooled, bell: Arc<Bell>, mut task: Box<dyn Task>) -> Result<Box<dyn TaskHandle>> {
+        if pooled.kind != JobKind::Flush {
+            return self.spawn("", bell, task);
         }
         let real = self.real.clone();
         let run = move || {
@@ -98,25 +88,29 @@ impl Runtime for ModelRuntime {
 
 pub struct World {
     pub db: Db,
+    memory: Arc<MemFileSystem>,
     files: Arc<FaultFileSystem>,
-    runtime: Arc<ModelRuntime>,
+    real: Arc<dyn Runtime>,
 }
 
 impl World {
-    pub fn open(real: &Arc<dyn Runtime>, workers: Workers, count: u64) -> Self {
-        let files = FaultFileSystem::new(MemFileSystem::new(), Vec::new());
-        let (now_nanos, tasks) = (AtomicU64::new(1), std::sync::Mutex::default());
-        let runtime = Arc::new(ModelRuntime { real: real.clone(), workers, now_nanos, tasks });
-        let env = Env { files: files.clone(), runtime: runtime.clone() };
-        let options = Options::new().with("background_threads", &count.to_string()).unwrap();
-        let options = options.with("auto_compaction", "false").unwrap().with("wal_backend", "write").unwrap();
-        let db = Db::open_in(env, Path::new("/db"), &options).unwrap();
-        Self { db, files, runtime }
+    pub fn open(real: &Arc<dyn Runtime>) -> Self {
+        Self::open_on(MemFileSystem::new(), real, false)
     }
 
-    /// A worker that is not run by a thread of its own.
-    pub fn take_worker(&self) -> Box<dyn Task> {
-        self.runtime.tasks.lock().unwrap().pop().unwrap()
+    fn open_on(memory: Arc<MemFileSystem>, real: &Arc<dyn Runtime>, read_only: bool) -> Self {
+        let files = FaultFileSystem::new(memory.clone(), Vec::new());
+        let runtime = Arc::new(ModelRuntime { real: real.clone(), now_nanos: AtomicU64::new(1) });
+        let env = Env { files: files.clone(), runtime };
+        let options = Options::new().with("auto_compaction", "false").unwrap().with("wal_backend", "write").unwrap();
+        let options = options.with("read_only", if read_only { "true" } else { "false" }).unwrap();
+        let db = Db::open_in(env, Path::new("/db"), &options).unwrap();
+        Self { db, memory, files, real: real.clone() }
+    }
+
+    /// Another opening, for reading, which begins no thread: loom has four. Requires: this one is closed.
+    pub fn reopen(&self) -> Self {
+        Self::open_on(self.memory.clone(), &self.real, true)
     }
 
     /// How many calls changed a file so far.
