@@ -1724,6 +1724,22 @@ sstore_code sstore_open_objects_count(const struct sstore_db *db,
                                       struct sstore_open_objects *objects,
                                       struct sstore_error **error);
 
+/**
+ * Brings a database that was opened with `read_only=true` up to what its writer has done by now, be it in this process or another.
+ * `*sequence` (may be NULL) becomes the newest sequence that reads see from now on, the same as before if nothing was written; 0 on
+ * failure. Reads that begin afterwards see a state that the writer's had at one moment: whatever was acknowledged before the call is in it, and
+ * none goes back before what was seen. Iterators, scans, snapshots and pinned values go on as they are, though the writer deletes files.
+ * Handles of families and tables show the new state; those of dropped ones answer DROPPED. After an error all is as it was.
+ *
+ * Writes nothing, and never waits for the writer; reads files, so it may block. Any thread; a second refresh waits for the first.
+ * Errors: INVALID_ARGUMENT (also: the database is open for writing and shows everything anyway; another database is in its place), BUSY (the writer moved
+ * files faster than they could be opened: try again), GAP (the database was put back to an older state: open it anew), CORRUPTION, IO,
+ * NOT_FOUND, NOT_SUPPORTED, NO_MEMORY, CLOSED, FORKED.
+ */
+sstore_code sstore_refresh(struct sstore_db *db,
+                           uint64_t *sequence,
+                           struct sstore_error **error);
+
 /** @} */
 
 /** @name Column families
@@ -2216,6 +2232,22 @@ sstore_code sstore_table_flush(struct sstore_db *db,
                                size_t count,
                                struct sstore_flush_token **token,
                                struct sstore_error **error);
+
+/**
+ * Flushes `family_count` families and `table_count` tables (0 and 0: all of both) atomically: what they hold is frozen at one boundary
+ * between two writes, and their files come to count all at once. After a crash either each of them holds everything up to that
+ * boundary, or none of these files is there: what matters to families and tables without a log. If one file cannot be written none
+ * counts, and all are tried again together; what is dropped meanwhile leaves the others to go on. Otherwise like sstore_flush; a NULL
+ * among the tables is refused. Does not wait for the files. Any thread.
+ * Errors: CLOSED, DROPPED, READ_ONLY, POISONED, INVALID_ARGUMENT, NOT_SUPPORTED (tables, of a library without them).
+ */
+sstore_code sstore_flush_atomic(struct sstore_db *db,
+                                const struct sstore_column_family *const *families,
+                                size_t family_count,
+                                const struct sstore_table *const *tables,
+                                size_t table_count,
+                                struct sstore_flush_token **token,
+                                struct sstore_error **error);
 
 /**
  * Asks whether the flush has ended: `*done` becomes 1 or 0. If it failed, its error is given, and `*done` is 1.
@@ -3125,7 +3157,7 @@ void sstore_repair_report_free(struct sstore_repair_report *report);
 
 /** @} */
 
-/** @name Coming from LevelDB
+/** @name Databases of other engines
  * @{ */
 
 /**
@@ -3146,30 +3178,6 @@ sstore_code sstore_import_leveldb(struct sstore_db *db,
                                   void *user_data,
                                   struct sstore_leveldb_result *result,
                                   struct sstore_error **error);
-
-/** @} */
-
-/** @name Databases of other engines
- * @{ */
-
-/**
- * Writes everything that LevelDB would show of its database in the directory `path` to a family (NULL: the default one), and flushes it:
- * durable when it returns. Keys that are there already get LevelDB's value; others stay. The source is only read, and every checksum in
- * it verified; a process must not have it open. After an error the family holds a part of the entries, those with the smallest keys: the
- * import can be run again. `options` may be NULL: every default; so may `progress`. `*result` must have its struct_size set; NULL wants none.
- * Blocks: reads the source to its end, writes, waits for the flush. Any thread, but not a callback of the database's.
- * Errors: NOT_FOUND (with an error object: no database of LevelDB in `path`), LOCKED (a process has it open, or opened it meanwhile),
- * CORRUPTION (with file and offset), NOT_SUPPORTED (its keys have another order than that of their bytes; a library without the import),
- * INVALID_ARGUMENT (also for a key of more than 64 KiB), CANCELLED, CLOSED, DROPPED, READ_ONLY, POISONED, IO, NO_SPACE, NO_MEMORY.
- */
-enum sstore_code sstore_import_leveldb(struct sstore_db *db,
-                                       const struct sstore_column_family *family,
-                                       const char *path,
-                                       const struct sstore_leveldb_options *options,
-                                       sstore_import_callback progress,
-                                       void *user_data,
-                                       struct sstore_leveldb_result *result,
-                                       struct sstore_error **error);
 
 /** @} */
 

@@ -15,6 +15,7 @@ BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "c
 # What each program prints; the Rust one compares by itself.
 EXPECTED = [
     ("c", "meow\n"),
+    ("cpp", "cat meow\ncow moo\ndog woof\nsilent\n"),
     ("python", "b'cat' b'meow'\nb'cow' b'moo'\nNone b'meow'\n"),
     ("python", "{'name': 'Tom', 'age': 9} [{'name': 'Mia', 'age': 2}]\n"),
     ("rust", ""),
@@ -31,11 +32,15 @@ def run(*command: str | Path, directory: Path = ROOT, **environment: str) -> str
     return done.stdout
 
 
-def c(source: Path, directory: Path) -> str:
+def c(source: Path, directory: Path, compiler: str = "gcc", standard: str = "c11") -> str:
     (directory / "libsstore.so.0").symlink_to(BUILT / "libsstore.so")
-    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-I", str(ROOT / "include")]
-    run("gcc", *flags, source, directory / "libsstore.so.0", "-o", directory / "program")
+    flags = [f"-std={standard}", "-Wall", "-Wextra", "-Werror", "-I", str(ROOT / "include")]
+    run(compiler, *flags, source, directory / "libsstore.so.0", "-o", directory / "program")
     return run(directory / "program", directory=directory, LD_LIBRARY_PATH=str(directory))
+
+
+def cpp(source: Path, directory: Path) -> str:
+    return c(source, directory, "g++", "c++17")
 
 
 def python(source: Path, directory: Path) -> str:
@@ -50,11 +55,11 @@ def rust(source: Path, directory: Path) -> str:
 
 
 def main() -> None:
-    programs = re.findall(r"^```(c|python|rust)\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    programs = re.findall(r"^```(c|cpp|python|rust)\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     languages = [language for language, _ in EXPECTED]
     if [language for language, _ in programs] != languages:
         sys.exit(f"README.md: programs in {languages} expected, found {[language for language, _ in programs]}")
-    runners = {"c": (c, "c"), "python": (python, "py"), "rust": (rust, "rs")}
+    runners = {"c": (c, "c"), "cpp": (cpp, "cpp"), "python": (python, "py"), "rust": (rust, "rs")}
     for (language, text), (_, expected) in zip(programs, EXPECTED, strict=True):
         runner, ending = runners[language]
         with tempfile.TemporaryDirectory() as name:

@@ -19,6 +19,8 @@ class DocsOfNative(griffe.Extension):
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Called when the package has been read."""
         stub = pkg["_sstore"]
+        assert isinstance(stub, griffe.Module)
+        overloads(stub)
         for member in list(stub.members.values()):
             if isinstance(member, griffe.Class):
                 overloads(member)
@@ -27,15 +29,15 @@ class DocsOfNative(griffe.Extension):
             describe(member)
 
 
-def overloads(kind: griffe.Class) -> None:
-    """A stub has no implementation beside the overloads of a method; they are shown with one."""
-    for name, variants in kind.overloads.items():
-        if name not in kind.members and variants:
+def overloads(owner: griffe.Module | griffe.Class) -> None:
+    """A stub has no implementation beside the overloads of a function; they are shown with one."""
+    for name, variants in owner.overloads.items():
+        if name not in owner.members and variants:
             first = variants[0]
-            method = griffe.Function(name, lineno=first.lineno, endlineno=first.endlineno, parameters=first.parameters)
-            method.overloads = variants
-            kind.set_member(name, method)
-    kind.members = dict(sorted(kind.members.items(), key=lambda member: member[1].lineno or 0))
+            function = griffe.Function(name, lineno=first.lineno, endlineno=first.endlineno, parameters=first.parameters)
+            function.overloads = list(variants)
+            owner.set_member(name, function)
+    owner.members = dict(sorted(owner.members.items(), key=lambda item: 0 if item[1].is_alias else item[1].lineno or 0))
 
 
 def describe(found: griffe.Object | griffe.Alias) -> None:

@@ -83,6 +83,36 @@ fn what_is_held_is_what_is_counted() {
     db.close(&sstore::CloseOptions::default()).unwrap();
 }
 
+#[test]
+fn what_was_freed_goes_back_to_the_system() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    let set = [("memory_budget_bytes", "256MiB"), ("write_buffer_bytes", "32MiB"), ("auto_compaction", "false")];
+    let options = set.iter().fold(Options::new(), |options, (name, value)| options.with(name, value).unwrap());
+    let before = rss_anon_bytes();
+    let db = Db::open(dir.path().join("db"), &options).unwrap();
+    let families: Vec<ColumnFamily> =
+        (0..4).map(|at| db.create_column_family(&format!("f{at}"), &Options::new()).unwrap()).collect();
+    // Memtables that grow side by side, then go one after another, again and again.
+    for round in 0..3 {
+        for index in 0..300_000_u64 {
+            let family = &families[(index % 4) as usize];
+            db.put(family, &scattered(index + round), &[7; 100], &WriteOptions::default()).unwrap();
+        }
+        settle(&db);
+    }
+    let used = db.memory_use();
+    let held = rss_anon_bytes().saturating_sub(before);
+    let counted = used.total_bytes() as usize;
+    println!("after 3 rounds: {held} bytes of the process, {counted} counted; {used:?}");
+    assert!(held < counted + (24 << 20), "{held} bytes are held, {counted} counted: {used:?}");
+    db.close(&sstore::CloseOptions::default()).unwrap();
+    drop((families, db));
+    let left = rss_anon_bytes().saturating_sub(before);
+    println!("after the close: {left} bytes");
+    assert!(left < 24 << 20, "{left} bytes are left after the close");
+}
+
 /// A database whose two writers filled fifty families in turn.
 fn written_at_once(dir: &std::path::Path, options: &Options) -> Db {
     let db = Db::open(dir.join("db"), options).unwrap();

@@ -171,3 +171,8 @@ fn hostile_arrow_gets_codes() {
 fn a_table_is_used_by_several_threads() {
     test("tables_threads");
 }
+
+#[test]
+fn the_library_can_be_unloaded_after_the_last_close() {
+    test("unload");
+}

@@ -207,6 +207,17 @@ public:
         detail::call([&](sstore_error **error) { return sstore_flush(c_handle(), nullptr, 0, &token, error); }).value();
         return FlushToken(token);
     }
+    /// Flushes these families and tables (none of either: all of both) so that their files come to count all at once.
+    inline FlushToken flush_atomic(const std::vector<const ColumnFamily *> &families = {},
+                                   const std::vector<const Table *> &tables = {});
+    /// Brings a database that was opened with read_only up to what its writer has done. Gives the newest sequence that reads see.
+    std::uint64_t refresh() { return try_refresh().value(); }
+    Result<std::uint64_t> try_refresh()
+    {
+        std::uint64_t sequence = 0;
+        const auto called = detail::call([&](sstore_error **error) { return sstore_refresh(c_handle(), &sequence, error); });
+        return detail::with(called, std::uint64_t(sequence));
+    }
     /// The failure that stopped background work, or the damage of a file that did not open.
     std::optional<Error> background_error() const
     {

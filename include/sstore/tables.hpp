@@ -373,6 +373,20 @@ private:
     detail::Handle<sstore_table, sstore_table_free> handle_;
 };
 
+inline FlushToken Db::flush_atomic(const std::vector<const ColumnFamily *> &families, const std::vector<const Table *> &tables)
+{
+    std::vector<const sstore_column_family *> family_handles;
+    std::vector<const sstore_table *> table_handles;
+    for (const ColumnFamily *family : families) family_handles.push_back(family == nullptr ? nullptr : family->c_handle());
+    for (const Table *table : tables) table_handles.push_back(table == nullptr ? nullptr : table->c_handle());
+    sstore_flush_token *token = nullptr;
+    detail::call([&](sstore_error **error) {
+        return sstore_flush_atomic(c_handle(), family_handles.data(), family_handles.size(), table_handles.data(),
+                                   table_handles.size(), &token, error);
+    }).value();
+    return FlushToken(token);
+}
+
 inline Batch &Batch::put_rows(const Table &table, ArrowArray &rows, ArrowSchema *schema)
 {
     detail::call([&](sstore_error **error) {

@@ -29,12 +29,14 @@ fn head(name: &str) -> String {
 
 fn page(function: &Function) -> String {
     let mut page = head(&function.name);
-    let (first, _) = function.comment.split_once(['.', ';', ':']).unwrap_or((&function.comment, ""));
+    // The first sentence; what stands in brackets has no end of its own.
+    let comment = function.comment.replace('\n', " ");
+    let first = comment.split(". ").next().unwrap_or(&comment).trim_end_matches('.');
     let _ = write!(
         page,
         ".SH NAME\n{} \\- {}\n.SH SYNOPSIS\n.nf\n#include <sstore.h>\n\n{}\n.fi\n.SH DESCRIPTION\n{}\n.SH SEE ALSO\n.BR sstore (3)\n",
         function.name,
-        text(&first.replace('\n', " ")),
+        text(first),
         text(&function.prototype),
         text(&function.comment),
     );

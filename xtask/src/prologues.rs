@@ -1,6 +1,6 @@
 //! The prologue rule: every source file opens with lines that say what it is.
 //!
-//! Rust files with `//!`, C files with a comment, Python files with a docstring or a comment, scripts with a comment after
+//! Rust files with `//!`, files of C and its like with a comment, Python files with a docstring or a comment, scripts with a comment after
 //! the `#!` line.
 
 use crate::Outcome;
@@ -12,7 +12,7 @@ const WORDS_MIN: usize = 3;
 
 /// Checks every source file of the repository.
 pub fn run(root: &Path) -> Outcome {
-    let files = tree::files(root, &["rs", "c", "h", "hpp", "py", "pyi", "sh"]);
+    let files = tree::files(root, &["rs", "c", "h", "cpp", "hpp", "go", "java", "js", "py", "pyi", "rb", "sh"]);
     let mut wrong = Vec::new();
     for path in &files {
         let name = tree::relative(root, path);
@@ -30,7 +30,7 @@ fn opens_well(extension: &str, text: &str) -> bool {
     let Some(first) = lines.next() else { return false };
     let marks: &[&str] = match extension {
         "rs" => &["//!"],
-        "c" | "h" | "hpp" => &["/*", "//"],
+        "c" | "h" | "cpp" | "hpp" | "go" | "java" | "js" => &["/*", "//"],
         "py" | "pyi" => &["\"\"\"", "#"],
         _ => &["#"],
     };

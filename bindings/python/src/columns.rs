@@ -14,6 +14,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyMemoryView, PyString, PyTuple};
 use sstore::{Error, Result};
 
+/// Keys or values where they lie, in order.
+type Slices<'a> = Vec<&'a [u8]>;
+
 /// Keys or values, many at once.
 pub(crate) enum Column<'py> {
     Objects(Vec<Bytes<'py>>),
@@ -75,7 +78,7 @@ impl<'py> Column<'py> {
     }
 
     /// All of them, in order.
-    pub(crate) fn slices(&self) -> Vec<&[u8]> {
+    pub(crate) fn slices(&self) -> Slices<'_> {
         match self {
             Self::Objects(objects) => objects.iter().map(Bytes::as_slice).collect(),
             Self::Arrow(column) => slices_of(column),
@@ -117,7 +120,7 @@ fn check_binary(what: &str, column: &ArrayRef) -> Result<()> {
 }
 
 /// The rows of a column that was checked.
-fn slices_of(column: &ArrayRef) -> Vec<&[u8]> {
+fn slices_of(column: &ArrayRef) -> Slices<'_> {
     match column.data_type() {
         DataType::Binary => column.as_binary::<i32>().iter().flatten().collect(),
         DataType::LargeBinary => column.as_binary::<i64>().iter().flatten().collect(),
@@ -127,7 +130,7 @@ fn slices_of(column: &ArrayRef) -> Vec<&[u8]> {
 }
 
 /// Keys and values out of a record batch: its columns `key` and `value`, or the only two that it has.
-pub(crate) fn pairs_of(batch: &RecordBatch) -> Result<(Vec<&[u8]>, Vec<&[u8]>)> {
+pub(crate) fn pairs_of(batch: &RecordBatch) -> Result<(Slices<'_>, Slices<'_>)> {
     let (key, value) = match (batch.column_by_name("key"), batch.column_by_name("value"), batch.columns()) {
         (Some(key), Some(value), _) | (_, _, [key, value]) => (key, value),
         _ => return Err(Error::invalid("rows of keys and values have the columns key and value, or two columns")),

@@ -323,9 +323,9 @@ def test_options(path: Path, tmp_path: Path) -> None:
     with pytest.raises(sstore.InvalidArgumentError):
         sstore.open(path, compression="gzip")
     with pytest.raises(TypeError):
-        sstore.open(path, background_threads=1.5)  # type: ignore[arg-type]
+        sstore.open(path, background_threads=1.5)  # type: ignore[call-overload]
     with pytest.raises(TypeError):
-        sstore.open(path, on_event=5)  # type: ignore[arg-type]
+        sstore.open(path, on_event=5)  # type: ignore[call-overload]
     assert not path.exists()
     sstore.open(path, wal_dir=tmp_path / "wal", flush_on_close=False, background_threads=1, compression=None).close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -103,8 +104,8 @@ def test_threads_share_an_iterator(db: sstore.DB) -> None:
     assert all(part == sorted(part) for part in parts)
 
 
-def test_ends_with_the_database(path: object) -> None:
-    db = sstore.open(path)  # type: ignore[arg-type]
+def test_ends_with_the_database(path: Path) -> None:
+    db = sstore.open(path)
     db.put_many((key, b"") for key in KEYS)
     iterator = iter(db)
     next(iterator)

@@ -1,7 +1,8 @@
 """sstore.plyvel beside the real plyvel: the same calls on both, and the same answers.
 
 Where the two differ on purpose, a test says so. plyvel's iterators can leave their range: after a seek to a place outside of it, and after
-any seek with ``include_start=False`` or ``include_stop=True``; so ours are also held against a list.
+any seek with ``include_start=False`` or ``include_stop=True``; and in reverse one finds nothing in a range that holds its start alone. So ours are also held
+against a list.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import sstore
@@ -291,6 +292,10 @@ def test_an_iterator_gives_the_same_as_plyvels(
     if "start" in options and "stop" in options and options["start"] > options["stop"]:
         del options["stop"]
         within = [step for step in within if step[0] != "seek"]
+    start, stop = options.get("start"), options.get("stop")
+    inside = [key for key in KEYS if (start is None or start <= key) and (stop is None or key < stop)]
+    # plyvel finds nothing there, although the range includes its start.
+    assume(not (options["reverse"] and inside == [start]))
     found = [play(db.iterator(**options, **shape), within) for db in filled]
     assert found[1] == found[0]
 

@@ -45,7 +45,7 @@ def test_refreshes_beside_a_writer_of_another_process(path: Path, tmp_path: Path
                 assert writer.poll() is None
             with open(told, "rb") as acknowledged, sstore.ReadOnlyDB(path) as db:
                 other, last, changes = db.column_family("other"), int(db[b"counter"]), 0
-                iterator = db.iterator()
+                iterator = db.iter()
                 patience = time.monotonic() + 60
                 while changes < 30:
                     assert time.monotonic() < patience
@@ -125,7 +125,7 @@ def test_it_is_pickled_as_path_and_options(db: sstore.DB, path: Path, monkeypatc
             assert dict(reader) == {b"a": b"1"}
         with copy.copy(reader) as twin:
             assert twin is not reader and b"b" in twin
-        for thing in (reader.snapshot(), reader.iterator(), reader.column_family("default")):
+        for thing in (reader.snapshot(), reader.iter(), reader.column_family("default")):
             with pytest.raises(TypeError, match="cannot pickle"):
                 pickle.dumps(thing)
 

@@ -1,11 +1,11 @@
 //! The background tasks: each step takes one job that is due, runs it, and has its result installed.
 //!
-//! Flushes and merges are tasks of the threads that all databases of the process share, which run flushes first. A failed job leaves everything as it was, tells those who
+//! Flushes come before merges, but not twice in a row, and one task never merges. Threads come from the pool that all databases share. A failed job leaves everything as it was, tells those who
 //! wait, and is tried again after a pause under a new file number.
 
 use super::core::{CLOSED, Core};
 use super::health::Job;
-use super::jobs::{Jobs, ManualCompaction};
+use super::jobs::ManualCompaction;
 use super::target::FileMaker;
 #[cfg(feature = "arrow")]
 use super::time_to_live;
@@ -23,17 +23,16 @@ use std::time::Duration;
 /// How long a failed job waits before it is tried again.
 pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// Flushes of one database, one at a time, and what decides when memtables are frozen.
-pub(super) struct Flusher {
+/// One job of a database at a time.
+pub(super) struct Worker {
     pub core: Arc<Core>,
+    /// Whether it merges too; else it is kept free for flushes.
+    pub merges: bool,
+    /// Whether it flushed last: a merge that is due then goes first, or a database that is written to without a pause would never merge.
+    pub has_flushed: bool,
 }
 
-/// Merges of one database, one at a time.
-pub(super) struct Merger {
-    pub core: Arc<Core>,
-}
-
-impl Task for Flusher {
+impl Task for Worker {
     fn step(&mut self) -> Next {
         let core = &self.core;
         if core.must_end() {
@@ -44,29 +43,27 @@ impl Task for Flusher {
         }
         core.set_signal();
         core.balance_caches();
-        match core.take_flush() {
-            Some(job) => {
-                core.run_flush(job);
-                Next::Again
-            }
-            None => core.rest(|jobs| jobs.retry_flush_at),
+        let merge = || self.merges.then(|| core.take_compaction()).flatten();
+        let first = if std::mem::take(&mut self.has_flushed) { merge() } else { None };
+        if first.is_none()
+            && let Some(job) = core.take_flush()
+        {
+            core.run_flush(job);
+            self.has_flushed = true;
+            return Next::Again;
         }
-    }
-}
-
-impl Task for Merger {
-    fn step(&mut self) -> Next {
-        let core = &self.core;
-        if core.must_end() {
-            return Next::Done;
+        if let Some((id, inputs, level)) = first.or_else(merge) {
+            core.run_compaction(id, &inputs, level);
+            return Next::Again;
         }
-        match core.take_compaction() {
-            Some((id, inputs, level)) => {
-                core.run_compaction(id, &inputs, level);
-                Next::Again
-            }
-            None => core.rest(|jobs| jobs.retry_merge_at),
-        }
+        core.settle();
+        let retries = {
+            let jobs = core.jobs.lock();
+            [jobs.retry_flush_at, jobs.retry_merge_at]
+        };
+        let now = core.env.runtime.monotonic_nanos();
+        let next = retries.into_iter().filter(|&at| at > now).min();
+        Next::Wait(next.map(|at| Duration::from_nanos(at - now)))
     }
 }
 
@@ -75,14 +72,6 @@ impl Core {
     fn must_end(&self) -> bool {
         let is_over = self.stop.load(Ordering::SeqCst) || self.state.load(Ordering::SeqCst) == CLOSED;
         is_over || self.env.runtime.forked()
-    }
-
-    /// There is nothing to do until the bell rings, or until what failed may be tried again.
-    fn rest(&self, retry_at: impl FnOnce(&Jobs) -> u64) -> Next {
-        self.settle();
-        let retry_at = retry_at(&self.jobs.lock());
-        let now = self.env.runtime.monotonic_nanos();
-        Next::Wait((retry_at > now).then(|| Duration::from_nanos(retry_at - now)))
     }
 
     pub(super) fn may_start(&self, retry_at: u64) -> bool {

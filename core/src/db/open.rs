@@ -1,6 +1,6 @@
 //! Opening: lock, manifest, files, log, a new manifest, and only then deletes; at last the background threads.
 
-use super::background::{Flusher, Merger};
+use super::background::Worker;
 use super::column_family::DEFAULT_FAMILY;
 use super::core::{CATALOG_PLACE, Catalog, Core, INSTALL_PLACE, Installer, JOBS_PLACE, OPEN, log_event};
 use super::disk::DiskWatch;
@@ -350,17 +350,11 @@ impl Core {
         tasks.push(runtime.spawn("sstore-memory", bell, preparer)?);
         let threads = self.options.background_threads();
         for number in 0..threads {
-            let flusher = Box::new(Flusher { core: self.clone() });
-            tasks.push(runtime.spawn_pooled(Pooled { kind: JobKind::Flush, threads }, self.work.clone(), flusher)?);
-            // Merges leave a thread to flushes, if there is more than one.
-            if number == 0 || number + 1 < threads {
-                let merger = Box::new(Merger { core: self.clone() });
-                tasks.push(runtime.spawn_pooled(
-                    Pooled { kind: JobKind::Merge, threads },
-                    self.work.clone(),
-                    merger,
-                )?);
-            }
+            // The first one is kept free for flushes, unless it is the only one.
+            let merges = number > 0 || threads == 1;
+            let kind = if merges { JobKind::Merge } else { JobKind::Flush };
+            let worker = Box::new(Worker { core: self.clone(), merges, has_flushed: false });
+            tasks.push(runtime.spawn_pooled(Pooled { kind, threads }, self.work.clone(), worker)?);
         }
         let mut jobs = self.jobs.lock();
         for part in self.current_view().collections() {

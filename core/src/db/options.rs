@@ -127,7 +127,7 @@ options! {
     WalArchiveBytes "wal_archive_bytes" Database Bytes, "1GiB", ANY,
         "How long the archive may be before its oldest segments are deleted; 0: no limit. A full disk has them deleted too.";
     BackgroundThreads "background_threads" Database Count, "2", (1, 16),
-        "Threads for flushes and merges. With two or more, one is kept free of merges.";
+        "Threads for flushes and merges, shared by all databases of the process: as many as the open one asks for that asks for most. With two or more, one is kept free of merges.";
     BlockBytes "block_bytes" Collection Bytes, "8KiB", (512, 48 << 10),
         "Size of a data block before compression.";
     Compression "compression" Collection Choice(&["auto", "none", "lz4", "zstd"]), "auto", ANY,

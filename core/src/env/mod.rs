@@ -13,6 +13,7 @@ mod call;
 pub mod executor;
 pub mod fault;
 pub mod mem;
+pub mod pages;
 pub mod posix;
 pub mod strict;
 pub mod timed;
@@ -151,12 +152,12 @@ pub trait Task: Send {
     fn step(&mut self) -> Next;
 }
 
-/// What a pooled task does. Ordered by urgency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What a pooled task does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobKind {
     /// What writers may have to wait for.
     Flush,
-    /// What may take long, and what nobody has to wait for.
+    /// What may take long, and what nobody has to wait for; also flushes, if there are any.
     Merge,
 }
 

@@ -1,13 +1,14 @@
 //! Where a memtable's bytes lie: blocks that never move and go back to a shared pool when the last reference goes.
 //!
 //! Used by every part of `memtable`. Promises: a block stays where it is until its [`Arena`] is dropped; running out of
-//! memory is an error, never an abort; `held_bytes` is what was really taken from the pool or the allocator.
+//! memory is an error, never an abort; `held_bytes` is what was really taken from the pool, the system or the allocator.
 //!
 //! `unsafe` here: raw blocks of memory. The one fact relied on is that a block has one owner, an arena or the pool.
 #![allow(unsafe_code)]
 
 use super::memory::MemtableMemory;
 use crate::env::Bell;
+use crate::env::pages::{self, PAGE_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::Mutex;
 use std::alloc::Layout;
@@ -26,8 +27,9 @@ pub(super) const PREPARED_BYTES: usize = 2 << 20;
 const PREPARED_ARRAY_BYTES_MIN: usize = 128 << 10;
 const PREPARED_ARRAY_BYTES_MAX: usize = 16 << 20;
 
-/// The distance of touches that make a block's pages present.
-const PAGE_BYTES: usize = 4096;
+/// Blocks from here on come from the system and not from the allocator, which keeps most of what it is given back: what a burst of
+/// writes took would stay with the process.
+const MAPPED_BYTES_MIN: usize = 128 << 10;
 
 /// Blocks above this are rare (the hash array of a huge memtable, one huge value); keeping them would crowd the others out.
 const RECYCLED_BYTES_MAX: usize = 64 << 20;
@@ -42,22 +44,27 @@ struct Block {
 unsafe impl Send for Block {}
 
 impl Block {
+    /// Where the block comes from if it is small.
     fn layout(bytes: usize, zeroed: bool) -> Option<Layout> {
-        // Zeroed blocks keep the allocator's own alignment: only then does it hand out fresh zero pages untouched. Blocks of
-        // the size of a huge page are aligned like one, so that they can be one.
-        let align = match (bytes, zeroed) {
-            (_, true) => 16,
-            (PREPARED_BYTES, false) => PREPARED_BYTES,
-            _ => 64,
-        };
+        // Zeroed blocks keep the allocator's own alignment: only then does it hand out fresh zero pages untouched.
+        let align = if zeroed { 16 } else { 64 };
         Layout::from_size_align(bytes, align).ok().filter(|layout| layout.size() > 0)
     }
 
+    fn is_mapped(bytes: usize) -> bool {
+        bytes >= MAPPED_BYTES_MIN
+    }
+
     fn allocate(bytes: usize, zeroed: bool) -> Option<Self> {
-        let layout = Self::layout(bytes, zeroed)?;
-        // SAFETY: the layout's size is not zero.
-        let start =
-            NonNull::new(unsafe { if zeroed { std::alloc::alloc_zeroed(layout) } else { std::alloc::alloc(layout) } })?;
+        let start = if Self::is_mapped(bytes) {
+            // Blocks of the size of a huge page are aligned like one, so that they can be one.
+            let align = if bytes == PREPARED_BYTES && !zeroed { PREPARED_BYTES } else { PAGE_BYTES };
+            pages::map(bytes, align)?
+        } else {
+            let layout = Self::layout(bytes, zeroed)?;
+            // SAFETY: the layout's size is not zero.
+            NonNull::new(unsafe { if zeroed { std::alloc::alloc_zeroed(layout) } else { std::alloc::alloc(layout) } })?
+        };
         let block = Self { start, bytes, zeroed };
         // References to nodes carry 16 bits of their own above the address. Where addresses are wider than that (no
         // system hands such out unasked) there is no memory that could be used.
@@ -69,7 +76,10 @@ impl Block {
     }
 
     fn free(self) {
-        if let Some(layout) = Self::layout(self.bytes, self.zeroed) {
+        if Self::is_mapped(self.bytes) {
+            // SAFETY: `start` was mapped with so many bytes, and the block, its only owner, is consumed.
+            unsafe { pages::unmap(self.start, self.bytes) };
+        } else if let Some(layout) = Self::layout(self.bytes, self.zeroed) {
             // SAFETY: `start` came from this allocator with this very layout, and the block is consumed.
             unsafe { std::alloc::dealloc(self.start.as_ptr(), layout) };
         }
@@ -149,7 +159,7 @@ impl ArenaPool {
         self.state.lock().held_bytes
     }
 
-    /// Gives unused blocks back to the allocator until they fit beside what memtables hold.
+    /// Gives unused blocks back until they fit beside what memtables hold.
     fn trim(&self) {
         let room = self.memory.room_for_spares();
         if self.memory.spare_bytes() <= room {

@@ -281,6 +281,8 @@ void families_and_files(const fs::path &work)
         CHECK(result.reason == "manual" && result.files.size() == 1 && result.entries == 1 && result.bytes > 0);
         CHECK(token.try_result()->durable_sequence == result.durable_sequence && result.durable_sequence > 0);
         CHECK(family.try_flush().ok());
+        // A null family is the default one.
+        db.flush_atomic({nullptr, &family}).wait();
         db.flush_all().wait();
         CHECK(!db.log_pin());
         family.put("l", "1");
@@ -294,6 +296,10 @@ void families_and_files(const fs::path &work)
         THROWS(SSTORE_NOT_FOUND, files[1]);
         CHECK(family.export_to(work / "exported").size() >= 1 && fs::exists(work / "exported"));
         CHECK(!db.background_error());
+        THROWS(SSTORE_INVALID_ARGUMENT, db.refresh());
+        sstore::Db reader(work / "families", {{"read_only", true}});
+        family.put("later", "1");
+        CHECK(reader.refresh() > 0 && reader.try_refresh().ok() && reader.column_family("one").get("later") == "1");
         db.resume();
         CHECK(db.try_resume().ok());
         CHECK(db.stats().families == 2 && db.stats().sequence > 0);
@@ -417,6 +423,7 @@ void tables(const fs::path &work)
     CHECK(table.get_many(*rows, found, {}, &columns)->length == 2 && found == (std::vector<std::uint8_t>{1, 0, 1}));
 
     table.flush().wait();
+    db.flush_atomic({}, {&table}).wait();
     table.compact();
     CHECK(table.segments().size() == 1 && table.live_files().size() == 1);
     CHECK(table.export_to(work / "exported_table").size() == 1);

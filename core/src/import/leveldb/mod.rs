@@ -167,7 +167,10 @@ impl Found {
         }
         memtable.sort();
         let mut sources = vec![Source::Logs(memtable)];
-        let tables = |metas| Source::Tables(Tables::new(files.clone(), self.dir.clone(), metas, reading.clone()));
+        let tables = |metas| {
+            let tables = Tables::new(files.clone(), self.dir.clone(), metas, reading.clone());
+            Source::Tables(Box::new(tables))
+        };
         sources.extend(self.version.overlapping().map(|meta| tables(vec![meta.clone()])));
         sources.extend(self.version.sorted_levels().map(tables));
         Ok((sources, torn_bytes))

@@ -11,7 +11,7 @@ pub enum Source<'a> {
     /// What logs hold.
     Logs(Memtable),
     /// Tables that do not overlap.
-    Tables(Tables<'a>),
+    Tables(Box<Tables<'a>>),
 }
 
 impl Source<'_> {

@@ -248,7 +248,8 @@ class DB(_Writable):
 
 @translated
 def _open_store(directory: str, create: bool, error_if_exists: bool, options: dict[str, Any]) -> sstore.DB:
-    return sstore.open(directory, create_if_missing=create, error_if_exists=error_if_exists, **options)
+    opened: sstore.DB = sstore.open(directory, create_if_missing=create, error_if_exists=error_if_exists, **options)
+    return opened
 
 
 class PrefixedDB(_Writable):

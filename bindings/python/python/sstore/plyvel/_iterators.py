@@ -105,7 +105,7 @@ class Iterator(_Base):
         self._cursor: sstore.Cursor | None = None
         self._keys, self._values = bool(include_key), bool(include_value)
         # The engine gives the keys always: they tell where the cursor has to go.
-        options = range.keywords() | {"reverse": self._reverse, "values": self._values}
+        options: dict[str, Any] = range.keywords() | {"reverse": self._reverse, "values": self._values}
         self._ahead: sstore.Iterator[Any] | None = snapshot.iter(**options)
 
     def _release(self) -> None:

@@ -1,8 +1,8 @@
 //! Whose turn it is: which of the tasks that want to run a free thread of the pool takes.
 //!
-//! A pure function, called by the pool under its mutex. Promises: flushes go before merges, and merges leave a thread free if there is
-//! more than one; a database that has none of its tasks of a kind running goes before one that has; else first come, first served. So
-//! no task waits for ever: whoever waits longest, of those whose database runs nothing, is next.
+//! A pure function, called by the pool under its mutex. Promises: if there is more than one thread, merges leave one to flushes, so that
+//! no merge holds them up; a database that has none of its tasks of a kind running goes before one that has; else first come, first
+//! served. So nobody waits for ever, merges beside databases that flush without a pause neither.
 
 use crate::env::JobKind;
 
@@ -39,7 +39,7 @@ pub(super) fn next(members: &[Member], threads: usize) -> Option<u64> {
         MemberState::Ready(since) => {
             let own = members.iter().filter(running);
             let own = own.filter(|other| other.owner == member.owner && other.kind == member.kind).count();
-            Some((member.kind, own, since, member.id))
+            Some((own, since, member.id))
         }
         _ => None,
     });
@@ -65,9 +65,7 @@ mod tests {
     const MERGE: JobKind = JobKind::Merge;
 
     #[test]
-    fn flushes_go_first_and_merges_leave_a_thread_free() {
-        let both = [(1, MERGE, Ready(1)), (1, FLUSH, Ready(2))];
-        assert_eq!(next(&members(&both), 2), Some(1));
+    fn merges_leave_a_thread_to_flushes() {
         let merging = [(1, MERGE, Running), (2, MERGE, Ready(1))];
         assert_eq!(next(&members(&merging), 2), None, "of two threads one merges");
         assert_eq!(next(&members(&merging), 3), Some(1));
@@ -75,6 +73,13 @@ mod tests {
         assert_eq!(next(&members(&flush), 2), Some(2), "a slow merge holds no flush up");
         assert_eq!(next(&members(&[(1, MERGE, Ready(1))]), 1), Some(0), "one thread does everything");
         assert_eq!(next(&members(&[(1, FLUSH, Resting), (1, MERGE, Running)]), 2), None);
+    }
+
+    #[test]
+    fn who_came_first_goes_first() {
+        assert_eq!(next(&members(&[(1, MERGE, Ready(2)), (2, FLUSH, Ready(1))]), 2), Some(1));
+        let flushing = [(1, FLUSH, Running), (1, MERGE, Ready(1)), (2, FLUSH, Ready(2))];
+        assert_eq!(next(&members(&flushing), 2), Some(1), "flushes without a pause hold no merge up");
     }
 
     #[test]
