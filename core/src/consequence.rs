@@ -122,6 +122,7 @@ pub const TABLE: &[Line] = &[
     (Table, Call::Create, [Resumable, Resumable, Resumable, Resumable, Resumable]),
     (Table, Call::Len, [Resumable, Resumable, Resumable, Resumable, Resumable]),
     (Table, Call::CreateDir, [Resumable, Resumable, Resumable, Resumable, Resumable]),
+    (Table, Call::List, [Fine, Fine, Fine, Fine, Fine]),
     (Table, Call::Rename, [Resumable, Resumable, Resumable, Resumable, Resumable]),
     (Table, Call::Remove, [Fine, Fine, Fine, Fine, Fine]),
     (Table, Call::RemoveDir, [Fine, Fine, Fine, Fine, Fine]),
