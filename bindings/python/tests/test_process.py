@@ -97,13 +97,15 @@ def test_without_handlers_nothing_is_written(path: Path) -> None:
     )
 
 
-def test_a_cycle_through_the_callback_is_collected(path: Path) -> None:
+@pytest.mark.parametrize("read_only", ["", "read_only"])
+def test_a_cycle_through_the_callback_is_collected(path: Path, read_only: str) -> None:
     run(
         """
         import gc, sys, weakref, sstore
+        sstore.open(sys.argv[1]).close()
         class Owner:
             def __init__(self):
-                self.db = sstore.open(sys.argv[1], on_event=self.seen)
+                self.db = sstore.open(sys.argv[1], on_event=self.seen, read_only=bool(sys.argv[2]))
             def seen(self, event):
                 pass
         owner = Owner()
@@ -114,6 +116,7 @@ def test_a_cycle_through_the_callback_is_collected(path: Path) -> None:
         sstore.open(sys.argv[1]).close()
         """,
         path,
+        read_only,
     )
 
 

@@ -17,7 +17,7 @@
         } \
     } while (0)
 
-enum { TURNS = 1000, WARM = 200, GROWTH_KIB_MAX = 2048 };
+enum { TURNS = 1000, WARM = 200, GROWTH_KIB_MAX = 4096 };
 
 /* The functions of one copy. */
 typedef struct copy {
