@@ -584,7 +584,7 @@ fn a_writer_that_moves_everything_at_any_step_of_a_refresh() {
         refresh_and_compare(&reader, writer, &format!("call {at}, once more"));
     }
     println!("interrupted before each of {interrupted} calls");
-    assert!(interrupted > 10);
+    assert!(interrupted >= 8);
 }
 
 #[test]

@@ -27,14 +27,14 @@ pub struct Meter<'a> {
     runtime: Arc<dyn Runtime>,
     listener: RefCell<Listener<'a>>,
     now: Cell<ImportProgress>,
-    told_at: Cell<u64>,
+    /// Not yet told: the first read is, so that whoever asked sees that it has begun.
+    told_at: Cell<Option<u64>>,
 }
 
 impl<'a> Meter<'a> {
     /// Nothing is read yet.
     pub fn new(runtime: Arc<dyn Runtime>, listener: Listener<'a>) -> Self {
-        let told_at = Cell::new(runtime.monotonic_nanos());
-        Self { runtime, listener: RefCell::new(listener), now: Cell::default(), told_at }
+        Self { runtime, listener: RefCell::new(listener), now: Cell::default(), told_at: Cell::default() }
     }
 
     /// There is this much to read.
@@ -53,10 +53,10 @@ impl<'a> Meter<'a> {
         let now = self.now.get();
         self.now.set(ImportProgress { bytes_read: now.bytes_read + bytes, ..now });
         let clock = self.runtime.monotonic_nanos();
-        if clock.saturating_sub(self.told_at.get()) < INTERVAL_NANOS {
+        if self.told_at.get().is_some_and(|told_at| clock.saturating_sub(told_at) < INTERVAL_NANOS) {
             return Ok(());
         }
-        self.told_at.set(clock);
+        self.told_at.set(Some(clock));
         if (self.listener.borrow_mut())(&self.now.get()) {
             return Ok(());
         }
