@@ -14,7 +14,7 @@ static int on_progress(void *data, uint64_t read, uint64_t total, uint64_t entri
 {
     struct told *told = data;
     *told = (struct told){told->times + 1, read, total, entries};
-    return 0; /* Told at the end only, when it is too late. */
+    return read < total; /* At the end it is too late to call it off. */
 }
 
 static void has(sstore_db *db, const sstore_column_family *family, const char *key, const char *expected)
@@ -82,7 +82,7 @@ int main(int argc, char **argv)
     GIVES(SSTORE_OK, sstore_import_leveldb(db, family, source, NULL, on_progress, &told, &result, &error));
     CHECK(result.entries == 2 && result.payload_bytes == 14 && result.skipped == 0 && result.torn_bytes == 0);
     CHECK(result.bytes_read == sizeof leveldb_log + sizeof leveldb_manifest);
-    CHECK(told.times == 1 && told.read == result.bytes_read && told.total == told.read && told.entries == 2);
+    CHECK(told.times >= 2 && told.read == result.bytes_read && told.total == told.read && told.entries == 2);
     has(db, family, "cat", "meow");
     has(db, family, "cow", NULL);
     has(db, family, "dog", "woof");
