@@ -196,7 +196,7 @@ fn refreshed_beside_a_writer(backend: &str) {
         }
         if count == last && unchanged < 50 * refreshes {
             // The writer is being started, or waits for its disk: that is no round.
-            unchanged += 1;
+            (unchanged, sequence) = (unchanged + 1, refreshed.sequence);
             std::thread::sleep(Duration::from_micros(200));
             continue;
         }

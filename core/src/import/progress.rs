@@ -52,6 +52,10 @@ impl<'a> Meter<'a> {
     pub fn read(&self, bytes: u64) -> Result<()> {
         let now = self.now.get();
         self.now.set(ImportProgress { bytes_read: now.bytes_read + bytes, ..now });
+        if now.bytes_total == 0 {
+            // How much there is comes out of what is read first.
+            return Ok(());
+        }
         let clock = self.runtime.monotonic_nanos();
         if self.told_at.get().is_some_and(|told_at| clock.saturating_sub(told_at) < INTERVAL_NANOS) {
             return Ok(());
