@@ -7,6 +7,7 @@ mod codec;
 mod cursor;
 mod footer;
 mod index;
+mod many;
 mod output;
 mod properties;
 mod reader;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use block::Block;
 pub use cursor::SstCursor;
+pub use many::{GROUP_KEYS, Sought};
 pub use properties::Properties;
 pub use reader::SstReader;
 pub use writer::SstWriter;

@@ -99,16 +99,30 @@ impl SstReader {
 
     /// Finds the newest version of `key` at or below `snapshot`. `hash` is the key's [`key_hash`](crate::filter::key_hash).
     pub fn get(&self, key: &[u8], hash: u64, snapshot: Sequence, io: Io) -> Result<Lookup> {
-        if !self.filter.may_contain(hash) || self.index.len() == 0 {
-            return Ok(Lookup::Absent);
-        }
-        let mut block_index = self.index.first_block_for(key);
+        let Some(place) = self.locate(key, hash) else { return Ok(Lookup::Absent) };
+        let Some(block) = self.block(place, io)? else { return Ok(Lookup::WouldBlock) };
+        block.prefetch_arrays();
+        self.find(place, block, key, hash, snapshot, io)
+    }
+
+    /// The block where the search for `key` begins; `None` if the key is not here.
+    #[inline]
+    pub(super) fn locate(&self, key: &[u8], hash: u64) -> Option<usize> {
+        (self.filter.may_contain(hash) && self.index.len() > 0).then(|| self.index.first_block_for(key))
+    }
+
+    /// Finds `key` in `block`, which is the one at `place`, or in those after it.
+    pub(super) fn find(
+        &self,
+        mut place: usize,
+        mut block: Arc<Block>,
+        key: &[u8],
+        hash: u64,
+        snapshot: Sequence,
+        io: Io,
+    ) -> Result<Lookup> {
         loop {
-            let Some(block) = self.block(block_index, io)? else { return Ok(Lookup::WouldBlock) };
-            let first = match block.find(key, tag(hash)) {
-                Some(first) => first,
-                None => return Ok(Lookup::Absent),
-            };
+            let Some(first) = block.find(key, tag(hash)) else { return Ok(Lookup::Absent) };
             let mut index = first;
             while block.sequence(index) > snapshot {
                 index += 1;
@@ -116,19 +130,22 @@ impl SstReader {
                     break;
                 }
             }
-            if index == block.count() {
-                // The versions of this key may go on in the next block.
-                block_index += 1;
-                if !self.index.is_continued(block_index) {
+            if index < block.count() {
+                if block.sequence(index) > snapshot || block.suffix(index) != block.suffix(first) {
                     return Ok(Lookup::Absent);
                 }
-                continue;
+                let value = PinnedBytes::new(&block, |block| block.value(index));
+                return Ok(Lookup::Found { sequence: block.sequence(index), kind: block.kind(index), value });
             }
-            if block.sequence(index) > snapshot || block.suffix(index) != block.suffix(first) {
+            // The versions of this key may go on in the next block.
+            place += 1;
+            if !self.index.is_continued(place) {
                 return Ok(Lookup::Absent);
             }
-            let value = PinnedBytes::new(&block, |block| block.value(index));
-            return Ok(Lookup::Found { sequence: block.sequence(index), kind: block.kind(index), value });
+            match self.block(place, io)? {
+                Some(next) => block = next,
+                None => return Ok(Lookup::WouldBlock),
+            }
         }
     }
 
@@ -172,6 +189,10 @@ impl SstReader {
 
     pub(super) fn index(&self) -> &Index {
         &self.index
+    }
+
+    pub(super) fn filter(&self) -> &Filter {
+        &self.filter
     }
 
     pub(super) fn file(&self) -> &dyn File {
