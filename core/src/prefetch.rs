@@ -19,6 +19,12 @@ pub fn line<T>(at: *const T) {
     let _ = at;
 }
 
+/// Asks for the line at an address that was something's some time.
+#[inline]
+pub fn address(address: usize) {
+    line(std::ptr::without_provenance::<u8>(address));
+}
+
 /// Asks for the element at `index`, if there is one.
 #[inline]
 pub fn element<T>(slice: &[T], index: usize) {

@@ -45,8 +45,8 @@ pub const fn tag(hash: u64) -> u8 {
     (hash >> 56) as u8
 }
 
-/// A parsed block. Immutable; shared between the cache, cursors and pinned values. With the counts of an [`Arc`](std::sync::Arc) it is one
-/// cache line: each lookup meets one that it has not seen for long.
+/// A parsed block. Immutable; shared between the cache, cursors and pinned values. With the counts of an [`Arc`](std::sync::Arc) it is as
+/// long as a cache line: a lookup meets it cold.
 pub struct Block {
     /// The whole block up to the end of its values, which are decoded.
     bytes: Box<[u8]>,
@@ -170,9 +170,9 @@ impl Block {
         &self.bytes[self.prefix as usize..self.keys as usize]
     }
 
-    /// The arrays of an entry that is not wide: where its key and its value begin, its kind if it has one, its tag.
+    /// What a search looks at: where keys and values begin, kinds if there are any, tags.
     #[inline]
-    fn arrays(&self) -> &[u8] {
+    pub fn arrays(&self) -> &[u8] {
         &self.bytes[self.key_starts as usize..self.prefix as usize]
     }
 
@@ -192,13 +192,7 @@ impl Block {
         self.prefix as usize - if self.is_wide() { 0 } else { self.count() }
     }
 
-    /// Asks for what [`find`](Self::find) looks at first.
-    #[inline]
-    pub fn prefetch_arrays(&self) {
-        prefetch::bytes(self.arrays());
-    }
-
-    /// Asks for the key and the value of the first entry with this tag, a while after the arrays were asked for.
+    /// Asks for the key and the value of the first entry with this tag.
     #[inline]
     pub fn prefetch_entry(&self, tag: u8) {
         if self.is_wide() {
@@ -278,6 +272,8 @@ impl Block {
             let mut matches = differ.wrapping_sub(0x0101_0101_0101_0101) & !differ & 0x8080_8080_8080_8080;
             while matches != 0 {
                 let index = 8 * word_index + (matches.trailing_zeros() / 8) as usize;
+                // What is found is looked at next.
+                prefetch::line(self.value(index).as_ptr());
                 if self.suffix(index) == suffix {
                     return Some(index);
                 }

@@ -201,13 +201,13 @@ impl Index {
         }
     }
 
-    /// Asks for what a search of `key` looks at after the radix table.
+    /// Asks for what a search of `key` looks at after the radix table, and gives a block near the one that it will find, if there is one.
     #[inline]
-    pub fn prefetch(&self, key: &[u8]) {
-        if let Ok((_, heads)) = self.cell(key) {
-            prefetch::element(&self.heads, heads.start);
-            prefetch::element(&self.offsets, heads.start);
-        }
+    pub fn prefetch(&self, key: &[u8]) -> Option<usize> {
+        let (_, heads) = self.cell(key).ok()?;
+        prefetch::element(&self.heads, heads.start);
+        prefetch::element(&self.offsets, heads.start);
+        Some(heads.start)
     }
 
     /// How many separators lie before `key`, and whether the next one equals it.

@@ -34,19 +34,25 @@ impl SstReader {
     ) -> Result<()> {
         for sought in keys {
             self.filter().prefetch(sought.hash);
-            self.index().prefetch(sought.key);
+            if let Some(near) = self.index().prefetch(sought.key) {
+                self.whereabouts().prefetch_address(near);
+            }
+        }
+        let mut places = [None; GROUP_KEYS];
+        for (place, sought) in places.iter_mut().zip(keys) {
+            *place = self.locate(sought.key, sought.hash);
+        }
+        for place in places.iter().flatten() {
+            self.whereabouts().prefetch(*place);
         }
         let mut blocks: [Option<(usize, Arc<Block>)>; GROUP_KEYS] = [const { None }; GROUP_KEYS];
-        for at in 0..keys.len() {
-            let Some(place) = self.locate(keys[at].key, keys[at].hash) else { continue };
+        for (at, place) in places.into_iter().enumerate() {
+            let Some(place) = place else { continue };
             let neighbour = at.checked_sub(1).and_then(|before| blocks[before].as_ref());
             blocks[at] = match neighbour {
                 Some((same, block)) if *same == place => Some((place, block.clone())),
                 _ => self.block(place, Io::Allowed)?.map(|block| (place, block)),
             };
-        }
-        for (_, block) in blocks.iter().flatten() {
-            block.prefetch_arrays();
         }
         for (sought, block) in keys.iter().zip(&blocks) {
             if let Some((_, block)) = block {

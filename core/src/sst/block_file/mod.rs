@@ -11,6 +11,7 @@ mod many;
 mod output;
 mod properties;
 mod reader;
+mod whereabouts;
 mod writer;
 
 #[cfg(test)]

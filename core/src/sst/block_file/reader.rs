@@ -12,6 +12,7 @@ use super::cursor::SstCursor;
 use super::footer::{BadFooter, FOOTER_BYTES, Footer, Section};
 use super::index::Index;
 use super::properties::{HASH_VERSION, Properties};
+use super::whereabouts::Whereabouts;
 use crate::env::{Env, File, read_exact_at};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
@@ -29,6 +30,7 @@ pub struct SstReader {
     properties: Properties,
     decoder: Decoder,
     cache: Arc<BlockCache>,
+    whereabouts: Whereabouts,
 }
 
 /// Bytes read at a time by [`SstReader::verify`].
@@ -81,7 +83,8 @@ impl SstReader {
         if (index.len() == 0) != (properties.entries == 0) {
             return Err(bad(&footer.index, "index of a table does not fit its number of entries"));
         }
-        Ok(Arc::new(Self { file, footer, index, filter, properties, decoder: Decoder::default(), cache }))
+        let (decoder, whereabouts) = (Decoder::default(), Whereabouts::of_blocks(index.len()));
+        Ok(Arc::new(Self { file, footer, index, filter, properties, decoder, cache, whereabouts }))
     }
 
     /// What the file says of itself, to somebody who knows nothing else. Its footer and its properties are verified, its entries
@@ -100,8 +103,8 @@ impl SstReader {
     /// Finds the newest version of `key` at or below `snapshot`. `hash` is the key's [`key_hash`](crate::filter::key_hash).
     pub fn get(&self, key: &[u8], hash: u64, snapshot: Sequence, io: Io) -> Result<Lookup> {
         let Some(place) = self.locate(key, hash) else { return Ok(Lookup::Absent) };
+        self.whereabouts.prefetch(place);
         let Some(block) = self.block(place, io)? else { return Ok(Lookup::WouldBlock) };
-        block.prefetch_arrays();
         self.find(place, block, key, hash, snapshot, io)
     }
 
@@ -165,6 +168,7 @@ impl SstReader {
             return Ok(None);
         }
         let block = Arc::new(self.read_block(index)?);
+        self.whereabouts.note(index, &block);
         self.cache.insert(self.footer.number, offset, block.clone());
         Ok(Some(block))
     }
@@ -193,6 +197,10 @@ impl SstReader {
 
     pub(super) fn filter(&self) -> &Filter {
         &self.filter
+    }
+
+    pub(super) fn whereabouts(&self) -> &Whereabouts {
+        &self.whereabouts
     }
 
     pub(super) fn file(&self) -> &dyn File {
@@ -234,9 +242,12 @@ impl SstReader {
         self.properties.is_plain()
     }
 
-    /// Bytes that index and filter hold in memory while the file is open.
+    /// Bytes that index, filter and whereabouts of blocks hold in memory while the file is open.
     pub fn resident_bytes(&self) -> usize {
-        self.index.resident_bytes() + self.filter.resident_bytes() + size_of::<Self>()
+        self.index.resident_bytes()
+            + self.filter.resident_bytes()
+            + self.whereabouts.resident_bytes()
+            + size_of::<Self>()
     }
 
     /// Bytes of the filter; 0 if there is none.
