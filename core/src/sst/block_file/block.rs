@@ -199,9 +199,16 @@ impl Block {
             return;
         }
         if let Some(index) = self.tags().iter().position(|&other| other == tag) {
+            self.prefetch_found(index);
             prefetch::bytes(self.suffix(index));
-            prefetch::bytes(self.value(index));
         }
+    }
+
+    /// Asks for the sequence of an entry, and for where its value begins: what is looked at once its key was found to be the right one.
+    #[inline]
+    fn prefetch_found(&self, index: usize) {
+        prefetch::element(&self.bytes, HEADER_BYTES + index * usize::from(self.sequence_width));
+        prefetch::line(self.value(index).as_ptr());
     }
 
     #[inline]
@@ -272,8 +279,7 @@ impl Block {
             let mut matches = differ.wrapping_sub(0x0101_0101_0101_0101) & !differ & 0x8080_8080_8080_8080;
             while matches != 0 {
                 let index = 8 * word_index + (matches.trailing_zeros() / 8) as usize;
-                // What is found is looked at next.
-                prefetch::line(self.value(index).as_ptr());
+                self.prefetch_found(index);
                 if self.suffix(index) == suffix {
                     return Some(index);
                 }
