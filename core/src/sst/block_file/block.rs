@@ -339,12 +339,12 @@ impl Block {
             if self.is_plain() && self.kind(index) != Kind::Put {
                 return Err("plain block with a tombstone");
             }
-            if !self.is_wide() {
-                if self.heads()[index] != head(self.suffix(index)).to_le_bytes()
-                    || self.tags()[index] != tag(crate::filter::key_hash(&key))
-                {
-                    return Err("block whose heads or tags are not those of its keys");
-                }
+            let is_found = |index: usize| {
+                self.heads()[index] == head(self.suffix(index)).to_le_bytes()
+                    && self.tags()[index] == tag(crate::filter::key_hash(&key))
+            };
+            if !self.is_wide() && !is_found(index) {
+                return Err("block whose heads or tags are not those of its keys");
             }
             previous = Some((key, sequence));
         }
