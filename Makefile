@@ -2,7 +2,7 @@
 # `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install uninstall test mutants models sanitize soak bench docs header clean
+.PHONY: help demo wheel install uninstall test mutants models sanitize soak bench docs header clean
 
 # Where `make install` puts things; see scripts/install.
 export PREFIX LIBDIR DESTDIR PROFILE
@@ -13,6 +13,10 @@ help: ## this list
 demo: ## build library, header and wheel; load a million records and rows, kill the loaders, lose nothing
 	@scripts/prepare python
 	@build/venv/bin/python scripts/demo.py
+
+wheel: ## the Python package, into build/wheels
+	@scripts/prepare python
+	@scripts/wheel
 
 install: ## libraries, headers, command, manuals: PREFIX=/usr/local LIBDIR=PREFIX/lib DESTDIR= PROFILE=release
 	@scripts/install

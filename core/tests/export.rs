@@ -206,3 +206,54 @@ fn where_links_cannot_be_files_are_copied_and_an_export_that_fails_leaves_nothin
     }
     db.close(&CloseOptions::default()).unwrap();
 }
+
+#[test]
+fn an_export_tells_how_far_it_is_and_leaves_nothing_when_it_is_called_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let faults = FaultFileSystem::new(posix().files, Vec::new());
+    let env = Env { files: faults.clone(), runtime: posix().runtime };
+    let db = Db::open_in(env, &dir.path().join("db"), &options("arrow")).unwrap();
+    let (family, table) = (db.default_family(), table(&db, "arrow"));
+    for key in [b"a", b"b"] {
+        db.put(&family, key, &vec![7; 3 << 20], &WriteOptions::default()).unwrap();
+        db.flush(&[]).unwrap().wait(None).unwrap();
+    }
+    append(&db, &table, &rows(0..100, "a"));
+    faults.add(Rule::once(Call::Link, Effect::Error(18)).sticky());
+    let to = dir.path().join("export");
+    let export = |of_table: bool, told: &mut dyn FnMut(u64, u64) -> sstore::Result<()>| match of_table {
+        true => db.export_table_told(&table, &to, told),
+        false => db.export_told(&family, &to, told),
+    };
+    // Of each file of 3 MiB that is copied at least three steps, and the file.
+    for (of_table, least) in [(false, 8), (true, 2)] {
+        let mut heard = Vec::new();
+        let bytes: u64 = export(of_table, &mut |done, total| {
+            heard.push((done, total));
+            Ok(())
+        })
+        .unwrap()
+        .files
+        .iter()
+        .map(|exported| exported.file.size_bytes)
+        .sum();
+        assert!(heard.len() >= least, "{heard:?}");
+        assert!(heard.is_sorted() && heard.iter().all(|(_, total)| [0, bytes].contains(total)), "{heard:?}");
+        assert_eq!(heard.last(), Some(&(bytes, bytes)));
+        std::fs::remove_dir_all(&to).unwrap();
+        // What is told while the flush is waited for is as often as that takes long.
+        for last in 1..=heard.iter().filter(|(_, total)| *total > 0).count() {
+            let mut told = 0;
+            let error = export(of_table, &mut |_, total| {
+                told += usize::from(total > 0);
+                if told < last { Ok(()) } else { Err(sstore::Error::new(ErrorKind::Cancelled, "enough")) }
+            })
+            .unwrap_err();
+            assert_eq!((error.kind(), told), (ErrorKind::Cancelled, last));
+            assert!(!to.exists() && !dir.path().join("export.tmp").exists(), "after {last} steps");
+        }
+        export(of_table, &mut |_, _| Ok(())).unwrap();
+        std::fs::remove_dir_all(&to).unwrap();
+    }
+    db.close(&CloseOptions::default()).unwrap();
+}

@@ -385,3 +385,45 @@ fn a_repair_needs_a_closed_source_and_an_empty_place() {
     repair(&dir.path().join("nothing"), &dir.path().join("new"));
     assert_eq!(content(&dir.path().join("new")).0.len(), 1);
 }
+
+#[test]
+fn a_repair_tells_how_far_it_is_and_leaves_nothing_when_it_is_called_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let db = Db::open(&path, &options("arrow")).unwrap();
+    let family = db.default_family();
+    db.put(&family, b"in a file", &vec![7; 3 << 20], &WriteOptions::default()).unwrap();
+    let table = db.create_table("t", &schema(), &["id"], &KeyOptions::default(), &options("arrow")).unwrap();
+    db.append(&table, &rows(0..100, "a"), &WriteOptions::default()).unwrap();
+    flush(&db);
+    for key in [b"a", b"b"] {
+        db.put(&family, key, &vec![7; 2 << 20], &WriteOptions::default()).unwrap();
+    }
+    db.close(&CloseOptions { flush: Some(false), ..CloseOptions::default() }).unwrap();
+    let (before, new) = (files_below(&path), dir.path().join("new"));
+    let mut heard = Vec::new();
+    Db::repair_told(&path, &new, &RepairOptions::default(), &mut |done, total| {
+        heard.push((done, total));
+        Ok(())
+    })
+    .unwrap();
+    let whole = content(&new);
+    // It begins, reads two files, copies one in three steps, and goes through two long records twice.
+    assert!(heard.len() >= 1 + 2 + 3 + 4, "{heard:?}");
+    assert!(heard.is_sorted() && heard.iter().all(|(_, total)| *total == heard[0].1), "{heard:?}");
+    assert_eq!((heard[0].0, heard.last().unwrap().0), (0, heard[0].1));
+    for last in 1..=heard.len() {
+        std::fs::remove_dir_all(&new).ok();
+        let mut told = 0;
+        let error = Db::repair_told(&path, &new, &RepairOptions::default(), &mut |_, _| {
+            told += 1;
+            if told < last { Ok(()) } else { Err(sstore::Error::new(ErrorKind::Cancelled, "enough")) }
+        })
+        .unwrap_err();
+        assert_eq!((error.kind(), told), (ErrorKind::Cancelled, last));
+        assert!(!new.exists(), "after {last} steps");
+    }
+    repair(&path, &new);
+    assert_eq!(content(&new), whole);
+    assert!(files_below(&path) == before, "the source is as it was");
+}

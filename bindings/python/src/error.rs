@@ -42,16 +42,19 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, call: impl FnOnce() -> sstore::R
 }
 
 thread_local! {
-    /// What the handler of a signal raised inside of a detached call.
+    /// What the handler of a signal, or a callable that was told of progress, raised inside of a detached call.
     static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
 }
 
 /// Looks for Ctrl-C from inside of a detached call that is bulk. Cancelled: the call shall end, and then raises what the handler raised.
 pub(crate) fn check_signals() -> sstore::Result<()> {
-    Python::attach(|py| py.check_signals()).map_err(|raised| {
-        RAISED.set(Some(raised));
-        Error::new(ErrorKind::Cancelled, "the call was interrupted")
-    })
+    Python::attach(|py| py.check_signals()).map_err(raised)
+}
+
+/// Ends a detached call, which then raises `error`.
+pub(crate) fn raised(error: PyErr) -> Error {
+    RAISED.set(Some(error));
+    Error::new(ErrorKind::Cancelled, "the call was interrupted")
 }
 
 pub(crate) fn caught<T>(call: impl FnOnce() -> sstore::Result<T>) -> sstore::Result<T> {

@@ -66,11 +66,22 @@ impl Listener {
     }
 }
 
-/// The logger `sstore` of the module `logging`.
-fn python_logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+/// The logger `sstore` of the module `logging`; None while nobody has imported that, and so nobody can listen: its import takes longer
+/// than that of this package.
+fn python_logger(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
     static LOGGER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let get = || Ok::<_, PyErr>(py.import("logging")?.call_method1("getLogger", ("sstore",))?.unbind());
-    Ok(LOGGER.get_or_try_init(py, get)?.bind(py).clone())
+    if LOGGER.get(py).is_none() && !py.import("sys")?.getattr("modules")?.contains("logging")? {
+        return Ok(None);
+    }
+    let get = || {
+        // By an import, which waits for one that another thread is in the middle of.
+        let logging = py.import("logging")?;
+        let logger = logging.call_method1("getLogger", ("sstore",))?;
+        // Without handlers of the application nothing is written anywhere.
+        logger.call_method1("addHandler", (logging.call_method0("NullHandler")?,))?;
+        Ok::<_, PyErr>(logger.unbind())
+    };
+    Ok(Some(LOGGER.get_or_try_init(py, get)?.bind(py).clone()))
 }
 
 /// The number that `logging` has for a level.
@@ -86,7 +97,11 @@ fn number_of(level: Level) -> u32 {
 /// Leads what the logger `sstore` is enabled for now to it; None if that is nothing. Lines below would cost the interpreter lock, only
 /// to be dropped.
 pub(crate) fn logger(py: Python<'_>, path: PathBuf) -> PyResult<Option<(Level, Logger)>> {
-    let enabled: u32 = python_logger(py)?.call_method0("getEffectiveLevel")?.extract()?;
+    let enabled = match python_logger(py)? {
+        Some(logger) => logger.call_method0("getEffectiveLevel")?.extract()?,
+        // What a fresh `logging` is enabled for. Handlers may come while the database is open.
+        None => number_of(Level::Warn),
+    };
     let least = Level::ALL.into_iter().find(|level| number_of(*level) >= enabled);
     Ok(least.map(|least| (least, Arc::new(move |line: &LogLine<'_>| log(&path, line)) as Logger)))
 }
@@ -98,7 +113,9 @@ fn log(path: &std::path::Path, line: &LogLine<'_>) {
     IN_CALLBACK.set(true);
     Python::try_attach(|py| {
         let arguments = (number_of(line.level), "%s: %s", path, line.text);
-        if let Err(error) = python_logger(py).and_then(|logger| logger.call_method1("log", arguments)) {
+        let logged =
+            python_logger(py).and_then(|logger| logger.map(|logger| logger.call_method1("log", arguments)).transpose());
+        if let Err(error) = logged {
             error.write_unraisable(py, None);
         }
     });

@@ -1,15 +1,17 @@
 //! The files of families and tables: told, exported, and put together again by a repair.
 
 use crate::kept::Kept;
-use crate::long_call::{self, Progress};
+use crate::long_call::{self, Progress, long_call};
 use crate::options::from_keywords;
 use crate::schema::Schema;
+use crate::shared::Shared;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyTuple};
 use sstore::{Export, ExportedFile, FileFormat, LiveFile, RepairOptions, RepairedFile};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The files that a family or table consists of at one moment: a sequence of ``LiveFile``, oldest first.
 ///
@@ -111,8 +113,19 @@ fn describe<'py>(py: Python<'py>, file: &LiveFile) -> PyResult<Bound<'py, PyAny>
     CLASS.import(py, "sstore._types", "LiveFile")?.call((), Some(&fields))
 }
 
-/// What an export made, as `sstore.Export`.
-pub(crate) fn exported<'py>(py: Python<'py>, export: &Export) -> PyResult<Bound<'py, PyAny>> {
+/// Has `call` export something, and tell whom it is given of it; what it made, as `sstore.Export`.
+pub(crate) fn export<'py>(
+    py: Python<'py>,
+    shared: &Arc<Shared>,
+    progress: Option<&Bound<'py, PyAny>>,
+    call: impl FnOnce(&mut dyn FnMut(u64, u64) -> sstore::Result<()>) -> sstore::Result<Export> + Send + 'static,
+) -> PyResult<Bound<'py, PyAny>> {
+    let progress = Progress::to(progress, "export", "bytes")?.of_small_steps();
+    let export = long_call(py, shared, &progress, move |steps| call(&mut |done, total| steps.tell(done, total)))?;
+    exported(py, &export)
+}
+
+fn exported<'py>(py: Python<'py>, export: &Export) -> PyResult<Bound<'py, PyAny>> {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     static FILE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let class = FILE.import(py, "sstore._types", "ExportedFile")?;
@@ -126,24 +139,29 @@ pub(crate) fn exported<'py>(py: Python<'py>, export: &Export) -> PyResult<Bound<
 ///
 /// The damaged one must not be open, and is only read. ``link=True`` gives files a second name instead of copying them, where that can be.
 /// ``source_wal_dir`` is where its log lies, if not in its directory. Options are those of the new database. Raises if nothing
-/// could be made; what was left out is in the report. After a Ctrl-C it goes on in the background while the process lives: `new_path` is then no
-/// database to rely on.
+/// could be made; what was left out is in the report.
+///
+/// ``progress`` is called with a ``Progress`` that counts bytes read and written, ten times a second at most. If it answers False (which raises
+/// CancelledError), or after a Ctrl-C, the repair ends with the file that it is reading, and nothing is left of the new database.
 #[pyfunction]
-#[pyo3(signature = (path, new_path, *, link=false, source_wal_dir=None, **options))]
+#[pyo3(signature = (path, new_path, *, link=false, source_wal_dir=None, progress=None, **options))]
 pub(crate) fn repair<'py>(
     py: Python<'py>,
     path: PathBuf,
     new_path: PathBuf,
     link: bool,
     source_wal_dir: Option<PathBuf>,
+    progress: Option<&Bound<'py, PyAny>>,
     options: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     static FILE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     static SEGMENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let options = RepairOptions { options: from_keywords(py, options)?, source_wal_dir, link };
-    let nobody = Progress::to(None, "repair", "bytes")?;
-    let report = long_call::run(py, None, &nobody, move |_| sstore::Db::repair(&path, &new_path, &options))?;
+    let progress = Progress::to(progress, "repair", "bytes")?.of_small_steps();
+    let report = long_call::run(py, None, &progress, move |steps| {
+        sstore::Db::repair_told(&path, &new_path, &options, &mut |done, total| steps.tell(done, total))
+    })?;
     let class = FILE.import(py, "sstore._types", "RepairedFile")?;
     let file = |file: &RepairedFile| {
         let number = file.number.map(|number| number.0);

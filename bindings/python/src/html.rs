@@ -1,17 +1,35 @@
-//! A database in a notebook: a picture of its levels, and its files.
+//! Databases, families, tables and snapshots in a notebook: a picture of their levels, their files and columns.
 //!
-//! Called by `DB._repr_html_`. Promises: what was stored cannot become markup; it stays small however many files there are.
+//! Called by each `_repr_html_`. Promises: what was stored cannot become markup; it stays small however many files there are.
 
 use sstore::Segment;
+use sstore::schema::TableSchema;
 
 /// Files that the list names; the picture shows as many of a family or table.
 const FILES_MAX: usize = 200;
 const WIDTH: u32 = 640;
 const BAR_HEIGHT: u32 = 14;
 
-/// The database `title` with the files of its families and tables.
-pub(crate) fn database(title: &str, collections: &[(String, Vec<Segment>)]) -> String {
-    let mut html = format!("<p><code>{}</code></p>", escape(title));
+/// What stands above all else.
+pub(crate) fn title(text: &str) -> String {
+    format!("<p><code>{}</code></p>", escape(text))
+}
+
+/// The columns of a table.
+pub(crate) fn columns(schema: &TableSchema) -> String {
+    let mut html = "<table><tr><th>column<th>type<th>key</tr>".to_owned();
+    for (place, column) in schema.columns().iter().enumerate() {
+        let key = schema.key().iter().position(|key| *key == place).map_or_else(String::new, |at| (at + 1).to_string());
+        let null = if column.field.is_nullable() { "" } else { ", never null" };
+        let (name, kind) = (escape(column.field.name()), escape(&column.field.data_type().to_string()));
+        html.push_str(&format!("<tr><td>{name}<td>{kind}{null}<td>{key}</tr>"));
+    }
+    html + "</table>"
+}
+
+/// The files of families and tables.
+pub(crate) fn files(collections: &[(String, Vec<Segment>)]) -> String {
+    let mut html = String::new();
     let files: usize = collections.iter().map(|(_, segments)| segments.len()).sum();
     if files == 0 {
         return html;
@@ -95,5 +113,5 @@ fn short(key: &[u8]) -> String {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }

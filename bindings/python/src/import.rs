@@ -19,7 +19,7 @@ pub(crate) fn leveldb<'py>(
     progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let progress = Progress::to(progress, "import", "bytes")?;
+    let progress = Progress::to(progress, "import", "bytes")?.of_small_steps();
     let database = shared.clone();
     let done = long_call(py, shared, &progress, move |steps| {
         let options = LevelDbImport { skip_damaged };

@@ -33,6 +33,7 @@ mod shared;
 mod snapshot;
 mod splits;
 mod table;
+mod ticker;
 
 #[pyo3::pymodule(gil_used = true)]
 mod _sstore {

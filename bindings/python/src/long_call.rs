@@ -1,7 +1,8 @@
 //! Calls of the engine that take long: Ctrl-C ends the wait for them, and who wants hears how far they are.
 //!
 //! Python's signal handlers run on the main thread alone, so such a call runs on a thread of its own, and its caller waits in slices.
-//! Promises: a call that offers no hook goes on to its end after a Ctrl-C, in the background; one that does is called off.
+//! Promises: a call that offers no hook goes on to its end after a Ctrl-C, in the background; one that does is called off. One that ends soon then
+//! has ended before Ctrl-C is raised: nothing of it goes on behind the program's back. A second Ctrl-C does not wait for that.
 
 use crate::error::{caught, invalid, to_python};
 use crate::shared::Shared;
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 /// How long a wait goes without looking for Ctrl-C and for progress: that is told ten times a second at most.
 const SLICE: Duration = Duration::from_millis(100);
+
+/// The first one: whoever watches sees soon that something is going on.
+const FIRST_SLICE: Duration = Duration::from_millis(10);
 
 /// How far a call is, told by the thread that it runs on. Any thread.
 #[derive(Default)]
@@ -43,26 +47,43 @@ pub(crate) struct Progress<'py> {
     callback: Option<Bound<'py, PyAny>>,
     phase: &'static str,
     unit: &'static str,
+    ends_soon: bool,
 }
 
 impl<'py> Progress<'py> {
     /// No one, or a callable.
     pub(crate) fn to(callback: Option<&Bound<'py, PyAny>>, phase: &'static str, unit: &'static str) -> PyResult<Self> {
-        match callback {
-            Some(callback) if !callback.is_callable() => Err(PyTypeError::new_err("progress must be callable")),
-            callback => Ok(Self { callback: callback.cloned(), phase, unit }),
-        }
+        check_callable(callback)?;
+        Ok(Self { callback: callback.cloned(), phase, unit, ends_soon: false })
+    }
+
+    /// Of a call that tells of small steps: who calls it off waits until it has ended.
+    pub(crate) fn of_small_steps(self) -> Self {
+        Self { ends_soon: true, ..self }
     }
 
     /// Tells; false if the callable wants the call to end.
-    fn tell(&self, py: Python<'py>, steps: &Steps) -> PyResult<bool> {
-        static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    fn tell(&self, steps: &Steps) -> PyResult<bool> {
         let Some(callback) = &self.callback else { return Ok(true) };
         let (done, total) = (steps.done.load(Ordering::Relaxed), steps.total.load(Ordering::Relaxed));
-        let class = CLASS.import(py, "sstore._types", "Progress")?;
-        let answer = callback.call1((class.call1((done, total, self.unit, self.phase))?,))?;
-        Ok(!answer.cast::<PyBool>().is_ok_and(|answer| !answer.is_true()))
+        tell(callback, done, total, self.unit, self.phase)
     }
+}
+
+/// Refuses what cannot be told of progress.
+pub(crate) fn check_callable(callback: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    match callback {
+        Some(callback) if !callback.is_callable() => Err(PyTypeError::new_err("progress must be callable")),
+        _ => Ok(()),
+    }
+}
+
+/// Tells `callback`; false if it wants the call to end.
+pub(crate) fn tell(callback: &Bound<'_, PyAny>, done: u64, total: u64, unit: &str, phase: &str) -> PyResult<bool> {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class = CLASS.import(callback.py(), "sstore._types", "Progress")?;
+    let answer = callback.call1((class.call1((done, total, unit, phase))?,))?;
+    Ok(!answer.cast::<PyBool>().is_ok_and(|answer| !answer.is_true()))
 }
 
 /// Runs `call` on a thread of its own and waits for it. An exception of the callable, of a signal's handler, or an answer of False
@@ -100,11 +121,15 @@ pub(crate) fn run<'py, T: Send + 'static>(
     spawned.map_err(|error| invalid(py, format!("no thread for the call: {error}")))?;
     // A receiver stays with one thread, so it is lent to the wait alone.
     let mut receiver = receiver;
+    let (mut raised, mut slice): (Option<PyErr>, Duration) = (None, FIRST_SLICE);
     loop {
         let waiting = &mut receiver;
-        match py.detach(move || waiting.recv_timeout(SLICE)) {
+        match py.detach(move || waiting.recv_timeout(slice)) {
             Ok(result) => {
-                progress.tell(py, &steps)?;
+                if let Some(raised) = raised {
+                    return Err(raised);
+                }
+                progress.tell(&steps)?;
                 return result.map_err(|error| to_python(py, &error));
             }
             Err(RecvTimeoutError::Disconnected) => {
@@ -114,11 +139,18 @@ pub(crate) fn run<'py, T: Send + 'static>(
                 ));
             }
             Err(RecvTimeoutError::Timeout) => {
-                let told = py.check_signals().and_then(|()| progress.tell(py, &steps));
+                slice = SLICE;
+                let told = py.check_signals().and_then(|()| match raised {
+                    None => progress.tell(&steps),
+                    Some(_) => Ok(true),
+                });
                 if !matches!(told, Ok(true)) {
                     steps.cancelled.store(true, Ordering::Relaxed);
                 }
-                told?;
+                match told {
+                    Err(error) if progress.ends_soon && raised.is_none() => raised = Some(error),
+                    told => drop(told?),
+                }
             }
         }
     }

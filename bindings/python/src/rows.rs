@@ -8,6 +8,7 @@ use crate::arrow::from_python::{self, Misfit};
 use crate::error::{detached, invalid};
 use crate::family::write_options;
 use crate::shared::Shared;
+use crate::ticker::Ticker;
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Fields, Schema as ArrowSchema};
 use pyo3::exceptions::PyTypeError;
@@ -262,15 +263,15 @@ pub(crate) fn names_in(given: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
     }
 }
 
-/// Writes rows, or deletes those of keys, together or batch by batch; how many were given.
+/// Writes rows, or deletes those of keys, together or batch by batch; how many were given. `ticker` hears of them.
 pub(crate) fn write(
     py: Python<'_>,
     shared: &Shared,
     table: &sstore::Table,
     kind: RowKind,
     data: &Bound<'_, PyAny>,
-    sync: Option<bool>,
-    atomic: bool,
+    (sync, atomic): (Option<bool>, bool),
+    mut ticker: Ticker,
 ) -> PyResult<usize> {
     let given = given(py, table, kind, data)?;
     let options = write_options(sync);
@@ -281,16 +282,17 @@ pub(crate) fn write(
             given.each_batch(table, kind, |batch| {
                 rows += batch.num_rows();
                 batches.push(batch);
-                Ok(())
+                ticker.tick_detached(rows)
             })?;
             return write_batches(shared, table, kind, &batches, &options);
         }
         given.each_batch(table, kind, |batch| {
             write_batches(shared, table, kind, std::slice::from_ref(&batch), &options)?;
             rows += batch.num_rows();
-            Ok(())
+            ticker.tick_detached(rows)
         })
     })?;
+    ticker.end(py, rows)?;
     Ok(rows)
 }
 

@@ -260,6 +260,11 @@ impl Scan {
         Ok(rows)
     }
 
+    /// The rows one by one, as dicts: of one batch at a time, so that little memory is needed.
+    fn rows<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("sstore._views")?.call_method1("rows_of", (slf,))
+    }
+
     /// Releases what the scan holds. Closing twice is allowed.
     fn close(&self, py: Python<'_>) {
         let state = std::mem::replace(&mut *self.lock(py), State::Closed);

@@ -6,7 +6,7 @@ use crate::error::{attached, invalid};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyCapsule, PyMapping, PyString};
+use pyo3::types::{PyBool, PyBytes, PyCapsule, PyFloat, PyInt, PyMapping, PyString};
 use sstore::SchemaChange;
 use std::sync::Arc;
 
@@ -112,12 +112,30 @@ pub(crate) fn field_of(py: Python<'_>, name: &str, data_type: &Bound<'_, PyAny>)
         };
         return Ok(Field::new(name, attached(py, || type_names::parse(text))?, nullable));
     }
+    if let Some(found) = of_class(data_type) {
+        return Ok(Field::new(name, found, true));
+    }
     let Some(method) = data_type.getattr_opt("__arrow_c_schema__")? else {
-        let found = data_type.get_type().name()?;
-        let message = format!("column {name:?}: a type is a name such as \"int64\", or an Arrow type, not {found}");
+        let found = data_type.repr()?;
+        let message = format!(
+            "column {name:?}: a type is a name such as \"int64\", one of str, bytes, int, float and bool, or an Arrow type, not {found}"
+        );
         return Err(PyTypeError::new_err(message));
     };
     Ok(crate::arrow::capsule::field_in(py, &method.call0()?)?.with_name(name))
+}
+
+/// The type that values of a class of Python's are kept as: integers and floats have 64 bits.
+fn of_class(class: &Bound<'_, PyAny>) -> Option<DataType> {
+    let py = class.py();
+    let classes = [
+        (py.get_type::<PyString>(), DataType::Utf8),
+        (py.get_type::<PyBytes>(), DataType::Binary),
+        (py.get_type::<PyInt>(), DataType::Int64),
+        (py.get_type::<PyFloat>(), DataType::Float64),
+        (py.get_type::<PyBool>(), DataType::Boolean),
+    ];
+    classes.into_iter().find(|(known, _)| class.is(known)).map(|(_, found)| found)
 }
 
 /// What `Table.alter` is asked for, in the order in which it is done.

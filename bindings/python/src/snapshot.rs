@@ -4,6 +4,7 @@ use crate::array::Array;
 use crate::bytes::Bytes;
 use crate::error::{attached, to_python};
 use crate::family::{self, ColumnFamily};
+use crate::html;
 use crate::iterate::{Cursor, Iterator, Span, count};
 use crate::pinned;
 use crate::scan::Scan;
@@ -323,10 +324,15 @@ impl Snapshot {
         self.close(py);
     }
 
+    /// Which moment of which database it is, for notebooks.
+    fn _repr_html_(&self, py: Python<'_>) -> String {
+        html::title(&format!("{} of {:?}", self.__repr__(py), self.shared.db().path()))
+    }
+
     fn __repr__(&self, py: Python<'_>) -> String {
         match self.of(py, &self.shared) {
-            Ok(snapshot) => format!("<sstore.Snapshot at {}>", snapshot.sequence()),
-            Err(_) => "<sstore.Snapshot closed>".to_owned(),
+            Ok(snapshot) if !self.shared.db().is_closed() => format!("<sstore.Snapshot at {}>", snapshot.sequence()),
+            _ => "<sstore.Snapshot closed>".to_owned(),
         }
     }
 

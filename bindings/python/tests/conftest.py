@@ -1,4 +1,4 @@
-"""What the tests share: a fresh database."""
+"""What the tests share: a fresh database, and a table in it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import sstore
+from pets import FORMATS, PETS
 
 
 @pytest.fixture
@@ -19,3 +20,8 @@ def path(tmp_path: Path) -> Path:
 def db(path: Path) -> Iterator[sstore.DB]:
     with sstore.open(path) as database:
         yield database
+
+
+@pytest.fixture(params=FORMATS)
+def pets(db: sstore.DB, request: pytest.FixtureRequest) -> sstore.Table:
+    return db.table("pets", PETS, key="id", format=request.param)

@@ -219,3 +219,90 @@ def test_errors_come_through(path: Path) -> None:
                 await db.column_family("none")
 
     run(main())
+
+
+ROWS = [{"name": "%05d" % number, "age": number % 20} for number in range(3000)]
+
+
+def test_tables(path: Path) -> None:
+    async def main() -> None:
+        async with sstore.aio.open(path) as db:
+            with pytest.raises(sstore.NotFoundError):
+                await db.table("pets")
+            pets = await db.table("pets", {"name": "string", "age": "int64"}, key="name", page_rows=2048)
+            assert (pets.name, pets.key, pets.schema.names, await db.tables()) == ("pets", ("name",), ["name", "age"], ["pets"])
+            assert await pets.append(ROWS, sync=True) == 3000
+            assert await pets.get("00007") == ROWS[7]
+            assert await pets.get_many(["00001", "none"], columns=["age"]) == [{"age": 1}, None]
+            assert await pets.count() == 3000 and await pets.count("age < 5") == 750
+            async with await db.snapshot() as snapshot:
+                async with db.write_batch() as batch:
+                    batch.put(b"last", b"Tom")
+                    batch.append(pets, [{"name": "Tom", "age": 9}])
+                    batch.delete_rows(pets, ["00000"])
+                assert await pets.get("Tom", as_of=snapshot) is None is await pets.get("00000")
+                assert await pets.count(as_of=snapshot) == await pets.count(as_of=snapshot.sstore.sequence) == 3000
+            assert await pets.delete(["00001", "00002"]) == 2
+            assert (await pets.flush()).files
+            await pets.compact()
+            assert await pets.run(len, pets.sstore) == 2998
+            again = await db.table("pets")
+            assert await again.get("Tom") == {"name": "Tom", "age": 9}
+            await db.drop_table(again)
+            with pytest.raises(sstore.DroppedError):
+                await pets.append(ROWS[:1])
+
+    run(main())
+
+
+def test_scans_come_batch_by_batch(path: Path) -> None:
+    async def main() -> None:
+        async with sstore.aio.open(path) as db:
+            pets = await db.table("pets", {"name": "string", "age": "int64"}, key="name")
+            await pets.append(ROWS)
+            await pets.flush()
+            batches = [batch async for batch in pets.scan(batch_rows=100)]
+            assert len(batches) == 30 and [row for batch in batches for row in batch.to_pylist()] == ROWS
+            assert sum([len(batch) async for batch in pets]) == 3000
+            assert await pets.scan(where="age = 3", limit=2).to_pylist() == [ROWS[3], ROWS[23]]
+            assert await pets.scan(["age"], sstore.col("name") == "00004").to_pylist() == [{"age": 4}]
+            arrow = await pets.scan(start="02990", reverse=True).to_arrow()
+            assert arrow.to_pylist() == ROWS[:2989:-1]
+            # Left in the middle, it holds nothing any more; read to its end or not, it is one pass.
+            async with pets.scan(batch_rows=100) as scan:
+                assert len(await anext(scan)) == 100
+                with pytest.raises(sstore.ClosedError, match="one pass"):
+                    await scan.to_pylist()
+            with pytest.raises(StopAsyncIteration):
+                await anext(scan)
+            whole = pets.scan()
+            assert len(await whole.to_pylist()) == 3000
+            with pytest.raises(sstore.ClosedError, match="one pass"):
+                await whole.to_arrow()
+            with pytest.raises(sstore.InvalidArgumentError):
+                await anext(pets.scan(where="no = 1"))
+
+    run(main())
+
+
+def test_a_scan_that_is_cancelled_loses_no_batch(path: Path) -> None:
+    async def main() -> None:
+        async with sstore.aio.open(path, threads=1) as db:
+            pets = await db.table("pets", {"name": "string", "age": "int64"}, key="name")
+            await pets.append(ROWS)
+            await pets.flush()
+            scan, found = pets.scan(batch_rows=500), []
+            for _ in range(6):
+                holding, release = blocked(db)
+                await asyncio.sleep(0)
+                batch = asyncio.ensure_future(anext(scan))
+                await asyncio.sleep(0)
+                batch.cancel()
+                release.set()
+                await holding
+                with pytest.raises(asyncio.CancelledError):
+                    await batch
+                found += (await anext(scan)).to_pylist()
+            assert found == ROWS
+
+    run(main())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
+import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +75,110 @@ def test_progress_is_told_ten_times_a_second_at_most_and_calls_off(path: Path) -
         assert len(db) == 120_000
 
 
+@pytest.fixture
+def logged(path: Path) -> Iterator[sstore.DB]:
+    """A database with much in memory and in the log: what writes it to files, or reads the log, takes several slices."""
+    with sstore.open(path, write_buffer_bytes="512MiB", memory_budget_bytes="2GiB", flush_on_close=False) as db:
+        value = bytes(1000)
+        db.put_many(((b"%06d" % i, value) for i in range(50_000)), atomic=False)
+        yield db
+
+
+def call_off(how: str) -> Callable[[sstore.Progress], bool | None]:
+    """A callable that calls off what is in the middle."""
+
+    def hear(progress: sstore.Progress) -> bool | None:
+        if progress.total and progress.done >= progress.total:
+            return None
+        if how == "raise":
+            raise LookupError("enough")
+        if how == "ctrl-c":
+            signal.raise_signal(signal.SIGINT)
+        return False
+
+    return hear
+
+
+ENDS = {"raise": LookupError, "ctrl-c": KeyboardInterrupt, "false": sstore.CancelledError}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_an_export_that_is_called_off_leaves_nothing(logged: sstore.DB, tmp_path: Path, how: str) -> None:
+    with pytest.raises(ENDS[how]):
+        logged.export(tmp_path / "export", progress=call_off(how))
+    assert [each.name for each in tmp_path.iterdir()] == ["db"], "nothing goes on behind the program's back"
+    heard: list[sstore.Progress] = []
+    export = logged.export(tmp_path / "export", progress=heard.append)
+    assert (heard[-1].phase, heard[-1].unit, heard[-1].done) == ("export", "bytes", sum(file.file.size_bytes for file in export.files))
+    assert all(one.done <= other.done for one, other in itertools.pairwise(heard))
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_repair_that_is_called_off_leaves_nothing(logged: sstore.DB, path: Path, tmp_path: Path, how: str) -> None:
+    logged.close()
+    with pytest.raises(ENDS[how]):
+        sstore.repair(path, tmp_path / "new", progress=call_off(how))
+    with open(path / "LOCK") as lock:
+        # A repair that still went on would hold it.
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert [each.name for each in tmp_path.iterdir()] == ["db"], "nothing goes on behind the program's back"
+    if how == "raise":
+        heard: list[sstore.Progress] = []
+        report = sstore.repair(path, tmp_path / "new", progress=heard.append)
+        assert report.log_operations == 50_000
+        assert (heard[-1].phase, heard[-1].unit) == ("repair", "bytes") and heard[-1].done == heard[-1].total > 100_000_000
+        with pytest.raises(TypeError, match="progress must be callable"):
+            sstore.repair(path, tmp_path / "new2", progress=5)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+
+
+def slowly(count: int) -> Iterator[int]:
+    for number in range(count):
+        if number % 10_000 == 0:
+            time.sleep(0.05)
+        yield number
+
+
+def test_progress_of_put_many(db: sstore.DB) -> None:
+    heard: list[sstore.Progress] = []
+    assert db.put_many(((b"%06d" % i, b"v") for i in slowly(50_000)), progress=heard.append) == 50_000
+    assert len(heard) > 1 and heard[-1] == sstore.Progress(50_000, 50_000, "pairs", "put_many")
+    assert all(0 < told.done < 50_000 and told.total == 0 for told in heard[:-1]), "nobody knows how many an iterator has"
+    heard.clear()
+    db.put_many([b"a", b"b"], [b"1", b"2"], progress=heard.append)
+    assert heard == [sstore.Progress(2, 2, "pairs", "put_many")]
+    db.clear()
+    for atomic in (True, False):
+        with pytest.raises(sstore.CancelledError):
+            db.put_many(((b"%06d" % i, bytes(1000)) for i in slowly(50_000)), atomic=atomic, progress=lambda progress: False)
+        assert (len(db) == 0) == atomic, "of what is to be atomic nothing is there"
+    with pytest.raises(TypeError, match="progress must be callable"):
+        db.put_many({}, progress=1)  # type: ignore[call-overload] # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def test_progress_of_append(db: sstore.DB) -> None:
+    pa = pytest.importorskip("pyarrow")
+    table = db.table("t", {"id": "int64"}, key="id")
+
+    def batches(count: int) -> Any:
+        schema = pa.schema({"id": pa.int64()})
+
+        def made() -> Iterator[Any]:
+            for number in range(count):
+                time.sleep(0.06)
+                yield pa.record_batch({"id": range(number * 100_000, (number + 1) * 100_000)}, schema)
+
+        return pa.RecordBatchReader.from_batches(schema, made())
+
+    heard: list[sstore.Progress] = []
+    assert table.append(batches(4), progress=heard.append) == 400_000
+    assert len(heard) > 1 and heard[-1] == sstore.Progress(400_000, 400_000, "rows", "append")
+    for atomic in (True, False):
+        table = db.table(f"t{atomic}", {"id": "int64"}, key="id")
+        with pytest.raises(sstore.CancelledError):
+            table.append(batches(8), atomic=atomic, progress=lambda progress: False)
+        assert (len(table) == 0) == atomic, "of what is to be atomic nothing is there"
+
+
 CTRL_C = """
 import itertools, os, signal, sys, threading, time, sstore
 import pyarrow as pa
@@ -84,10 +192,16 @@ def forever(call):
         call()
 
 batch = pa.record_batch({"key": [b"a"] * 1000, "value": [b"1"] * 1000})
+places = (sys.argv[1] + str(number) for number in itertools.count())
+source = next(places)
+with sstore.open(source) as other:
+    other.put_many(keys, keys)
 calls = {
     "compact": lambda: forever(db.compact),
     "verify": lambda: forever(db.verify),
     "flush": lambda: forever(db.flush),
+    "export": lambda: forever(lambda: db.export(next(places))),
+    "repair": lambda: forever(lambda: sstore.repair(source, next(places))),
     "count": lambda: forever(db.count),
     "multi_get": lambda: forever(lambda: db.multi_get(keys)),
     "scan_arrow": lambda: forever(lambda: sum(len(batch) for batch in db.scan_arrow())),
@@ -105,6 +219,7 @@ try:
 except KeyboardInterrupt:
     assert time.monotonic() - begun < 20
     db.close()
+    assert not [name for name in os.listdir(os.path.dirname(sys.argv[1])) if name.endswith(".tmp")]
     print("ended")
 """
 
@@ -115,6 +230,8 @@ except KeyboardInterrupt:
         "compact",
         "verify",
         "flush",
+        "export",
+        "repair",
         "count",
         "multi_get",
         "scan_arrow",

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import gc
 import math
-import os
 import pickle
-import subprocess
-import sys
-import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,23 +12,7 @@ from typing import Any
 import pytest
 
 import sstore
-from sstore import col
-
-FORMATS = ["parquet", "arrow"]
-PETS = {"id": "int64", "name": "string", "weight": "double"}
-
-
-@pytest.fixture(params=FORMATS)
-def pets(db: sstore.DB, request: pytest.FixtureRequest) -> sstore.Table:
-    return db.table("pets", PETS, key="id", format=request.param)
-
-
-def rows(*ids: int) -> list[dict[str, Any]]:
-    return [{"id": each, "name": f"n{each}", "weight": each / 2} for each in ids]
-
-
-def ids(scan: sstore.Scan) -> list[int]:
-    return [row["id"] for row in scan.to_pylist()]
+from pets import FORMATS, ids, rows
 
 
 def test_rows_are_found_in_memory_in_files_and_after_opening_again(pets: sstore.Table, db: sstore.DB, path: Path) -> None:
@@ -312,223 +291,6 @@ def test_alter(db: sstore.DB, pets: sstore.Table) -> None:
             pets.alter(**wrong)
 
 
-def test_conditions(db: sstore.DB, pets: sstore.Table) -> None:
-    pets.append(rows(1, 2, 3, 4, 5))
-    pets.append([{"id": 6}])
-    for step in ("in memory", "flushed", "merged"):
-        for condition, expected in (
-            ("id > 3 AND name LIKE 'n%'", [4, 5]),
-            (col("id") > 3, [4, 5, 6]),
-            ((col("id") >= 2) & (col("id") < 4) | (col("name") == "n5"), [2, 3, 5]),
-            (~(col("weight") > 1), [1, 2]),
-            (col("name").is_null(), [6]),
-            (col("name").is_not_null() & (col("id") != 1), [2, 3, 4, 5]),
-            (col("id").isin([2, 9, 4.0, 4.5]), [2, 4]),
-            (~col("name").isin(["n1", None]), []),
-            (col("weight").between(1, Decimal("2.0")), [2, 3, 4]),
-            (col("name").starts_with("n"), [1, 2, 3, 4, 5]),
-            (col("id").isin([]), []),
-            (col("weight") == 1.5, [3]),
-            (col("id") < 1 << 70, [1, 2, 3, 4, 5, 6]),
-        ):
-            assert ids(pets.scan(where=condition)) == expected, (step, condition)
-            assert pets.count(condition) == len(expected)
-        if step == "in memory":
-            pets.flush()
-        else:
-            pets.compact()
-
-
-def test_conditions_of_every_type_of_literal(db: sstore.DB) -> None:
-    names = ("bool", "date32", "timestamp[ms]", "timestamp[us, UTC]", "time64[us]", "duration[ms]", "binary", "decimal128(10, 3)")
-    row = {
-        "bool": True,
-        "date32": dt.date(2026, 1, 1),
-        "timestamp[ms]": dt.datetime(2026, 1, 1),
-        "timestamp[us, UTC]": dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
-        "time64[us]": dt.time(12),
-        "duration[ms]": dt.timedelta(hours=1),
-        "binary": b"\x00",
-        "decimal128(10, 3)": Decimal("1.5"),
-    }
-    table = db.table("t", {name: name for name in names})
-    table.append([row, {}])
-    for name in names:
-        assert table.count(col(name) == row[name]) == 1, name
-        assert table.count(col(name) != row[name]) == 0, name
-    assert table.count(col("bool")) == 1 and table.count(~col("bool")) == 0
-    assert table.count(col("binary").starts_with(b"\x00")) == 1
-
-
-def test_conditions_that_cannot_be_are_refused(pets: sstore.Table) -> None:
-    for make in (
-        lambda: bool(col("a") > 3),
-        lambda: 1 < col("a") < 3,
-        lambda: col("a") == None,  # noqa: E711
-        lambda: col("a") == col("b"),
-        lambda: (col("a") > 3) & True,  # type: ignore[operator]
-        lambda: col("a").isin("abc"),
-        lambda: col("a").starts_with(3),  # type: ignore[arg-type]
-        lambda: col(3),  # type: ignore[arg-type]
-        lambda: hash(col("a")),
-        lambda: pets.scan(where=3),
-        lambda: pets.scan(where=True),
-        lambda: pets.scan(where=col("id") > object()),
-    ):
-        with pytest.raises(TypeError):
-            make()
-    for condition in ("id >", "nothing = 1", col("nothing") == 1, col("id") == "text", col("id").starts_with("a")):
-        with pytest.raises(sstore.InvalidArgumentError):
-            pets.scan(where=condition)
-    deep = col("id") > 1
-    for _ in range(1000):
-        deep = ~deep
-    with pytest.raises((TypeError, ValueError)):
-        pets.scan(where=deep)
-    assert "id >= 1 and id <= 2" in repr(col("id").between(1, 2))
-
-
-def test_explain(pets: sstore.Table) -> None:
-    pets.append(rows(1, 2, 3))
-    pets.flush()
-    scan = pets.scan(where="id > 100")
-    explained = scan.explain()
-    assert explained.files[0].skipped and explained.files[0].number == pets.segments()[0].number
-    assert "skipped" in str(explained) and explained.sequence == scan.sequence
-    assert scan.to_pylist() == []
-    assert pets.scan(where="weight > 1").explain().files[0].whole_filter
-
-
-def test_a_scan_is_read_once(pets: sstore.Table) -> None:
-    pets.append(rows(1, 2, 3))
-    scan = pets.scan(batch_rows=2)
-    assert len(next(scan)) == 2
-    assert scan.to_pylist() == rows(3), "the rest"
-    assert next(scan, None) is None
-    for call in (lambda: scan.to_pylist(), lambda: scan.__arrow_c_stream__()):
-        with pytest.raises(sstore.ClosedError, match="another one"):
-            call()
-    taken = pets.scan()
-    capsule = taken.__arrow_c_stream__()
-    with pytest.raises(RuntimeError):
-        next(taken)
-    del capsule
-    with pets.scan() as closed:
-        pass
-    with pytest.raises(sstore.ClosedError):
-        next(closed)
-
-
-def test_a_scan_keeps_what_it_needs(path: Path) -> None:
-    db = sstore.open(path, write_buffer_bytes="64KiB")
-    table = db.table("t", PETS, key="id")
-    table.append(rows(*range(5000)))
-    scan = table.scan(batch_rows=100)
-    next(scan)
-    table.append({"id": each, "name": "new"} for each in range(5000))
-    table.delete(range(2000, 3000))
-    table.compact()
-    db.drop_table(table)
-    del db, table
-    gc.collect()
-    rest = scan.to_pylist()
-    assert rest == rows(*range(100, 5000))
-    del scan
-    gc.collect()
-    # Nothing holds it any more: it can be opened again.
-    sstore.open(path).close()
-
-
-def test_closing_ends_scans(db: sstore.DB, pets: sstore.Table) -> None:
-    pets.append(rows(*range(1000)))
-    scan = pets.scan(batch_rows=10)
-    next(scan)
-    db.close()
-    with pytest.raises(sstore.ClosedError):
-        next(scan)
-    for call in (
-        lambda: pets.append(rows(1)),
-        lambda: pets.delete([1]),
-        lambda: pets.get(1),
-        lambda: pets.scan(),
-        lambda: pets.count(),
-        lambda: pets.flush(),
-        lambda: pets.compact(),
-        lambda: pets.segments(),
-        lambda: pets.alter(drop_column="name"),
-        lambda: db.tables(),
-        lambda: db.table("pets"),
-        lambda: db.table("new", PETS),
-        lambda: db.drop_table(pets),
-    ):
-        with pytest.raises(sstore.ClosedError):
-            call()
-    assert "closed" in repr(pets)
-
-
-def test_an_open_stream_does_not_hold_up_the_end_of_the_interpreter(path: Path) -> None:
-    program = """
-import sys, sstore
-db = sstore.open(sys.argv[1])
-table = db.table("t", {"a": "int64"}, key="a")
-table.append({"a": each} for each in range(10000))
-scan = table.scan(batch_rows=10)
-next(scan)
-capsule = table.scan().__arrow_c_stream__()
-print("done", flush=True)
-"""
-    ended = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, timeout=60, check=True)
-    assert ended.stdout == b"done\n" and ended.stderr == b""
-    with sstore.open(path) as db:
-        assert len(db.table("t")) == 10_000
-
-
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_forked_child_cannot_use_scans(pets: sstore.Table) -> None:
-    pets.append(rows(*range(100)))
-    scan = pets.scan(batch_rows=10)
-    next(scan)
-    child = os.fork()
-    if child == 0:
-        try:
-            next(scan)
-        except sstore.ForkedError:
-            os._exit(0)
-        os._exit(1)
-    assert os.waitpid(child, 0)[1] == 0
-    assert len(scan.to_pylist()) == 90
-
-
-def test_threads_write_and_scan(db: sstore.DB) -> None:
-    table = db.table("t", {"id": "int64", "group": "int64"}, key="id", write_buffer_bytes="64KiB")
-    failures: list[BaseException] = []
-
-    def write(group: int) -> None:
-        try:
-            for start in range(0, 5000, 500):
-                table.append({"id": group * 10_000 + start + each, "group": group} for each in range(500))
-        except BaseException as error:
-            failures.append(error)
-
-    def read() -> None:
-        try:
-            for _ in range(20):
-                counts = [0] * 4
-                for batch in table.scan():
-                    for row in batch.to_pylist():
-                        counts[row["group"]] += 1
-                assert all(count % 500 == 0 for count in counts), counts
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=write, args=(group,)) for group in range(4)] + [threading.Thread(target=read)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures and len(table) == 20_000
-
-
 def test_the_database_knows_its_tables(db: sstore.DB, pets: sstore.Table) -> None:
     db[b"a"] = b"1"
     pets.append(rows(1, 2))
@@ -543,3 +305,20 @@ def test_the_database_knows_its_tables(db: sstore.DB, pets: sstore.Table) -> Non
         db.create_column_family("pets")
     with pytest.raises(sstore.NotFoundError):
         db.column_family("pets")
+
+
+def test_columns_by_classes_of_python_and_rows_one_by_one(db: sstore.DB) -> None:
+    table = db.table("t", {"text": str, "raw": bytes, "count": int, "part": float, "flag": bool}, key="text")
+    assert table.schema.types == ["Utf8", "Binary", "Int64", "Float64", "Boolean"]
+    rows = [{"text": f"{number:03}", "raw": b"r", "count": number, "part": 0.5, "flag": True} for number in range(300)]
+    table.append(rows)
+    scan = table.scan(batch_rows=100)
+    one_by_one = scan.rows()
+    assert next(one_by_one) == rows[0] and sum(len(batch) for batch in scan) == 200, "it is the same pass"
+    assert len(list(one_by_one)) == 99
+    assert list(table.scan(limit=3).rows()) == rows[:3]
+    table.alter(add_column=("more", int))
+    assert table.schema.types[-1] == "Int64"
+    for wrong in (list, dict[str, int], object, 5):
+        with pytest.raises(TypeError, match="one of str, bytes, int, float and bool"):
+            db.table("wrong", {"a": wrong})  # type: ignore[dict-item] # pyright: ignore[reportArgumentType]

@@ -30,6 +30,7 @@ mod jobs;
 mod live_files;
 mod log_limit;
 mod memory;
+mod meter;
 mod metrics;
 mod obsolete_files;
 mod open;

@@ -20,7 +20,6 @@ Every object may be used from several threads.
 """
 
 import atexit as _atexit
-import logging as _logging
 from collections.abc import Mapping as _Mapping
 from collections.abc import MutableMapping as _MutableMapping
 
@@ -50,7 +49,6 @@ from ._errors import (
     TimedOutError,
     TooSmallError,
 )
-from ._expressions import Column, Expr, col
 from ._sstore import (
     DB,
     MAX_KEY_BYTES,
@@ -76,29 +74,67 @@ from ._sstore import (
     options,
     repair,
 )
-from ._types import (
-    Event,
-    Export,
-    ExportedFile,
-    FileExplanation,
-    FlushResult,
-    LevelDBImport,
-    LiveFile,
-    OptionInfo,
-    Progress,
-    RepairedFile,
-    RepairReport,
-    SalvagedSegment,
-    ScanExplanation,
-    Segment,
-)
-from ._views import Prefixed, PrefixedSnapshot, SortedItems, SortedKeys, SortedValues
+
+# For type checkers, which know the name. Not that of `typing`: that module takes longer to import than all of this one.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._expressions import Column, Expr, col
+    from ._types import (
+        Event,
+        Export,
+        ExportedFile,
+        FileExplanation,
+        FlushResult,
+        LevelDBImport,
+        LiveFile,
+        OptionInfo,
+        Progress,
+        RepairedFile,
+        RepairReport,
+        SalvagedSegment,
+        ScanExplanation,
+        Segment,
+    )
+    from ._views import Prefixed, PrefixedSnapshot, SortedItems, SortedKeys, SortedValues
+else:
+    # These are imported when one of them is asked for: what they need takes several times as long to import as all the rest.
+    _LATER = {
+        "_expressions": ("Column", "Expr", "col"),
+        "_types": (
+            "Event",
+            "Export",
+            "ExportedFile",
+            "FileExplanation",
+            "FlushResult",
+            "LevelDBImport",
+            "LiveFile",
+            "OptionInfo",
+            "Progress",
+            "RepairReport",
+            "RepairedFile",
+            "SalvagedSegment",
+            "ScanExplanation",
+            "Segment",
+        ),
+        "_views": ("Prefixed", "PrefixedSnapshot", "SortedItems", "SortedKeys", "SortedValues"),
+    }
+
+    def __getattr__(name):
+        for module, names in _LATER.items():
+            if name in names:
+                from importlib import import_module
+
+                module = import_module(f"{__name__}.{module}")
+                globals().update((name, getattr(module, name)) for name in names)
+                return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
 
 _MutableMapping.register(ColumnFamily)  # pyright: ignore[reportAttributeAccessIssue]
 _Mapping.register(Snapshot)  # pyright: ignore[reportAttributeAccessIssue]
-
-# Without handlers of the application nothing is written anywhere.
-_logging.getLogger("sstore").addHandler(_logging.NullHandler())
 
 # What is still open when the interpreter ends is closed while callbacks can still run.
 _atexit.register(_sstore._close_all)

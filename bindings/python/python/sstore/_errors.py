@@ -6,9 +6,11 @@ or ``except OSError`` catches what it should.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import ClassVar
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+    from typing import ClassVar
 
 
 class Error(Exception):
@@ -37,7 +39,12 @@ class Error(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.path = None if path is None else Path(path)
+        self.path = None
+        if path is not None:
+            # Most programs never come here, and the module takes long to import.
+            from pathlib import Path
+
+            self.path = Path(path)
         self.offset = offset
         self.errno = errno
 

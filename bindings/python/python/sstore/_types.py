@@ -219,12 +219,12 @@ class OptionInfo:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a long call is. Handed to its ``progress``, ten times a second at most; an answer of False calls it off."""
+    """How far a long call is. Handed to its ``progress``, ten times a second at most, and at its end; an answer of False calls it off."""
 
     done: int
     total: int
     """0 while it is not known."""
     unit: str
-    """What ``done`` and ``total`` count: ``bytes``, or ``collections``."""
+    """What ``done`` and ``total`` count: ``bytes``, ``collections``, ``pairs`` or ``rows``."""
     phase: str
     """The name of the call."""

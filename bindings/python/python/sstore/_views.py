@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
+def rows_of(scan: Scan) -> Iterator[dict[str, Any]]:
+    """The rows of a scan, one by one; called by the native module."""
+    for batch in scan:
+        yield from batch.to_pylist()
+
+
 def _later(one: bytes | None, other: bytes | None) -> bytes | None:
     return other if one is None else one if other is None else max(one, other)
 

@@ -2,7 +2,7 @@
 
     >>> db.compact(progress=sstore.progress.tqdm())
 
-``tqdm`` needs the package of that name, ``rich`` the package rich: ``pip install sstore[progress]``. They are imported when a bar is made, not before.
+``tqdm`` needs the package of that name, ``rich`` the package rich: ``pip install tqdm rich``. They are imported when a bar is made, not before.
 Any callable will do in their place: it is called with a ``sstore.Progress``, and ends the call by answering False.
 """
 

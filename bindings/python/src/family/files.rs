@@ -2,7 +2,7 @@
 
 use super::ColumnFamily;
 use crate::error::detached;
-use crate::files::{LiveFiles, exported};
+use crate::files::{LiveFiles, export};
 use crate::flush::FlushToken;
 use crate::import;
 use crate::long_call::{Progress, long_call};
@@ -56,11 +56,18 @@ impl ColumnFamily {
 
     /// Flushes the family and puts hard links to its files into the new directory `directory`; copies, where links cannot be.
     ///
-    /// The names sort oldest first. The directory appears whole, or not at all; after a Ctrl-C too, a little later. Returns an ``Export``.
-    fn export<'py>(&self, py: Python<'py>, directory: PathBuf) -> PyResult<Bound<'py, PyAny>> {
+    /// The names sort oldest first. The directory appears whole, or not at all. ``progress`` is called with a ``Progress`` that counts
+    /// bytes, ten times a second at most; if it answers False (which raises CancelledError), or after a Ctrl-C, nothing is left. Returns
+    /// an ``Export``.
+    #[pyo3(signature = (directory, *, progress=None))]
+    fn export<'py>(
+        &self,
+        py: Python<'py>,
+        directory: PathBuf,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let (shared, family) = (self.shared.clone(), self.family.clone());
-        let nobody = Progress::to(None, "export", "bytes")?;
-        exported(py, &long_call(py, &self.shared, &nobody, move |_| shared.db().export(&family, &directory))?)
+        export(py, &self.shared, progress, move |told| shared.db().export_told(&family, &directory, told))
     }
 
     /// Writes everything that LevelDB would show of its database in `source` to the family; durable when it returns.

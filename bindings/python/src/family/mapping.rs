@@ -178,7 +178,7 @@ impl ColumnFamily {
     /// Sets all pairs of a mapping, an iterable of pairs, or Arrow data, in one atomic batch.
     #[pyo3(signature = (pairs=None, /))]
     fn update(&self, py: Python<'_>, pairs: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        pairs.map_or(Ok(0), |pairs| self.put_many(py, pairs, None, None, true)).map(|_| ())
+        pairs.map_or(Ok(0), |pairs| self.put_many(py, pairs, None, None, true, None)).map(|_| ())
     }
 
     /// Removes all keys that are there now, in several batches.

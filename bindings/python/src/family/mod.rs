@@ -16,7 +16,8 @@ pub(crate) use mapping::{equal, view};
 pub(crate) use read::{read, read_into, read_many, read_many_arrow};
 pub(crate) use target::{Target, write_options};
 
-use crate::error::invalid;
+use crate::error::{detached, invalid};
+use crate::html;
 use crate::options::to_keywords;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -78,6 +79,15 @@ impl ColumnFamily {
     #[getter]
     fn options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         to_keywords(py, &self.family.options())
+    }
+
+    /// A picture of the levels and a table of the live files, for notebooks.
+    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+        let segments = match self.shared.db().is_closed() || self.family.is_dropped() {
+            true => Vec::new(),
+            false => detached(py, || self.shared.db().segments(&self.family))?,
+        };
+        Ok(html::title(&self.__repr__()) + &html::files(&[(self.family.name().to_owned(), segments)]))
     }
 
     fn __repr__(&self) -> String {

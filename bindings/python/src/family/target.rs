@@ -8,6 +8,7 @@ use crate::bytes::{Bytes, pair};
 use crate::columns::{Column, pairs_of};
 use crate::error::{attached, detached, invalid};
 use crate::shared::Shared;
+use crate::ticker::Ticker;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use sstore::{CollectionId, Durability, Result, WriteOptions};
@@ -33,12 +34,32 @@ pub(crate) struct Target<'a> {
     family: CollectionId,
     options: WriteOptions,
     atomic: bool,
+    ticker: Option<Ticker>,
 }
 
 impl<'a> Target<'a> {
     pub(crate) fn new(shared: &'a Shared, family: CollectionId, sync: Option<bool>, atomic: bool) -> Self {
         let (batch, options) = (sstore::WriteBatch::new(), write_options(sync));
-        Self { batch, count: 0, shared, family, options, atomic }
+        Self { batch, count: 0, shared, family, options, atomic, ticker: None }
+    }
+
+    /// Tells how many operations were taken.
+    pub(crate) fn telling(self, ticker: Ticker) -> Self {
+        Self { ticker: Some(ticker), ..self }
+    }
+
+    fn set_total(&mut self, total: usize) {
+        if let Some(ticker) = &mut self.ticker {
+            ticker.set_total(total);
+        }
+    }
+
+    /// Looks for Ctrl-C, and tells.
+    fn check(&mut self, py: Python<'_>) -> PyResult<()> {
+        match &mut self.ticker {
+            Some(ticker) => ticker.tick(py, self.count),
+            None => py.check_signals(),
+        }
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
@@ -69,18 +90,21 @@ impl<'a> Target<'a> {
         if self.is_full() {
             detached(py, || self.write())?;
         }
-        if self.count.is_multiple_of(PAIRS_PER_CHECK) { py.check_signals() } else { Ok(()) }
+        if self.count.is_multiple_of(PAIRS_PER_CHECK) { self.check(py) } else { Ok(()) }
     }
 
     /// Writes what is left; gives the number of operations.
     pub(crate) fn finish(mut self, py: Python<'_>) -> PyResult<usize> {
         detached(py, || self.write())?;
+        if let Some(ticker) = self.ticker {
+            ticker.end(py, self.count)?;
+        }
         Ok(self.count)
     }
 
     fn put_columns(&mut self, py: Python<'_>, keys: &[&[u8]], values: &[&[u8]]) -> PyResult<()> {
         for (keys, values) in keys.chunks(ROWS_PER_CHECK).zip(values.chunks(ROWS_PER_CHECK)) {
-            py.check_signals()?;
+            self.check(py)?;
             detached(py, || {
                 for (key, value) in keys.iter().zip(values) {
                     self.put(key, value)?;
@@ -107,12 +131,15 @@ impl<'a> Target<'a> {
             if keys.len() != values.len() {
                 return Err(invalid(py, format!("{} keys were given, and {} values", keys.len(), values.len())));
             }
+            self.set_total(keys.len());
             return self.put_columns(py, &keys, &values);
         }
         if let Ok(list) = data.cast::<PyList>() {
+            self.set_total(list.len());
             return list.iter().try_for_each(|item| self.put_pair(py, &item));
         }
         if let Ok(dict) = data.cast_exact::<PyDict>() {
+            self.set_total(dict.len());
             // As a list: the dict may change meanwhile, by another thread or by the handler of a signal.
             return dict.items().iter().try_for_each(|item| self.put_pair(py, &item));
         }

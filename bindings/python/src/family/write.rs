@@ -6,6 +6,7 @@ use super::{ColumnFamily, Target, write_options};
 use crate::batch::WriteBatch;
 use crate::bytes::Bytes;
 use crate::error::{attached, detached};
+use crate::ticker::Ticker;
 use pyo3::prelude::*;
 use sstore::{Condition, ErrorKind, WriteOptions};
 
@@ -79,8 +80,9 @@ impl ColumnFamily {
     /// ``put_many(data)`` takes a mapping, an iterable of pairs, or Arrow data with the columns ``key`` and ``value`` (or just two) of
     /// binary type. ``put_many(keys, values)`` takes two columns of the same length, each as for ``multi_get``.
     /// All of them become visible and durable together, unless ``atomic=False``, which writes in parts and so needs little
-    /// memory.
-    #[pyo3(signature = (data, values=None, *, sync=None, atomic=true))]
+    /// memory. ``progress`` is called with a ``Progress`` that counts pairs, ten times a second at most and once at the end; an answer of
+    /// False raises CancelledError: of what was to be atomic nothing is written, else a part.
+    #[pyo3(signature = (data, values=None, *, sync=None, atomic=true, progress=None))]
     pub(super) fn put_many<'py>(
         &self,
         py: Python<'py>,
@@ -88,8 +90,10 @@ impl ColumnFamily {
         values: Option<&Bound<'py, PyAny>>,
         sync: Option<bool>,
         atomic: bool,
+        progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<usize> {
-        let mut target = Target::new(&self.shared, self.family.id(), sync, atomic);
+        let ticker = Ticker::to(progress, "put_many", "pairs")?;
+        let mut target = Target::new(&self.shared, self.family.id(), sync, atomic).telling(ticker);
         target.put_all(py, data, values)?;
         target.finish(py)
     }

@@ -1,6 +1,7 @@
 //! Everything in a directory that might be a file of a database: found by its place, known by what it says of itself, and read to
 //! its last byte before it counts as good.
 
+use super::super::meter::Meter;
 use crate::env::{Env, FileSystem};
 use crate::error::{Error, Result};
 use crate::key::CollectionKind;
@@ -11,7 +12,7 @@ use crate::sst::{BlockCache, Expected, Properties, SstReader};
 use crate::sst::{RowCache, RowFileExpected, RowFileReader};
 #[cfg(feature = "arrow")]
 use crate::version::file_name::{self, UNFINISHED_SUFFIX};
-use crate::version::file_name::{FAMILIES_DIR, IPC_DATA, TABLES_DIR};
+use crate::version::file_name::{FAMILIES_DIR, IPC_DATA, IPC_INDEX, TABLES_DIR};
 use crate::version::{FileFormat, FileMeta};
 use std::path::{Path, PathBuf};
 #[cfg(feature = "arrow")]
@@ -35,15 +36,27 @@ pub(super) struct FoundFile {
     pub schema: Option<Arc<TableSchema>>,
 }
 
-/// Finds and checks everything in the database directory `source`. What cannot be listed holds nothing.
-pub(super) fn find(env: &Env, source: &Path) -> Vec<FoundFile> {
+/// Where something lies that has a name of ours.
+pub(super) struct Place {
+    path: PathBuf,
+    collection: String,
+    /// Of a table's: the directory within the table's that it lies in.
+    inner: Option<String>,
+    /// Its length, that of an index beside it included.
+    pub bytes: u64,
+}
+
+/// Finds everything in the database directory `source` that has a name of ours. What cannot be listed holds nothing.
+pub(super) fn list_places(env: &Env, source: &Path) -> Vec<Place> {
     let files = &*env.files;
+    let len = |path: &Path| files.file_len(path).ok().flatten().unwrap_or(0);
     let mut found = Vec::new();
     let families = source.join(FAMILIES_DIR);
     for name in list(files, &families) {
         let dir = families.join(&name);
         for file in list(files, &dir).into_iter().filter(|file| file.ends_with(".sst")) {
-            found.push(check_blocks(env, dir.join(file), &name));
+            let path = dir.join(file);
+            found.push(Place { bytes: len(&path), path, collection: name.clone(), inner: None });
         }
     }
     let tables = source.join(TABLES_DIR);
@@ -53,12 +66,27 @@ pub(super) fn find(env: &Env, source: &Path) -> Vec<FoundFile> {
             let dir = table.join(&inner);
             for file in list(files, &dir) {
                 if file == IPC_DATA || file.ends_with(".parquet") {
-                    found.push(check_rows(env, dir.join(file), &name, &inner));
+                    let index = if file == IPC_DATA { len(&dir.join(IPC_INDEX)) } else { 0 };
+                    let path = dir.join(file);
+                    let bytes = len(&path) + index;
+                    found.push(Place { bytes, path, collection: name.clone(), inner: Some(inner.clone()) });
                 }
             }
         }
     }
     found
+}
+
+/// Reads each to its last byte.
+pub(super) fn check(env: &Env, places: Vec<Place>, meter: &mut Meter<'_>) -> Result<Vec<FoundFile>> {
+    let check = |place: Place| {
+        let found = match &place.inner {
+            None => check_blocks(env, place.path, &place.collection),
+            Some(inner) => check_rows(env, place.path, &place.collection, inner),
+        };
+        meter.reach(meter.done() + place.bytes).map(|()| found)
+    };
+    places.into_iter().map(check).collect()
 }
 
 fn list(files: &dyn FileSystem, dir: &Path) -> Vec<String> {

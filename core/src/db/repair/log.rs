@@ -2,14 +2,16 @@
 
 use super::super::collection::Schemas;
 use crate::batch::{Operation, Operations, put_prefix};
-use crate::env::Env;
+use crate::env::{Env, FileSystem};
 use crate::error::Result;
 #[cfg(feature = "arrow")]
 use crate::error::{Error, ErrorKind};
 use crate::key::{CollectionId, CollectionKind, FileNumber, Sequence};
 use crate::record::payload_checksum;
 use crate::version::VersionState;
-use crate::wal::{Log, LogIdentity, LogOptions, LogWriter, LoggedRecord, SalvageScope, SalvagedSegment, salvage};
+use crate::wal::{
+    Log, LogIdentity, LogOptions, LogWriter, LoggedRecord, SalvageScope, SalvagedSegment, salvage, segment_number,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -44,13 +46,25 @@ fn scope(state: &VersionState, floor: FileNumber) -> SalvageScope {
     SalvageScope { database_id: state.database_id, max_epoch: u64::MAX, floor, durable: None, skip_unreadable: true }
 }
 
-/// Looks through the old log.
-pub(super) fn look_through(env: &Env, dir: &Path, state: &VersionState) -> Result<OldLog> {
+/// The bytes of the segments in `dir`.
+pub(super) fn bytes(files: &dyn FileSystem, dir: &Path) -> u64 {
+    let names = files.list(dir).unwrap_or_default();
+    let segments = names.iter().filter(|name| segment_number(name).is_some());
+    segments.map(|name| files.file_len(&dir.join(name)).ok().flatten().unwrap_or(0)).sum()
+}
+
+/// Looks through the old log. `passed` hears of the bytes of each record, and may end it.
+pub(super) fn look_through(
+    env: &Env,
+    dir: &Path,
+    state: &VersionState,
+    passed: &mut dyn FnMut(usize) -> Result<()>,
+) -> Result<OldLog> {
     let mut old = OldLog::default();
     let segments = salvage(env, dir, &scope(state, state.log_floor), &mut |record| {
         let operations = Operations::new(record.payload).filter_map(std::result::Result::ok);
         old.families.extend(operations.filter(|op| !op.kind.is_rows()).map(|op| op.collection));
-        Ok(())
+        passed(record.payload.len())
     })?;
     old.next_file = segments.iter().map(|segment| segment.number.0.saturating_add(1)).max().unwrap_or(0);
     old.epoch = segments.iter().map(|segment| segment.epoch).max().unwrap_or(0);
@@ -69,20 +83,24 @@ struct Relogging<'a> {
 }
 
 /// Logs what is left of the log in `from` anew in `to`, which exists, under the epoch of `state`: what its collections do not have in
-/// files. Durable when it returns, but for the name of `to`.
+/// files. Durable when it returns, but for the name of `to`. `passed` hears of the bytes of each old record, and may end it.
 pub(super) fn relog(
     env: &Env,
     (from, floor): (&Path, FileNumber),
     to: &Path,
     state: &VersionState,
     next_file: Arc<AtomicU64>,
+    passed: &mut dyn FnMut(usize) -> Result<()>,
 ) -> Result<Relogged> {
     let tables = state.collections.values().filter(|collection| collection.kind == CollectionKind::Rows);
     let decode =
         |table: &crate::version::CollectionState| Ok((table.id, Schemas::decode(&table.name, &table.schemas)?));
     let schemas = tables.map(decode).collect::<Result<_>>()?;
     let mut relogging = Relogging { env, dir: to, state, schemas, next_file, log: None, done: Relogged::default() };
-    let segments = salvage(env, from, &scope(state, floor), &mut |record| relogging.record(record))?;
+    let segments = salvage(env, from, &scope(state, floor), &mut |record| {
+        relogging.record(record)?;
+        passed(record.payload.len())
+    })?;
     if let Some((mut writer, _)) = relogging.log.take() {
         writer.close()?;
     }

@@ -11,6 +11,7 @@ mod log;
 use super::collection::directory;
 use super::column_family::DEFAULT_FAMILY;
 use super::export::copy;
+use super::meter::Meter;
 use super::options::Options;
 use super::{CloseOptions, Db};
 use crate::env::posix::posix;
@@ -82,11 +83,28 @@ impl Db {
     /// Makes a database in `new_dir`, which must not exist or be empty, from what can be read in `path`. Locked if a database is open
     /// there. An error means that nothing could be made; what was left out of it is in the report.
     pub fn repair(path: impl AsRef<Path>, new_dir: impl AsRef<Path>, options: &RepairOptions) -> Result<RepairReport> {
-        Self::repair_in(&posix(), path.as_ref(), new_dir.as_ref(), options)
+        Self::repair_told(path, new_dir, options, &mut |_, _| Ok(()))
+    }
+
+    /// The same. `told` hears how many bytes of files and log were read and written, and how many there are: after each file that was read,
+    /// and each MiB of what is copied or logged anew. An error of its ends the repair, which leaves nothing.
+    pub fn repair_told(
+        path: impl AsRef<Path>,
+        new_dir: impl AsRef<Path>,
+        options: &RepairOptions,
+        told: &mut dyn FnMut(u64, u64) -> Result<()>,
+    ) -> Result<RepairReport> {
+        Self::repair_in(&posix(), path.as_ref(), new_dir.as_ref(), options, told)
     }
 
     /// The same in a given world.
-    pub fn repair_in(env: &Env, path: &Path, new_dir: &Path, options: &RepairOptions) -> Result<RepairReport> {
+    pub fn repair_in(
+        env: &Env,
+        path: &Path,
+        new_dir: &Path,
+        options: &RepairOptions,
+        told: &mut dyn FnMut(u64, u64) -> Result<()>,
+    ) -> Result<RepairReport> {
         let files = &*env.files;
         files.list(path)?;
         match files.list(new_dir) {
@@ -97,7 +115,7 @@ impl Db {
         }
         let _lock = lock_source(files, path)?;
         let repair = Repair { env, source: path, target: new_dir, options };
-        let outcome = repair.run();
+        let outcome = repair.run(told);
         if outcome.is_err() {
             // Best effort: what is left is no database, or one that nobody was told of.
             let _ = Self::destroy_in(env, new_dir);
@@ -134,14 +152,19 @@ struct Taken {
 }
 
 impl Repair<'_> {
-    fn run(&self) -> Result<RepairReport> {
+    fn run(&self, told: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<RepairReport> {
         let (manifest, manifest_error) = match Manifest::read(self.env, self.source) {
             Ok(Some((state, _))) => (Some(state), None),
             Ok(None) => (None, Some("there is none".to_owned())),
             Err(error) => (None, Some(error.to_string())),
         };
         let wal_dir = self.options.source_wal_dir.clone().unwrap_or_else(|| self.source.join(file_name::LOG_DIR));
-        let mut found = files::find(self.env, self.source);
+        let places = files::list_places(self.env, self.source);
+        let file_bytes: u64 = places.iter().map(|place| place.bytes).sum();
+        let log_bytes = log::bytes(&*self.env.files, &wal_dir);
+        // Each is gone through twice: files are read and copied, the log is looked through and logged anew.
+        let mut meter = Meter::begin(told, 2 * (file_bytes + log_bytes))?;
+        let mut found = files::check(self.env, places, &mut meter)?;
         let database_id = match &manifest {
             Some(state) => state.database_id,
             None => self.database_id(&found, &wal_dir)?,
@@ -162,18 +185,25 @@ impl Repair<'_> {
             let told = if complete(id) { collection.flushed_through } else { 0 };
             collection.flushed_through = told.max(in_files);
         }
-        let old_log = log::look_through(self.env, &wal_dir, &state)?;
+        let looked_through = file_bytes + log_bytes;
+        let old_log = log::look_through(self.env, &wal_dir, &state, &mut |bytes| meter.pass(bytes, looked_through))?;
+        meter.reach(looked_through)?;
         let mut state = self.with_families_of_the_log(state, manifest.is_some(), &old_log)?;
         state.epoch = state.epoch.max(old_log.epoch) + 1;
         state.next_file_number = state.next_file_number.max(FileNumber(old_log.next_file));
         let floor = state.log_floor;
         (state.log_floor, state.log_durable, state.cut) = (FileNumber(0), None, None);
 
-        self.place(&state, &taken)?;
+        self.place(&state, &taken, &mut meter)?;
+        meter.reach(looked_through + file_bytes)?;
         let next_file = Arc::new(AtomicU64::new(state.next_file_number.0));
         let new_wal_dir = self.options.options.wal_dir().unwrap_or_else(|| self.target.join(file_name::LOG_DIR));
         self.env.files.create_dir(&new_wal_dir)?;
-        let relogged = log::relog(self.env, (&wal_dir, floor), &new_wal_dir, &state, next_file.clone())?;
+        let relogged =
+            log::relog(self.env, (&wal_dir, floor), &new_wal_dir, &state, next_file.clone(), &mut |bytes| {
+                meter.pass(bytes, u64::MAX)
+            })?;
+        meter.reach(u64::MAX)?;
         self.env.files.sync_dir(&new_wal_dir)?;
         self.env.files.sync_dir(&parent(&new_wal_dir))?;
         state.log_floor = relogged.floor.unwrap_or_default();
@@ -423,7 +453,7 @@ impl Repair<'_> {
     }
 
     /// Puts the files into the new directory, where its manifest says that they lie. Durable, but for the new directory's own name.
-    fn place(&self, state: &VersionState, taken: &[Taken]) -> Result<()> {
+    fn place(&self, state: &VersionState, taken: &[Taken], meter: &mut Meter<'_>) -> Result<()> {
         let files = &*self.env.files;
         let mut dirs = BTreeSet::from([self.target.to_path_buf()]);
         files.create_dir(self.target)?;
@@ -436,20 +466,22 @@ impl Repair<'_> {
             while above != *self.target && dirs.insert(above.clone()) {
                 above = parent(&above);
             }
-            self.bring(path, &to)?;
+            let whole = meter.done() + meta.size_bytes;
+            self.bring(path, &to, whole, meter)?;
             if meta.format == FileFormat::Ipc {
-                self.bring(&parent(path).join(file_name::IPC_INDEX), &dir.join(file_name::IPC_INDEX))?;
+                self.bring(&parent(path).join(file_name::IPC_INDEX), &dir.join(file_name::IPC_INDEX), whole, meter)?;
             }
+            meter.reach(whole)?;
         }
         dirs.iter().try_for_each(|dir| files.sync_dir(dir))
     }
 
-    fn bring(&self, from: &Path, to: &Path) -> Result<()> {
+    fn bring(&self, from: &Path, to: &Path, whole: u64, meter: &mut Meter<'_>) -> Result<()> {
         let files = &*self.env.files;
         if self.options.link && files.link(from, to).is_ok() {
             return Ok(());
         }
-        copy(files, from, to)
+        copy(files, from, to, &mut |bytes| meter.pass(bytes, whole))
     }
 
     fn report(

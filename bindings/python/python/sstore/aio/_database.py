@@ -1,154 +1,29 @@
-"""sstore for asyncio: ``async with sstore.aio.open("mydb") as db``.
-
-Every call runs on one of a few threads that the database has for itself, so that none holds up the event loop. An object belongs to the event
-loop that it is used in.
-
-Cancelling: a call that has not begun is never made. One that has begun goes on to its end behind the back of who cancelled it, so a write may
-have happened or not; an iterator that was cancelled goes on with the entry that was due. ``close`` waits for the calls that have begun.
-
-The mapping operators of ``sstore.DB`` cannot be awaited, so they are methods here: ``get``, ``put``, ``delete``. Whatever is missing here is reached by
-``await db.run(function, ...)``, which calls ``function`` on one of the threads, and ``db.sstore``.
-"""
+"""Databases, families, snapshots and batches whose calls are awaited."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import sstore
 
-from ._types import FlushResult
+from ._calls import AsyncIteration, P, R, Runner
+from ._tables import AsyncTable
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["AsyncColumnFamily", "AsyncDB", "AsyncIteration", "AsyncSnapshot", "AsyncWriteBatch", "open"]
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-_T = TypeVar("_T")
-
-# Entries of one trip to a thread. An iteration begins with fewer, as most are short.
-_FIRST_BATCH = 64
-_BATCH = 1024
-
-
-class _Runner:
-    """The threads of a database."""
-
-    def __init__(self, threads: int) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="sstore-aio")
-        self._closed = False
-
-    def start(self, function: Callable[_P, _R], *arguments: _P.args, **keywords: _P.kwargs) -> asyncio.Future[_R]:
-        """Begins a call."""
-        if self._closed:
-            raise sstore.ClosedError("the database is closed")
-        call = functools.partial(function, *arguments, **keywords)
-        return asyncio.get_running_loop().run_in_executor(self._executor, call)
-
-    async def run(self, function: Callable[_P, _R], *arguments: _P.args, **keywords: _P.kwargs) -> _R:
-        """Makes a call and waits for it."""
-        return await self.start(function, *arguments, **keywords)
-
-    def end(self) -> None:
-        """Takes no more calls. Those that wait for a thread are still made: they find the database closed."""
-        self._closed = True
-        self._executor.shutdown(wait=False)
-
-
-class AsyncIteration(AsyncIterator[_T], Generic[_T]):
-    """Entries in order, fetched many at a time. An asynchronous context manager; closing it releases what it holds."""
-
-    def __init__(self, runner: _Runner, make: Callable[[], sstore.Iterator[_T]]) -> None:
-        self._runner = runner
-        self._make = make
-        self._iterator: sstore.Iterator[_T] | None = None
-        self._limit = _FIRST_BATCH
-        # Fetched and not handed out yet, the next one last.
-        self._waiting: list[_T] = []
-        # What was begun to fetch; it stays when the wait for it is cancelled.
-        self._fetching: asyncio.Future[list[_T]] | None = None
-        self._ended = False
-
-    def _fetch(self, limit: int) -> list[_T]:
-        if self._iterator is None:
-            self._iterator = self._make()
-        return self._iterator.next_batch(limit)
-
-    async def _more(self) -> list[_T]:
-        """The next entries; none at the end."""
-        if self._ended:
-            return []
-        if self._fetching is None:
-            self._fetching = self._runner.start(self._fetch, self._limit)
-            self._limit = _BATCH
-        fetched = await asyncio.shield(self._fetching)
-        self._fetching = None
-        self._ended = not fetched
-        return fetched
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> _T:
-        if not self._waiting:
-            try:
-                self._waiting = await self._more()
-            except asyncio.CancelledError:
-                raise
-            except BaseException:
-                self._fetching = None
-                raise
-            if not self._waiting:
-                await self.aclose()
-                raise StopAsyncIteration
-            self._waiting.reverse()
-        return self._waiting.pop()
-
-    async def next_batch(self, limit: int = 1024) -> list[_T]:
-        """Up to ``limit`` entries as a list; shorter only at the end."""
-        batch: list[_T] = []
-        while len(batch) < limit:
-            try:
-                batch.append(await self.__anext__())
-            except StopAsyncIteration:
-                break
-            except asyncio.CancelledError:
-                self._waiting += reversed(batch)
-                raise
-        return batch
-
-    async def aclose(self) -> None:
-        """Ends the iteration. Closing twice is allowed."""
-        self._ended = True
-        self._waiting = []
-        fetching, self._fetching = self._fetching, None
-        if fetching is not None:
-            await asyncio.wait([fetching])
-        iterator, self._iterator = self._iterator, None
-        if iterator is not None:
-            # Closing takes memory back, and waits for nothing.
-            iterator.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
+    from .._sstore import _Keys, _Rows
+    from .._types import FlushResult
 
 
 class AsyncColumnFamily:
     """A column family whose calls are awaited. ``sstore`` is the one underneath."""
 
-    def __init__(self, runner: _Runner, family: sstore.ColumnFamily) -> None:
+    def __init__(self, runner: Runner, family: sstore.ColumnFamily) -> None:
         self._runner = runner
         self._family = family
 
@@ -157,7 +32,7 @@ class AsyncColumnFamily:
         """The column family underneath; its calls are made at once, in the thread that calls."""
         return self._family
 
-    async def run(self, function: Callable[_P, _R], *arguments: _P.args, **keywords: _P.kwargs) -> _R:
+    async def run(self, function: Callable[P, R], *arguments: P.args, **keywords: P.kwargs) -> R:
         """Calls ``function`` on one of the database's threads."""
         return await self._runner.run(function, *arguments, **keywords)
 
@@ -229,7 +104,7 @@ class AsyncDB(AsyncColumnFamily):
     """A database whose calls are awaited, and its default family. An asynchronous context manager that closes it."""
 
     def __init__(self, db: sstore.DB, *, threads: int = 4) -> None:
-        super().__init__(_Runner(threads), db)
+        super().__init__(Runner(threads), db)
         self._db = db
         self._closing: asyncio.Future[None] | None = None
 
@@ -258,6 +133,25 @@ class AsyncDB(AsyncColumnFamily):
     async def drop_column_family(self, family: AsyncColumnFamily | str) -> None:
         """Drops a column family with all it holds."""
         await self.run(self._db.drop_column_family, family if isinstance(family, str) else family.sstore)
+
+    async def table(
+        self,
+        name: str,
+        schema: Any = None,
+        key: str | Iterable[str] | None = None,
+        format: Literal["parquet", "arrow"] | None = None,
+        **options: Any,
+    ) -> AsyncTable:
+        """The table with this name, made if ``schema`` is given and there is none; as ``DB.table``."""
+        return AsyncTable(self._runner, await self.run(self._db.table, name, schema, key, format, **options))
+
+    async def tables(self) -> list[str]:
+        """The names of all tables, sorted."""
+        return await self.run(self._db.tables)
+
+    async def drop_table(self, table: AsyncTable | str) -> None:
+        """Drops a table with all its rows. Scans that run go on."""
+        await self.run(self._db.drop_table, table if isinstance(table, str) else table.sstore)
 
     async def sync(self) -> None:
         """Waits until the disk has every write so far."""
@@ -293,7 +187,7 @@ class AsyncDB(AsyncColumnFamily):
 class AsyncSnapshot:
     """A database as it was at one moment. An asynchronous context manager."""
 
-    def __init__(self, runner: _Runner, snapshot: sstore.Snapshot) -> None:
+    def __init__(self, runner: Runner, snapshot: sstore.Snapshot) -> None:
         self._runner = runner
         self._snapshot = snapshot
 
@@ -344,13 +238,13 @@ class AsyncWriteBatch:
     raises or is cancelled.
     """
 
-    def __init__(self, runner: _Runner, batch: sstore.WriteBatch) -> None:
+    def __init__(self, runner: Runner, batch: sstore.WriteBatch) -> None:
         self._runner = runner
         self._batch = batch
 
     @property
     def sstore(self) -> sstore.WriteBatch:
-        """The batch underneath, which takes rows of tables as well."""
+        """The batch underneath."""
         return self._batch
 
     def put(self, key: Buffer, value: Buffer, *, column_family: AsyncColumnFamily | None = None) -> None:
@@ -360,6 +254,14 @@ class AsyncWriteBatch:
     def delete(self, key: Buffer, *, column_family: AsyncColumnFamily | None = None) -> None:
         """Removes ``key``; it need not exist."""
         self._batch.delete(key, column_family=_family(column_family))
+
+    def append(self, table: AsyncTable, data: _Rows) -> None:
+        """Writes rows to a table, as ``AsyncTable.append``."""
+        self._batch.append(table.sstore, data)
+
+    def delete_rows(self, table: AsyncTable, keys: _Keys) -> None:
+        """Deletes the rows with these keys from a table, as ``AsyncTable.delete``."""
+        self._batch.delete_rows(table.sstore, keys)
 
     async def write(self, *, sync: bool | None = None) -> int:
         """Applies the operations, empties the batch and returns the sequence of the last of them."""
@@ -383,42 +285,3 @@ def _under(snapshot: AsyncSnapshot | None) -> sstore.Snapshot | None:
 
 def _family(family: AsyncColumnFamily | None) -> sstore.ColumnFamily | None:
     return None if family is None else family.sstore
-
-
-class _Opening(Awaitable[AsyncDB]):
-    """What ``open`` gives: to be awaited, or for ``async with``."""
-
-    def __init__(self, make: Callable[[], sstore.DB], threads: int) -> None:
-        self._make = make
-        self._threads = threads
-        self._db: AsyncDB | None = None
-
-    async def _open(self) -> AsyncDB:
-        opening = asyncio.get_running_loop().run_in_executor(None, self._make)
-        try:
-            self._db = AsyncDB(await asyncio.shield(opening), threads=self._threads)
-        except asyncio.CancelledError:
-            # Nobody gets it, so nobody else could close it.
-            opening.add_done_callback(lambda done: None if done.cancelled() or done.exception() else done.result().close())
-            raise
-        return self._db
-
-    def __await__(self) -> Generator[Any, None, AsyncDB]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> AsyncDB:
-        return await self._open()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._db is not None:
-            await self._db.close()
-
-
-def open(path: str | os.PathLike[str], *, threads: int = 4, **options: Any) -> _Opening:
-    """Opens a database: ``db = await open(path)``, or ``async with open(path) as db``. Options are those of ``sstore.open``.
-
-    ``threads`` is how many of its calls run at a time.
-    """
-    return _Opening(functools.partial(sstore.open, path, **options), threads)

@@ -1,52 +1,20 @@
-//! A table in Python: rows of an Arrow schema, written from and read into any Arrow library, or plain dicts.
+//! Reading the rows of a table: by key, by scans, and by splits of a scan for other processes.
 
+use super::Table;
 use crate::arrow::to_python;
 use crate::condition;
 use crate::error::{attached, detached, invalid};
-use crate::files::{LiveFiles, exported};
-use crate::flush::FlushToken;
-use crate::long_call::{Progress, long_call};
-use crate::options::to_keywords;
-use crate::rows::{self, RowKind, bound, given, keys_batch, names_in};
+use crate::rows::{RowKind, bound, given, keys_batch, names_in};
 use crate::scan::Scan;
-use crate::schema::{ColumnChanges, Schema};
-use crate::shared::Shared;
+use crate::schema::Schema;
 use crate::snapshot::{Moment, Snapshot};
 use crate::splits::Splits;
 use arrow_array::RecordBatch;
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList};
 use sstore::{ReadOptions, ScanOptions};
-use std::path::PathBuf;
-use std::sync::Arc;
-
-/// Rows of an Arrow schema under a name. With a key, a later row replaces an earlier one with the same key, and scans come
-/// in key order; without, rows are only appended.
-///
-/// Every method may be called from any thread.
-#[pyclass(frozen, module = "sstore")]
-pub(crate) struct Table {
-    /// Dropped first: whoever drops the last handle closes the database, and only [`Shared`] lets go of the interpreter for that.
-    pub(crate) table: sstore::Table,
-    pub(crate) shared: Arc<Shared>,
-}
-
-/// The live files of a table.
-pub(crate) fn segments_of<'py>(
-    py: Python<'py>,
-    shared: &Shared,
-    table: &sstore::Table,
-) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let segments = detached(py, || shared.db().table_segments(table))?;
-    crate::segments::describe_segments(py, table.name(), &segments)
-}
 
 impl Table {
-    fn snapshot(&self, py: Python<'_>, as_of: Option<&Moment<'_>>) -> PyResult<Option<sstore::Snapshot>> {
-        as_of.map(|moment| moment.of(py, &self.shared)).transpose()
-    }
-
     fn get_rows<'py>(
         &self,
         py: Python<'py>,
@@ -110,60 +78,6 @@ impl Table {
 
 #[pymethods]
 impl Table {
-    /// The table's name.
-    #[getter]
-    fn name(&self) -> &str {
-        self.table.name()
-    }
-
-    /// Whether the table was dropped.
-    #[getter]
-    fn dropped(&self) -> bool {
-        self.table.is_dropped()
-    }
-
-    /// The columns in force.
-    #[getter]
-    fn schema(&self) -> Schema {
-        Schema(self.table.schema())
-    }
-
-    /// The names of the key's columns, in key order; empty in an append-only table.
-    #[getter]
-    fn key<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.table.key())
-    }
-
-    /// The names of the columns that the files of an append-only table are sorted by; empty in other tables.
-    #[getter]
-    fn order_by<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.table.order_by())
-    }
-
-    /// The options in force, as keywords of ``DB.table``.
-    #[getter]
-    fn options<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        to_keywords(py, &self.table.options())
-    }
-
-    /// Writes rows and returns how many were given. With a key, each replaces the row with its key.
-    ///
-    /// ``data`` is anything with ``__arrow_c_stream__`` or ``__arrow_c_array__`` (of pyarrow, Polars, pandas, DuckDB, nanoarrow,
-    /// arro3 …) or an iterable of dicts. Columns are matched by name; missing ones are null. All rows become visible and durable
-    /// together, unless ``atomic=False``, which writes a stream batch by batch as it comes and so needs little memory.
-    #[pyo3(signature = (data, *, sync=None, atomic=true))]
-    fn append(&self, py: Python<'_>, data: &Bound<'_, PyAny>, sync: Option<bool>, atomic: bool) -> PyResult<usize> {
-        rows::write(py, &self.shared, &self.table, RowKind::Put, data, sync, atomic)
-    }
-
-    /// Deletes the rows with these keys, whether they exist or not, and returns how many keys were given.
-    ///
-    /// ``keys`` is a list of keys, each a value, or a tuple or dict of the key's columns; or Arrow data with the key's columns.
-    #[pyo3(signature = (keys, *, sync=None, atomic=true))]
-    fn delete(&self, py: Python<'_>, keys: &Bound<'_, PyAny>, sync: Option<bool>, atomic: bool) -> PyResult<usize> {
-        rows::write(py, &self.shared, &self.table, RowKind::Delete, keys, sync, atomic)
-    }
-
     /// The row with this key as a dict, or None. A key of several columns is a tuple or a dict.
     #[pyo3(signature = (key, *, columns=None, as_of=None))]
     fn get<'py>(
@@ -282,67 +196,6 @@ impl Table {
         scan.count(py)
     }
 
-    /// Changes the columns; nothing is rewritten, and rows that are there are read under the new schema.
-    ///
-    /// ``add_column`` is a name and a type, nullable, put last or at ``position``; ``drop_column`` a name; ``rename_column`` a name and
-    /// the new one; ``widen`` a name and a larger type; ``reorder`` all names in their new order. Several are made one after the other.
-    #[pyo3(signature = (*, add_column=None, position=None, drop_column=None, rename_column=None, widen=None, reorder=None))]
-    #[expect(clippy::too_many_arguments, reason = "keyword arguments in Python")]
-    fn alter(
-        &self,
-        py: Python<'_>,
-        add_column: Option<(String, Bound<'_, PyAny>)>,
-        position: Option<usize>,
-        drop_column: Option<String>,
-        rename_column: Option<(String, String)>,
-        widen: Option<(String, Bound<'_, PyAny>)>,
-        reorder: Option<Vec<String>>,
-    ) -> PyResult<()> {
-        let columns = ColumnChanges { add_column, position, drop_column, rename_column, widen, reorder };
-        for change in columns.parse(py)? {
-            detached(py, || self.shared.db().alter_table(&self.table, &change))?;
-        }
-        Ok(())
-    }
-
-    /// Writes what the table holds in memory to files, and waits for it. Returns a FlushResult, or with ``wait=False`` a FlushToken.
-    #[pyo3(signature = (wait=true, timeout=None))]
-    fn flush<'py>(&self, py: Python<'py>, wait: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        let token = FlushToken::new(&self.shared, detached(py, || self.shared.db().flush_tables(&[&self.table]))?);
-        if wait { token.wait(py, timeout) } else { Ok(Bound::new(py, token)?.into_any()) }
-    }
-
-    /// Merges all files of the table into one, and waits for it. After a Ctrl-C the merge goes on in the background.
-    fn compact(&self, py: Python<'_>) -> PyResult<()> {
-        let (shared, table) = (self.shared.clone(), self.table.clone());
-        let nobody = Progress::to(None, "compact", "bytes")?;
-        long_call(py, &self.shared, &nobody, move |_| shared.db().compact_table(&table))
-    }
-
-    /// The table's live files, oldest first. Their keys are encoded.
-    fn segments<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        segments_of(py, &self.shared, &self.table)
-    }
-
-    /// The table's live files, which are kept while the result is alive or open, as of now or as of ``as_of``. With their sequence
-    /// other programs read what ``scan`` shows: of each key the row with the greatest ``_seq`` up to it, unless its ``_op`` is 1.
-    #[pyo3(signature = (*, as_of=None))]
-    fn live_files(&self, py: Python<'_>, as_of: Option<Moment<'_>>) -> PyResult<LiveFiles> {
-        let snapshot = self.snapshot(py, as_of.as_ref())?;
-        let options = ReadOptions { snapshot: snapshot.as_ref() };
-        LiveFiles::new(py, detached(py, || self.shared.db().table_live_files(&self.table, &options))?)
-    }
-
-    /// Flushes the table and puts hard links to its files into the new directory `directory`; copies, where links cannot be.
-    ///
-    /// Any program reads them that reads the format; the names sort oldest first. The directory appears whole, or not at
-    /// all; after a Ctrl-C too, a little later. Returns an ``Export``.
-    fn export<'py>(&self, py: Python<'py>, directory: PathBuf) -> PyResult<Bound<'py, PyAny>> {
-        let (shared, table) = (self.shared.clone(), self.table.clone());
-        let nobody = Progress::to(None, "export", "bytes")?;
-        exported(py, &long_call(py, &self.shared, &nobody, move |_| shared.db().export_table(&table, &directory))?)
-    }
-
     /// A ``pyarrow.Table`` of all rows.
     fn to_arrow<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Scan::to_arrow(&Bound::new(py, self.open_scan(py, &ScanOptions::default(), None)?)?)
@@ -368,10 +221,6 @@ impl Table {
         self.open_scan(py, &ScanOptions::default(), None)?.__arrow_c_stream__(py, requested_schema)
     }
 
-    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, pyo3::types::PyCapsule>> {
-        crate::arrow::capsule::export_schema(py, &self.table.schema())
-    }
-
     /// Counts the rows by reading them.
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         self.count(py, None, None)
@@ -387,22 +236,5 @@ impl Table {
     fn __contains__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let first = PyList::new(py, self.table.key().into_iter().take(1))?;
         Ok(self.get(py, key, Some(first.as_any()), None)?.is_some())
-    }
-
-    fn __repr__(&self) -> String {
-        let state = if self.shared.db().is_closed() {
-            " closed"
-        } else if self.table.is_dropped() {
-            " dropped"
-        } else {
-            ""
-        };
-        format!("<sstore.Table {:?} of {:?}{state}>", self.table.name(), self.shared.db().path())
-    }
-
-    fn __reduce__(&self) -> PyResult<()> {
-        Err(PyTypeError::new_err(
-            "cannot pickle sstore.Table: give the path to the other process, and open it there (read_only=True beside a writer)",
-        ))
     }
 }
