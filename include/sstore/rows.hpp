@@ -49,7 +49,7 @@ public:
     {
         return value ? try_set(column, *value) : try_set(column, nullptr);
     }
-    /// Ends the row. On an error it stays as it was begun: clear() forgets it.
+    /// Ends the row. On an error it stays as it was begun: set what is missing, or take back what is set by null.
     RowBuilder &append() { return try_append().value(), *this; }
     Result<void> try_append() { return call(sstore_row_builder_append); }
     /// A whole row: each value in the column at its place. On an error none of them stays behind for the next row.
