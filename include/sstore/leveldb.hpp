@@ -31,8 +31,6 @@ inline Result<LevelDbResult> import_leveldb(sstore_db *db, const sstore_column_f
     } progress{&options, nullptr};
     const sstore_import_callback told = [](void *user_data, std::uint64_t read, std::uint64_t total, std::uint64_t entries) {
         Progress &heard = *static_cast<Progress *>(user_data);
-        // Once it has thrown it is not asked again.
-        if (heard.thrown) return 0;
         return guarded([&] { return heard.options->progress(read, total, entries) ? 1 : 0; },
                        [&] { return heard.thrown = std::current_exception(), 0; });
     };
