@@ -2555,8 +2555,8 @@ sstore_code sstore_row_builder_create(struct sstore_db *db,
                                       struct sstore_error **error);
 
 /**
- * Sets a value of the row that is being put together to null; what was set before in this row is taken back. `column` counts
- * from 0. Does not block; one thread at a time.
+ * Sets a value of the row that is being put together to null: what was set before in this row is taken back. A row in which all was
+ * taken back is as if it had not been begun. `column` counts from 0. Does not block; one thread at a time.
  * Errors: INVALID_ARGUMENT (no such column), BUSY, CLOSED, NOT_SUPPORTED (a library without tables).
  */
 sstore_code sstore_row_builder_set_null(struct sstore_row_builder *builder,

@@ -85,8 +85,8 @@ pub unsafe extern "C" fn sstore_row_builder_create(
     })
 }
 
-/// Sets a value of the row that is being put together to null; what was set before in this row is taken back. `column` counts
-/// from 0. Does not block; one thread at a time.
+/// Sets a value of the row that is being put together to null: what was set before in this row is taken back. A row in which all was
+/// taken back is as if it had not been begun. `column` counts from 0. Does not block; one thread at a time.
 /// Errors: INVALID_ARGUMENT (no such column), BUSY, CLOSED, NOT_SUPPORTED (a library without tables).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_row_builder_set_null(

@@ -36,27 +36,68 @@ fn the_header_declares_just_the_committed_names() {
     assert_eq!(declared, committed());
 }
 
-#[test]
-fn every_function_is_called_by_a_c_program() {
-    let mut programs = String::new();
-    for directory in ["ffi/tests/c", "examples/c"] {
-        for entry in std::fs::read_dir(root().join(directory)).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "c") {
-                programs.push_str(&std::fs::read_to_string(path).unwrap());
-            }
+/// The code of all files of a folder whose name ends so: without comments, so that what is only spoken of does not count.
+fn code(directory: &str, extension: &str) -> String {
+    let mut all = String::new();
+    for entry in std::fs::read_dir(root().join(directory)).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|own| own == extension) {
+            let text = std::fs::read_to_string(path).unwrap();
+            let blocks = text.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, code)| code));
+            let lines = blocks.flat_map(|block| block.lines().map(|line| line.split("//").next().unwrap_or("")));
+            lines.for_each(|line| all.extend([line, "\n"]));
         }
     }
-    let uncalled: Vec<_> = committed().into_iter().filter(|name| !programs.contains(&format!("{name}("))).collect();
+    all
+}
+
+/// The words of a text that are followed by an opening bracket.
+fn called(text: &str) -> BTreeSet<&str> {
+    let before = |(at, _)| text[..at].rsplit(|c: char| !c.is_alphanumeric() && c != '_').next();
+    text.match_indices('(').filter_map(before).collect()
+}
+
+#[test]
+fn every_function_is_called_by_a_c_program() {
+    let programs = [code("ffi/tests/c", "c"), code("examples/c", "c")].concat();
+    let called = called(&programs);
+    let uncalled: Vec<_> = committed().into_iter().filter(|name| !called.contains(name.as_str())).collect();
     assert_eq!(uncalled, Vec::<String>::new());
 }
 
 #[test]
-fn every_function_has_a_place_in_the_cpp_headers() {
-    let mut text = String::new();
+fn every_public_file_of_cpp_is_included_by_the_one_that_users_include() {
+    let all = std::fs::read_to_string(root().join("include/sstore.hpp")).unwrap();
     for entry in std::fs::read_dir(root().join("include/sstore")).unwrap() {
-        text.push_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap());
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(all.contains(&format!("#include <sstore/{name}>\n")), "sstore.hpp does not include {name}");
     }
+}
+
+#[test]
+fn every_function_of_cpp_that_can_fail_has_a_try_form_which_is_seen_to_work_and_to_fail() {
+    let headers = code("include/sstore", "hpp");
+    // What throws does so by asking a try_ form for its value.
+    let throws = |line: &&str| line.contains(").value()") && !line.contains("std::move(*this)");
+    let untried: Vec<_> = headers.lines().filter(throws).filter(|line| !line.contains("try_")).collect();
+    assert_eq!(untried, Vec::<&str>::new());
+
+    let tests = code("ffi/tests/cpp", "cpp");
+    // Each statement by itself: a condition may hold several.
+    let within = |mark: &str| -> BTreeSet<&str> {
+        let statements = tests.split(';').filter(|statement| statement.contains(mark));
+        statements.flat_map(called).filter(|name| name.starts_with("try_")).collect()
+    };
+    let (works, fails) = (within("WORKS("), within("FAILS("));
+    for name in called(&headers).into_iter().filter(|name| name.starts_with("try_")) {
+        assert!(works.contains(name), "{name} is not in WORKS( in ffi/tests/cpp");
+        assert!(fails.contains(name), "{name} is not in FAILS( in ffi/tests/cpp");
+    }
+}
+
+#[test]
+fn every_function_has_a_place_in_the_cpp_headers() {
+    let text = code("include/sstore", "hpp");
     let words: BTreeSet<_> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     // What is read where the call is made, and a copy that a pinned value makes unneeded.
     let elsewhere = ["sstore_error_code", "sstore_get"];

@@ -1,42 +1,11 @@
-// Databases and column families.
+// Databases: open, write, snapshots, families, what is told of them, close.
 // Part of sstore.hpp; SPDX-License-Identifier: Apache-2.0 OR MIT
 #ifndef SSTORE_DATABASE_HPP
 #define SSTORE_DATABASE_HPP
 
-#include <sstore/keys.hpp>
+#include <sstore/family.hpp>
 
 namespace sstore {
-
-/// A column family. Its end neither drops nor changes the family. Thread safety: free. Move-only.
-class ColumnFamily : public KeySpace {
-public:
-    ColumnFamily(sstore_db *db, sstore_column_family *taken) noexcept : KeySpace(db, taken), handle_(taken) {}
-
-    /// Its name. The bytes live as long as this object.
-    std::string_view name() const
-    {
-        sstore_slice name{};
-        detail::call([&](sstore_error **error) { return sstore_column_family_name(c_handle(), &name, error); }).value();
-        return detail::view(name);
-    }
-    /// Never given to another family of the database; that of the default family is 0.
-    std::uint32_t id() const noexcept { return sstore_column_family_id(c_handle()); }
-    /// The options that are in force for it.
-    Options options() const
-    {
-        sstore_options *options = nullptr;
-        detail::call([&](sstore_error **error) {
-            return sstore_column_family_get_options(c_handle(), &options, error);
-        }).value();
-        return Options(options);
-    }
-    /// The handle, for functions of sstore.h. It stays this object's.
-    const sstore_column_family *c_handle() const noexcept { return family_; }
-
-private:
-    friend class Db;
-    detail::Handle<sstore_column_family, sstore_column_family_free> handle_;
-};
 
 /// How a database is closed.
 struct CloseOptions {
@@ -59,11 +28,13 @@ struct LogPin {
 };
 
 /// An open database. As a KeySpace it is its default family.
-/// What belongs to it (families, iterators, snapshots, pinned values, tables) may go before it or after it, in any order; it keeps the
-/// database open until it goes. Thread safety: free. Move-only.
+/// What belongs to it (families, iterators, snapshots, pinned values, tables, tokens, scans) may go before it or after it, in any order; it
+/// keeps the database open until it goes, and so locked. After its Db has gone, iterators, pinned values, scans and streams go on;
+/// families and tables, whose calls go through the Db, give SSTORE_CLOSED. Thread safety: free. Move-only; assigning to it releases what it was.
 class Db : public KeySpace {
 public:
     /// Opens the database in the directory `path`; makes it unless the options say otherwise. Blocks: reads files, replays the log.
+    /// SSTORE_LOCKED if it is open elsewhere.
     explicit Db(const std::filesystem::path &path, const Options &options = Options()) : Db(open(path, options)) {}
     static Db open(const std::filesystem::path &path, const Options &options = Options())
     {
@@ -71,20 +42,22 @@ public:
     }
     static Result<Db> try_open(const std::filesystem::path &path, const Options &options = Options())
     {
-        sstore_db *db = nullptr;
-        const auto called = detail::call([&](sstore_error **error) {
-            return sstore_open(path.c_str(), options.c_handle(), &db, error);
-        });
-        return detail::with(called, Db(db));
+        return detail::made<Db>([&](sstore_db **out, sstore_error **error) {
+            return sstore_open(path.c_str(), options.c_handle(), out, error);
+        }, path);
     }
+    /// The type of c_handle().
+    using c_type = sstore_db;
     /// Takes over a handle of the C interface.
     explicit Db(sstore_db *taken) noexcept : KeySpace(taken, nullptr), handle_(taken) {}
     Db(Db &&other) noexcept = default;
     Db &operator=(Db &&other) noexcept = default;
     /// Releases it: it is closed, at the latest when the last thing that belongs to it goes, and what fails then is lost. close() tells.
+    /// Blocks like close() if nothing else is open.
     ~Db() = default;
 
-    /// Closes it: flushes, waits for background work, syncs. SSTORE_BUSY while iterators or snapshots are open: nothing was closed.
+    /// Closes it: flushes, waits for background work, syncs. SSTORE_BUSY while iterators or snapshots are open: nothing was closed. After
+    /// any other error it is not closed either. Blocks. Not in a listener.
     void close(const CloseOptions &options = {}) { try_close(options).value(); }
     Result<void> try_close(const CloseOptions &options = {})
     {
@@ -95,50 +68,43 @@ public:
         return detail::call([&](sstore_error **error) { return sstore_close(c_handle(), &given, error); });
     }
     /// What is open and would make close() say SSTORE_BUSY.
-    sstore_open_objects open_objects() const
-    {
-        auto objects = detail::sized<sstore_open_objects>();
-        detail::call([&](sstore_error **error) { return sstore_open_objects_count(c_handle(), &objects, error); }).value();
-        return objects;
-    }
-    /// Deletes the database in `path`, which must not be open; nothing happens if there is none.
+    sstore_open_objects open_objects() const { return try_open_objects().value(); }
+    Result<sstore_open_objects> try_open_objects() const { return told<sstore_open_objects>(sstore_open_objects_count); }
+    /// Deletes the database in `path`, which must not be open; nothing happens if there is none. Blocks.
     static void destroy(const std::filesystem::path &path) { try_destroy(path).value(); }
     static Result<void> try_destroy(const std::filesystem::path &path)
     {
-        return detail::call([&](sstore_error **error) { return sstore_destroy(path.c_str(), error); });
+        return detail::call([&](sstore_error **error) { return sstore_destroy(path.c_str(), error); }, path);
     }
 
-    /// Makes a column family; SSTORE_INVALID_ARGUMENT if there is one of that name.
+    /// Makes a column family; SSTORE_INVALID_ARGUMENT if there is one of that name. Blocks: syncs.
     ColumnFamily create_column_family(const std::string &name, const Options &options = Options())
     {
         return try_create_column_family(name, options).value();
     }
     Result<ColumnFamily> try_create_column_family(const std::string &name, const Options &options = Options())
     {
-        sstore_column_family *family = nullptr;
-        const auto called = detail::call([&](sstore_error **error) {
-            return sstore_column_family_create(c_handle(), name.c_str(), options.c_handle(), &family, error);
-        });
-        return detail::with(called, ColumnFamily(c_handle(), family));
+        return family([&](sstore_column_family **out, sstore_error **error) {
+            return sstore_column_family_create(c_handle(), name.c_str(), options.c_handle(), out, error);
+        }, name);
     }
     /// A family that is there; SSTORE_NOT_FOUND if it is not.
     ColumnFamily column_family(const std::string &name) const { return try_column_family(name).value(); }
     Result<ColumnFamily> try_column_family(const std::string &name) const
     {
-        sstore_column_family *family = nullptr;
-        const auto called = detail::call([&](sstore_error **error) {
-            return sstore_column_family_open(c_handle(), name.c_str(), &family, error);
-        });
-        return detail::with(called, ColumnFamily(c_handle(), family));
+        return family([&](sstore_column_family **out, sstore_error **error) {
+            return sstore_column_family_open(c_handle(), name.c_str(), out, error);
+        }, name);
     }
     /// The names of all families, sorted.
-    std::vector<std::string> column_families() const
+    std::vector<std::string> column_families() const { return try_column_families().value(); }
+    Result<std::vector<std::string>> try_column_families() const
     {
-        detail::Handle<sstore_list, sstore_list_free> names;
-        detail::call([&](sstore_error **error) { return sstore_column_family_list(c_handle(), names.out(), error); }).value();
-        return detail::strings(names);
+        return detail::strings([&](sstore_list **out, sstore_error **error) {
+            return sstore_column_family_list(c_handle(), out, error);
+        });
     }
-    /// Drops a family with all its data; every further use of it gives SSTORE_DROPPED.
+    /// Drops a family with all its data; every further use of it gives SSTORE_DROPPED. Blocks: syncs.
     void drop(ColumnFamily &family) { try_drop(family).value(); }
     Result<void> try_drop(ColumnFamily &family)
     {
@@ -147,16 +113,14 @@ public:
         });
     }
 
-    /// Applies a batch, or the operations of a list: all of them or, on an error, none. Gives the place of the last one.
+    /// Applies a batch, or the operations of a list: all of them or, on an error, none. Gives the place of the last one. May block.
     std::uint64_t write(const Batch &batch, const WriteOptions &options = {}) { return try_write(batch, options).value(); }
     Result<std::uint64_t> try_write(const Batch &batch, const WriteOptions &options = {})
     {
         const auto given = detail::c(options);
-        std::uint64_t sequence = 0;
-        const auto called = detail::call([&](sstore_error **error) {
-            return sstore_write(c_handle(), &given, batch.c_handle(), &sequence, error);
+        return detail::filled<std::uint64_t>([&](std::uint64_t *sequence, sstore_error **error) {
+            return sstore_write(c_handle(), &given, batch.c_handle(), sequence, error);
         });
-        return detail::with(called, std::uint64_t(sequence));
     }
     std::uint64_t write(std::initializer_list<Operation> operations, const WriteOptions &options = {})
     {
@@ -167,11 +131,9 @@ public:
         const auto given = detail::c(options);
         std::vector<sstore_operation> all;
         for (const Operation &operation : operations) all.push_back(operation.c_struct());
-        std::uint64_t sequence = 0;
-        const auto called = detail::call([&](sstore_error **error) {
-            return sstore_write_operations(c_handle(), &given, all.data(), all.size(), &sequence, error);
+        return detail::filled<std::uint64_t>([&](std::uint64_t *sequence, sstore_error **error) {
+            return sstore_write_operations(c_handle(), &given, all.data(), all.size(), sequence, error);
         });
-        return detail::with(called, std::uint64_t(sequence));
     }
     /// Makes every write that was acknowledged before this call durable. Blocks.
     void sync() { try_sync().value(); }
@@ -184,195 +146,121 @@ public:
     Snapshot snapshot() const { return try_snapshot().value(); }
     Result<Snapshot> try_snapshot() const
     {
-        sstore_snapshot *snapshot = nullptr;
-        const auto called = detail::call([&](sstore_error **error) {
-            return sstore_snapshot_create(c_handle(), &snapshot, error);
+        return detail::made<Snapshot>([&](sstore_snapshot **out, sstore_error **error) {
+            return sstore_snapshot_create(c_handle(), out, error);
         });
-        return detail::with(called, Snapshot(snapshot));
     }
     /// The moment of another snapshot that is still open; SSTORE_GAP if none has this sequence.
-    Snapshot snapshot_at(std::uint64_t sequence) const
+    Snapshot snapshot_at(std::uint64_t sequence) const { return try_snapshot_at(sequence).value(); }
+    Result<Snapshot> try_snapshot_at(std::uint64_t sequence) const
     {
-        sstore_snapshot *snapshot = nullptr;
-        detail::call([&](sstore_error **error) {
-            return sstore_snapshot_at(c_handle(), sequence, &snapshot, error);
-        }).value();
-        return Snapshot(snapshot);
+        return detail::made<Snapshot>([&](sstore_snapshot **out, sstore_error **error) {
+            return sstore_snapshot_at(c_handle(), sequence, out, error);
+        });
     }
 
-    /// Has the memory of all families and tables written to files; flush() does it for the default family alone.
-    FlushToken flush_all()
+    /// Has the memory of all families and tables written to files; flush() does it for the default family alone. Does not wait for it.
+    FlushToken flush_all() { return try_flush_all().value(); }
+    Result<FlushToken> try_flush_all()
     {
-        sstore_flush_token *token = nullptr;
-        detail::call([&](sstore_error **error) { return sstore_flush(c_handle(), nullptr, 0, &token, error); }).value();
-        return FlushToken(token);
+        return detail::made<FlushToken>([&](sstore_flush_token **out, sstore_error **error) {
+            return sstore_flush(c_handle(), nullptr, 0, out, error);
+        });
     }
-    /// Flushes these families and tables (none of either: all of both) so that their files come to count all at once.
-    inline FlushToken flush_atomic(const std::vector<const ColumnFamily *> &families = {},
-                                   const std::vector<const Table *> &tables = {});
-    /// Brings a database that was opened with read_only up to what its writer has done. Gives the newest sequence that reads see.
+    /// Flushes these families and tables (none of either: all of both) so that their files come to count all at once. A null family is the
+    /// default one. Does not wait for it.
+    FlushToken flush_atomic(const std::vector<const ColumnFamily *> &families = {}, const std::vector<const Table *> &tables = {})
+    {
+        return try_flush_atomic(families, tables).value();
+    }
+    inline Result<FlushToken> try_flush_atomic(const std::vector<const ColumnFamily *> &families = {},
+                                               const std::vector<const Table *> &tables = {});
+    /// Brings a database that was opened with read_only up to what its writer has done. Gives the newest sequence that reads see. May
+    /// block: reads files.
     std::uint64_t refresh() { return try_refresh().value(); }
-    Result<std::uint64_t> try_refresh()
-    {
-        std::uint64_t sequence = 0;
-        const auto called = detail::call([&](sstore_error **error) { return sstore_refresh(c_handle(), &sequence, error); });
-        return detail::with(called, std::uint64_t(sequence));
-    }
-    /// The failure that stopped background work, or the damage of a file that did not open.
+    Result<std::uint64_t> try_refresh() { return told<std::uint64_t>(sstore_refresh); }
+    /// The failure that stopped background work, or the damage of a file that did not open. Throws nothing but std::bad_alloc.
     std::optional<Error> background_error() const
     {
         const auto called = detail::call([&](sstore_error **error) { return sstore_background_error(c_handle(), error); });
         return called ? std::nullopt : std::optional<Error>(called.error());
     }
-    /// Takes background work up again after its cause was removed.
+    /// Takes background work up again after its cause was removed. May block.
     void resume() { try_resume().value(); }
     Result<void> try_resume()
     {
         return detail::call([&](sstore_error **error) { return sstore_resume(c_handle(), error); });
     }
 
-    /// What it holds.
-    sstore_stats stats() const
-    {
-        auto stats = detail::sized<sstore_stats>();
-        detail::call([&](sstore_error **error) { return sstore_stats_get(c_handle(), &stats, error); }).value();
-        return stats;
-    }
+    /// What it holds. This and what follows does not block.
+    sstore_stats stats() const { return try_stats().value(); }
+    Result<sstore_stats> try_stats() const { return told<sstore_stats>(sstore_stats_get); }
     /// What holds memory.
-    sstore_memory_use memory_use() const
-    {
-        auto memory = detail::sized<sstore_memory_use>();
-        detail::call([&](sstore_error **error) { return sstore_memory_use_get(c_handle(), &memory, error); }).value();
-        return memory;
-    }
+    sstore_memory_use memory_use() const { return try_memory_use().value(); }
+    Result<sstore_memory_use> try_memory_use() const { return told<sstore_memory_use>(sstore_memory_use_get); }
     /// The times of one operation, such as "write"; sstore_histogram_get lists them.
-    sstore_histogram histogram(const std::string &name) const
+    sstore_histogram histogram(const std::string &name) const { return try_histogram(name).value(); }
+    Result<sstore_histogram> try_histogram(const std::string &name) const
     {
-        auto histogram = detail::sized<sstore_histogram>();
-        detail::call([&](sstore_error **error) {
-            return sstore_histogram_get(c_handle(), name.c_str(), &histogram, error);
-        }).value();
-        return histogram;
+        return detail::filled<sstore_histogram>([&](sstore_histogram *out, sstore_error **error) {
+            return sstore_histogram_get(c_handle(), name.c_str(), out, error);
+        }, name);
     }
     /// Every counter, by name.
-    std::vector<std::pair<std::string, std::uint64_t>> metrics() const
+    std::vector<std::pair<std::string, std::uint64_t>> metrics() const { return try_metrics().value(); }
+    Result<std::vector<std::pair<std::string, std::uint64_t>>> try_metrics() const
     {
         detail::Handle<sstore_metrics, sstore_metrics_free> metrics;
-        detail::call([&](sstore_error **error) { return sstore_metrics_create(c_handle(), metrics.out(), error); }).value();
-        std::vector<std::pair<std::string, std::uint64_t>> all(sstore_metrics_count(metrics.get()));
-        for (std::size_t index = 0; index < all.size(); index++) {
-            const char *name = nullptr;
-            detail::call([&](sstore_error **error) {
-                return sstore_metrics_get(metrics.get(), index, &name, &all[index].second, error);
-            }).value();
-            all[index].first = name;
+        const auto called = detail::call([&](sstore_error **error) { return sstore_metrics_create(c_handle(), metrics.out(), error); });
+        if (!called) return called.error();
+        std::vector<std::pair<std::string, std::uint64_t>> all;
+        for (std::size_t index = 0, count = sstore_metrics_count(metrics.get()); index < count; index++) {
+            std::uint64_t value = 0;
+            const auto name = detail::filled<const char *>([&](const char **out, sstore_error **error) {
+                return sstore_metrics_get(metrics.get(), index, out, &value, error);
+            });
+            if (!name) return name.error();
+            all.emplace_back(*name, value);
         }
-        return all;
+        return Result<std::vector<std::pair<std::string, std::uint64_t>>>(std::move(all));
     }
     /// The same in the text format of Prometheus.
-    std::string metrics_text() const
+    std::string metrics_text() const { return try_metrics_text().value(); }
+    Result<std::string> try_metrics_text() const
     {
-        char *text = nullptr;
-        std::size_t length = 0;
-        detail::call([&](sstore_error **error) { return sstore_metrics_text(c_handle(), &text, &length, error); }).value();
-        const detail::Text freed(text);
-        return std::string(text, length);
+        return detail::text([&](char **out, sstore_error **error) { return sstore_metrics_text(c_handle(), out, nullptr, error); });
     }
     /// Who needs the oldest record of the log; nothing if all of it is in files.
-    std::optional<LogPin> log_pin() const
+    std::optional<LogPin> log_pin() const { return try_log_pin().value(); }
+    Result<std::optional<LogPin>> try_log_pin() const
     {
-        char *family = nullptr;
         auto pin = detail::sized<sstore_log_pin>();
-        sstore_error *error = nullptr;
-        const Code code = sstore_log_pin_get(c_handle(), &family, &pin, &error);
-        const detail::Text freed(family);
-        if (code == SSTORE_NOT_FOUND) return sstore_error_free(error), std::nullopt;
-        if (code != SSTORE_OK) throw Error(code, error);
-        return LogPin{family, pin.sequence, pin.segment, pin.is_frozen != 0};
+        const auto family = detail::text([&](char **out, sstore_error **error) {
+            return sstore_log_pin_get(c_handle(), out, &pin, error);
+        });
+        if (family) return std::optional<LogPin>(LogPin{*family, pin.sequence, pin.segment, pin.is_frozen != 0});
+        if (family.code() != SSTORE_NOT_FOUND) return family.error();
+        return std::optional<LogPin>();
     }
 
     /// The handle, for functions of sstore.h. It stays this object's.
     sstore_db *c_handle() const noexcept { return db_; }
 
 private:
+    /// What a function that asks for nothing else fills in.
+    template <class T, class Ask> Result<T> told(Ask *ask) const
+    {
+        return detail::filled<T>([&](T *out, sstore_error **error) { return ask(c_handle(), out, error); });
+    }
+    template <class F> Result<ColumnFamily> family(F &&function, const std::string &name) const
+    {
+        return detail::then(detail::filled<sstore_column_family *>(function, name), [&](sstore_column_family *taken) {
+            return ColumnFamily(c_handle(), taken);
+        });
+    }
+
     detail::Handle<sstore_db, sstore_release> handle_;
 };
-
-inline Result<void> Batch::try_put(const ColumnFamily &family, std::string_view key, std::string_view value)
-{
-    return put_in(family.c_handle(), key, value);
-}
-inline Result<void> Batch::try_erase(const ColumnFamily &family, std::string_view key)
-{
-    return erase_in(family.c_handle(), key);
-}
-inline Operation Operation::put(const ColumnFamily &family, std::string_view key, std::string_view value) noexcept
-{
-    return Operation(SSTORE_OPERATION_PUT, family.c_handle(), key, value);
-}
-inline Operation Operation::erase(const ColumnFamily &family, std::string_view key) noexcept
-{
-    return Operation(SSTORE_OPERATION_DELETE, family.c_handle(), key, {});
-}
-
-/// What a repair found and did. Thread safety: free. Move-only.
-class RepairReport {
-public:
-    explicit RepairReport(sstore_repair_report *taken) noexcept : handle_(taken) {}
-    /// It in numbers. The text in it lives as long as this object.
-    sstore_repair_summary summary() const
-    {
-        auto summary = detail::sized<sstore_repair_summary>();
-        detail::call([&](sstore_error **error) { return sstore_repair_report_summary(handle_.get(), &summary, error); }).value();
-        return summary;
-    }
-    /// What became of the file at `index`, below summary().files. The texts live as long as this object.
-    sstore_repaired_file file(std::size_t index) const
-    {
-        auto file = detail::sized<sstore_repaired_file>();
-        detail::call([&](sstore_error **error) {
-            return sstore_repair_report_file(handle_.get(), index, &file, error);
-        }).value();
-        return file;
-    }
-    /// What became of the segment of the log at `index`, below summary().segments. The texts live as long as this object.
-    sstore_salvaged_segment segment(std::size_t index) const
-    {
-        auto segment = detail::sized<sstore_salvaged_segment>();
-        detail::call([&](sstore_error **error) {
-            return sstore_repair_report_segment(handle_.get(), index, &segment, error);
-        }).value();
-        return segment;
-    }
-    /// The families and tables of the new database.
-    std::vector<std::string> collections() const
-    {
-        detail::Handle<sstore_list, sstore_list_free> names;
-        detail::call([&](sstore_error **error) {
-            return sstore_repair_report_collections(handle_.get(), names.out(), error);
-        }).value();
-        return detail::strings(names);
-    }
-
-private:
-    detail::Handle<sstore_repair_report, sstore_repair_report_free> handle_;
-};
-
-/// Makes a database in `new_path`, which must not exist or be empty, from what can be read in `path`, which is only read. With `link`
-/// its files get a second name instead of being copied. Blocks.
-inline RepairReport repair(const std::filesystem::path &path, const std::filesystem::path &new_path,
-                           const Options &options = Options(), bool link = false,
-                           const std::filesystem::path &wal_dir = {})
-{
-    auto given = detail::sized<sstore_repair_options>();
-    given.link = link ? 1 : 0;
-    given.wal_dir = wal_dir.empty() ? nullptr : wal_dir.c_str();
-    sstore_repair_report *report = nullptr;
-    detail::call([&](sstore_error **error) {
-        return sstore_repair(path.c_str(), new_path.c_str(), &given, options.c_handle(), &report, error);
-    }).value();
-    return RepairReport(report);
-}
 
 } // namespace sstore
 

@@ -1,28 +1,30 @@
-// Options of databases and families, and listeners to their events and log lines.
+// Options of databases, families and tables, and listeners to events and log lines.
 // Part of sstore.hpp; SPDX-License-Identifier: Apache-2.0 OR MIT
 #ifndef SSTORE_OPTIONS_HPP
 #define SSTORE_OPTIONS_HPP
 
-#include <functional>
+#include <sstore/call.hpp>
+
 #include <initializer_list>
-#include <sstore/result.hpp>
-#include <vector>
 
 namespace sstore {
 
-/// One option and its value: a text such as "64MiB", a number, or a bool.
+/// One option and its value: a text such as "64MiB", a whole number, or a bool. Both are copied.
 class Setting {
 public:
-    Setting(std::string name, std::string value) : name_(std::move(name)), value_(std::move(value)) {}
-    Setting(std::string name, const char *value) : name_(std::move(name)), value_(value) {}
-    Setting(std::string name, bool value) : name_(std::move(name)), value_(value ? "true" : "false") {}
-    template <class N, class = std::enable_if_t<std::is_integral_v<N> && !std::is_same_v<N, bool>>>
-    Setting(std::string name, N value) : name_(std::move(name)), value_(std::to_string(value))
+    Setting(std::string name, std::string_view value) : name_(std::move(name)), value_(value) {}
+    /// No other type becomes a number or a bool by itself: not a float, not a pointer.
+    template <class N, class = std::enable_if_t<std::is_integral_v<N>>> Setting(std::string name, N value) : name_(std::move(name))
     {
+        if constexpr (std::is_same_v<N, bool>)
+            value_ = value ? "true" : "false";
+        else
+            value_ = std::to_string(value);
     }
 
-    const std::string &name() const noexcept { return name_; }
-    const std::string &value() const noexcept { return value_; }
+    /// Live as long as this object.
+    const std::string &name() const noexcept SSTORE_LENT { return name_; }
+    const std::string &value() const noexcept SSTORE_LENT { return value_; }
 
 private:
     std::string name_;
@@ -36,85 +38,82 @@ using Event = sstore_event;
 /// One line for a log. It and its texts live until the logger returns.
 using LogLine = sstore_log_line;
 
-/// Options of a database and of column families. What was opened with them keeps a copy.
-/// Thread safety: one thread at a time. Move-only.
+/// Options of a database and of column families. What was opened with them keeps a copy. No function of it blocks.
+/// Thread safety: one thread at a time; another one at once gets SSTORE_BUSY. Move-only.
 class Options {
 public:
-    /// Every option at its default.
-    Options() : Options(std::initializer_list<Setting>{}) {}
+    /// The type of c_handle().
+    using c_type = sstore_options;
+
+    /// Every option at its default. Where no handle is left for it, each use of it says SSTORE_INVALID_ARGUMENT.
+    Options() noexcept { static_cast<void>(sstore_options_create(handle_.out(), nullptr) == SSTORE_OK); }
     /// `Options{{"write_buffer_bytes", "64MiB"}, {"create_if_missing", false}}`. Throws Error with SSTORE_INVALID_ARGUMENT for a name
     /// or value that cannot be.
-    Options(std::initializer_list<Setting> settings)
+    Options(std::initializer_list<Setting> settings) : Options(try_create(settings).value()) {}
+    static Result<Options> try_create(std::initializer_list<Setting> settings)
     {
-        detail::call([&](sstore_error **error) { return sstore_options_create(handle_.out(), error); }).value();
-        for (const Setting &setting : settings) set(setting);
+        Options options;
+        for (const Setting &setting : settings)
+            if (const auto set = options.try_set(setting); !set) return set.error();
+        return Result<Options>(std::move(options));
     }
     /// Takes over a handle of the C interface.
     explicit Options(sstore_options *taken) noexcept : handle_(taken) {}
 
-    /// Sets one option.
-    Options &set(const Setting &setting)
-    {
-        try_set(setting).value();
-        return *this;
-    }
+    /// Sets one option. An error changes nothing.
+    Options &set(const Setting &setting) { return try_set(setting).value(), *this; }
     Result<void> try_set(const Setting &setting)
     {
         return detail::call([&](sstore_error **error) {
             return sstore_options_set(c_handle(), setting.name().c_str(), setting.value().c_str(), error);
-        });
+        }, setting.name(), setting.value());
     }
     /// Sets a number, which need not become text first.
-    Options &set_number(const std::string &name, std::uint64_t value)
+    Options &set_number(const std::string &name, std::uint64_t value) { return try_set_number(name, value).value(), *this; }
+    Result<void> try_set_number(const std::string &name, std::uint64_t value)
     {
-        detail::call([&](sstore_error **error) {
+        return detail::call([&](sstore_error **error) {
             return sstore_options_set_number(c_handle(), name.c_str(), value, error);
-        }).value();
-        return *this;
+        }, name);
     }
     /// The value of an option, as set() takes it.
     std::string get(const std::string &name) const { return try_get(name).value(); }
     Result<std::string> try_get(const std::string &name) const
     {
-        char *text = nullptr;
-        const auto called = detail::call([&](sstore_error **error) {
-            return sstore_options_get(c_handle(), name.c_str(), &text, error);
-        });
-        const detail::Text freed(text);
-        return detail::with(called, std::string(text == nullptr ? "" : text));
+        return detail::text([&](char **out, sstore_error **error) {
+            return sstore_options_get(c_handle(), name.c_str(), out, error);
+        }, name);
     }
 
     /// Calls `listener` with every event of a database opened with these options: one at a time, on a thread of the library. What it
-    /// throws ends there: it is dropped, and the database goes on.
-    Options &on_event(std::function<void(const Event &)> listener)
+    /// throws ends there: the event is dropped, and the database goes on. It must not close the database. It is destroyed, on any
+    /// thread, once nothing can call it any more: these options have gone or been given another, and every database is closed.
+    Options &on_event(std::function<void(const Event &)> listener) { return try_on_event(std::move(listener)).value(), *this; }
+    Result<void> try_on_event(std::function<void(const Event &)> listener)
     {
-        using Listener = std::function<void(const Event &)>;
-        auto kept = std::make_unique<Listener>(std::move(listener));
-        detail::call([&](sstore_error **error) {
-            return sstore_options_set_listener(c_handle(), &run<Event>, kept.get(), &destroy<Listener>, error);
-        }).value();
-        static_cast<void>(kept.release());
-        return *this;
+        return keep(std::move(listener), [&](void *kept, auto destroy, sstore_error **error) {
+            return sstore_options_set_listener(c_handle(), &run<Event>, kept, destroy, error);
+        });
     }
     /// Calls `logger` with every event of `level` or above as a line for a log; otherwise like on_event(), beside which it may be set.
     Options &on_log(sstore_log_level level, std::function<void(const LogLine &)> logger)
     {
-        using Logger = std::function<void(const LogLine &)>;
-        auto kept = std::make_unique<Logger>(std::move(logger));
-        detail::call([&](sstore_error **error) {
-            return sstore_options_set_logger(c_handle(), static_cast<std::uint32_t>(level), &run<LogLine>, kept.get(),
-                                             &destroy<Logger>, error);
-        }).value();
-        static_cast<void>(kept.release());
-        return *this;
+        return try_on_log(level, std::move(logger)).value(), *this;
+    }
+    Result<void> try_on_log(sstore_log_level level, std::function<void(const LogLine &)> logger)
+    {
+        return keep(std::move(logger), [&](void *kept, auto destroy, sstore_error **error) {
+            return sstore_options_set_logger(c_handle(), static_cast<std::uint32_t>(level), &run<LogLine>, kept, destroy, error);
+        });
     }
 
     /// Every option that there is.
     static std::vector<OptionInfo> describe()
     {
         std::vector<OptionInfo> all(sstore_options_count(), detail::sized<OptionInfo>());
-        for (std::size_t index = 0; index < all.size(); index++)
-            detail::call([&](sstore_error **error) { return sstore_options_describe(index, &all[index], error); }).value();
+        std::size_t known = 0;
+        while (known < all.size() && sstore_options_describe(known, &all[known], nullptr) == SSTORE_OK) known++;
+        all.resize(known);
         return all;
     }
 
@@ -122,15 +121,20 @@ public:
     sstore_options *c_handle() const noexcept { return handle_.get(); }
 
 private:
-    // Exceptions must not unwind into C.
     template <class Told> static void run(void *user_data, const Told *told) noexcept
     {
-        try {
-            (*static_cast<std::function<void(const Told &)> *>(user_data))(*told);
-        } catch (...) {
-        }
+        detail::guarded([&] { (*static_cast<std::function<void(const Told &)> *>(user_data))(*told); }, [] {});
     }
-    template <class Function> static void destroy(void *user_data) noexcept { delete static_cast<Function *>(user_data); }
+    /// Gives the library a function to keep: on an error it stays ours.
+    template <class Function, class F> static Result<void> keep(Function function, F &&give)
+    {
+        if (!function) return Error(SSTORE_INVALID_ARGUMENT, "there is no function to be called");
+        auto kept = std::make_unique<Function>(std::move(function));
+        void (*const destroy)(void *) = [](void *user_data) { delete static_cast<Function *>(user_data); };
+        auto given = detail::call([&](sstore_error **error) { return give(kept.get(), destroy, error); });
+        if (given) static_cast<void>(kept.release());
+        return given;
+    }
 
     detail::Handle<sstore_options, sstore_options_free> handle_;
 };

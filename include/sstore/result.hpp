@@ -1,4 +1,4 @@
-// What calls give in C++: sstore::Error, sstore::Result, and how a handle of the C interface is owned.
+// What calls give in C++: sstore::Error and sstore::Result, which every other header uses.
 // Part of sstore.hpp; SPDX-License-Identifier: Apache-2.0 OR MIT
 #ifndef SSTORE_RESULT_HPP
 #define SSTORE_RESULT_HPP
@@ -6,6 +6,8 @@
 #include <sstore.h>
 
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -15,13 +17,20 @@
 #include <utility>
 #include <variant>
 
+// What a function gives points into the object that it is called on: clang warns where a temporary would be outlived.
+#if defined(__clang__)
+#define SSTORE_LENT [[clang::lifetimebound]]
+#else
+#define SSTORE_LENT
+#endif
+
 namespace sstore {
 
 /// The codes are those of C: SSTORE_NOT_FOUND and so on.
 using Code = sstore_code;
 
 /// Why a call failed. Thrown by every function but the `try_` ones, which return it in a Result. Copies share one description.
-/// Thread safety: free.
+/// Thread safety: free. One that was moved from may be assigned to and destroyed only.
 class Error : public std::exception {
 public:
     /// Takes over the error object of a call, which may be null.
@@ -35,13 +44,20 @@ public:
         about_->offset = sstore_error_offset(taken);
         about_->os_errno = sstore_error_errno(taken);
     }
+    /// What these headers refuse themselves, and what a stream says.
+    Error(Code code, std::string message, int os_errno = 0) : about_(std::make_shared<About>())
+    {
+        about_->code = code;
+        about_->message = std::move(message);
+        about_->os_errno = os_errno;
+    }
 
     /// What happened, for people; never parse it. Lives as long as a copy of this error.
     const char *what() const noexcept override { return about_->message.c_str(); }
     /// Which failure it is.
     Code code() const noexcept { return about_->code; }
     /// The file or directory that it concerns; empty if none. Lives as long as a copy of this error.
-    std::string_view path() const noexcept { return about_->path; }
+    std::string_view path() const noexcept SSTORE_LENT { return about_->path; }
     /// The offset in that file, if it concerns one.
     std::optional<std::uint64_t> offset() const noexcept
     {
@@ -75,6 +91,21 @@ private:
     std::shared_ptr<About> about_;
 };
 
+namespace detail {
+
+/// Throws it; compiled without exceptions, says it and ends the program.
+[[noreturn]] inline void raise(const Error &error)
+{
+#if defined(__cpp_exceptions)
+    throw error;
+#else
+    std::fprintf(stderr, "sstore: %s\n", error.what());
+    std::abort();
+#endif
+}
+
+} // namespace detail
+
 /// What a `try_` function gives: a value, or the Error that the other form would have thrown.
 template <class T> class [[nodiscard]] Result {
     using Stored = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
@@ -86,126 +117,43 @@ public:
     Result(Error error) : stored_(std::in_place_index<1>, std::move(error)) {}
 
     /// Whether there is a value.
-    explicit operator bool() const noexcept { return stored_.index() == 0; }
-    /// Whether there is a value.
     bool ok() const noexcept { return stored_.index() == 0; }
+    /// The same as ok(). A Result<bool> does not have it: which of the two it asks for would be easily mistaken.
+    template <class S = T, class = std::enable_if_t<!std::is_same_v<S, bool>>> explicit operator bool() const noexcept { return ok(); }
     /// The error. Precondition: there is no value.
-    const Error &error() const { return std::get<1>(stored_); }
+    const Error &error() const SSTORE_LENT { return std::get<1>(stored_); }
     /// SSTORE_OK, or the error's code.
     Code code() const noexcept { return ok() ? SSTORE_OK : std::get_if<1>(&stored_)->code(); }
     /// The value, moved out; throws the error if there is none.
     T value() &&
     {
-        if (!ok()) throw error();
+        if (!ok()) detail::raise(error());
         if constexpr (!std::is_void_v<T>) return std::get<0>(std::move(stored_));
     }
     /// The value where it is; throws the error if there is none.
-    template <class S = T> std::enable_if_t<!std::is_void_v<S>, S> &value() &
+    template <class S = T> std::enable_if_t<!std::is_void_v<S>, S> &value() & SSTORE_LENT
     {
-        if (!ok()) throw error();
+        if (!ok()) detail::raise(error());
         return std::get<0>(stored_);
     }
-    template <class S = T> const std::enable_if_t<!std::is_void_v<S>, S> &value() const &
+    template <class S = T> const std::enable_if_t<!std::is_void_v<S>, S> &value() const & SSTORE_LENT
     {
-        if (!ok()) throw error();
+        if (!ok()) detail::raise(error());
         return std::get<0>(stored_);
     }
     /// The same as value().
     T operator*() && { return std::move(*this).value(); }
-    template <class S = T> std::enable_if_t<!std::is_void_v<S>, S> &operator*() & { return value(); }
+    template <class S = T> std::enable_if_t<!std::is_void_v<S>, S> &operator*() & SSTORE_LENT { return value(); }
+    template <class S = T> const std::enable_if_t<!std::is_void_v<S>, S> &operator*() const & SSTORE_LENT { return value(); }
     /// A member of the value; throws the error if there is none.
-    template <class S = T> std::enable_if_t<!std::is_void_v<S>, S> *operator->() { return &value(); }
+    template <class S = T> std::enable_if_t<!std::is_void_v<S>, S> *operator->() SSTORE_LENT { return &value(); }
+    template <class S = T> const std::enable_if_t<!std::is_void_v<S>, S> *operator->() const SSTORE_LENT { return &value(); }
 
 private:
     std::variant<Stored, Error> stored_;
 };
 
-/// What the other headers share; not for users.
-namespace detail {
-
-/// Calls a C function with a place for its error.
-template <class F> Result<void> call(F &&function)
-{
-    sstore_error *error = nullptr;
-    const Code code = function(&error);
-    if (code != SSTORE_OK) return Error(code, error);
-    return Result<void>();
-}
-
-/// The same, where SSTORE_NOT_FOUND without an error object is an answer: false.
-template <class F> Result<bool> found(F &&function)
-{
-    sstore_error *error = nullptr;
-    const Code code = function(&error);
-    if (code == SSTORE_NOT_FOUND && error == nullptr) return false;
-    if (code != SSTORE_OK) return Error(code, error);
-    return true;
-}
-
-/// Owns a handle. Frees it whenever it goes: any order of destruction is safe.
-template <class T, void (*Free)(T *)> class Handle {
-public:
-    Handle() noexcept = default;
-    explicit Handle(T *taken) noexcept : handle_(taken) {}
-    Handle(Handle &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-    Handle &operator=(Handle &&other) noexcept
-    {
-        if (this != &other) reset(std::exchange(other.handle_, nullptr));
-        return *this;
-    }
-    Handle(const Handle &) = delete;
-    Handle &operator=(const Handle &) = delete;
-    ~Handle() { Free(handle_); }
-
-    T *get() const noexcept { return handle_; }
-    T *release() noexcept { return std::exchange(handle_, nullptr); }
-    void reset(T *taken = nullptr) noexcept { Free(std::exchange(handle_, taken)); }
-    /// Where a C function puts a new handle.
-    T **out() noexcept
-    {
-        reset();
-        return &handle_;
-    }
-
-private:
-    T *handle_ = nullptr;
-};
-
-/// Memory that sstore_free frees.
-struct Freed {
-    void operator()(void *memory) const noexcept { sstore_free(memory); }
-};
-using Text = std::unique_ptr<char, Freed>;
-
-inline sstore_slice slice(std::string_view bytes) noexcept
-{
-    // No bytes are not the absence of bytes.
-    return sstore_slice{bytes.data() == nullptr ? "" : bytes.data(), bytes.size()};
-}
-
-inline std::string_view view(sstore_slice bytes) noexcept
-{
-    return std::string_view(static_cast<const char *>(bytes.data), bytes.len);
-}
-
-/// A struct of the C interface at its defaults.
-template <class T> T sized() noexcept
-{
-    T value{};
-    value.struct_size = static_cast<std::uint32_t>(sizeof(T));
-    return value;
-}
-
-/// Moves a value into a Result of it if the call went well.
-template <class T> Result<T> with(const Result<void> &called, T &&value)
-{
-    if (!called) return called.error();
-    return std::forward<T>(value);
-}
-
-} // namespace detail
-
-/// The version of the library that is loaded.
+/// The version of the library that is loaded. Lives for ever.
 inline std::string_view version() noexcept { return sstore_version(); }
 /// The same as a number, made like SSTORE_VERSION_NUMBER, which is the header's.
 inline std::uint32_t version_number() noexcept { return sstore_version_number(); }

@@ -195,6 +195,10 @@ static void built(sstore_db *db)
     GIVES(SSTORE_OK, sstore_row_builder_set_null(builder, 4, &error));
     GIVES(SSTORE_OK, sstore_row_builder_append(builder, &error));
     CHECK(sstore_row_builder_count(builder) == 2);
+    /* A row that is given up does not keep the others from being written. */
+    GIVES(SSTORE_OK, sstore_row_builder_set_bytes(builder, 5, "given up", 8, &error));
+    GIVES(SSTORE_INVALID_ARGUMENT, sstore_row_builder_write(builder, NULL, NULL, &error));
+    GIVES(SSTORE_OK, sstore_row_builder_set_null(builder, 5, &error));
     GIVES(SSTORE_OK, sstore_row_builder_write(builder, NULL, &sequence, &error));
     CHECK(sequence > 0 && sstore_row_builder_count(builder) == 0);
 

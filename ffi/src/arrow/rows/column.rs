@@ -23,21 +23,14 @@ enum Values {
     None,
 }
 
-/// What was set in the row that is not appended yet.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pending {
-    Nothing,
-    Null,
-    Value,
-}
-
 /// A column that is being filled.
 pub(crate) struct Column {
     field: Field,
     values: Values,
     nulls: NullBufferBuilder,
     rows: usize,
-    pending: Pending,
+    /// Whether the row that is not appended yet has a value here. None is null.
+    is_set: bool,
 }
 
 impl Column {
@@ -57,7 +50,7 @@ impl Column {
             other => other.primitive_width().map_or(Values::None, |width| Values::Fixed { bytes: vec![], width }),
         };
         let field = field.clone().with_data_type(data_type);
-        Self { field, values, nulls: NullBufferBuilder::new(0), rows: 0, pending: Pending::Nothing }
+        Self { field, values, nulls: NullBufferBuilder::new(0), rows: 0, is_set: false }
     }
 
     pub(crate) fn field(&self) -> &Field {
@@ -65,7 +58,7 @@ impl Column {
     }
 
     pub(crate) fn is_begun(&self) -> bool {
-        self.pending != Pending::Nothing
+        self.is_set
     }
 
     #[cold]
@@ -73,19 +66,14 @@ impl Column {
         Error::invalid(format!("column {:?} of type {} {what}", self.field.name(), self.field.data_type()))
     }
 
-    pub(crate) fn set_null(&mut self) {
-        self.unset();
-        self.pending = Pending::Null;
-    }
-
     pub(crate) fn set_bool(&mut self, value: bool) -> Result<()> {
         if *self.field.data_type() != DataType::Boolean {
             return Err(self.refuse("takes no bool"));
         }
-        self.unset();
+        self.set_null();
         if let Values::Bits(bits) = &mut self.values {
             bits.append(value);
-            self.pending = Pending::Value;
+            self.is_set = true;
         }
         Ok(())
     }
@@ -148,30 +136,30 @@ impl Column {
         {
             return Err(self.refuse("is full: write the rows that are there"));
         }
-        self.unset();
+        self.set_null();
         if let Values::Texts { bytes, .. } = &mut self.values {
             reserve(bytes, value.len())?;
             bytes.extend_from_slice(value);
-            self.pending = Pending::Value;
+            self.is_set = true;
         }
         Ok(())
     }
 
     #[inline]
     fn put(&mut self, value: &[u8]) -> Result<()> {
-        self.unset();
+        self.set_null();
         if let Values::Fixed { bytes, .. } = &mut self.values {
             reserve(bytes, value.len())?;
             bytes.extend_from_slice(value);
-            self.pending = Pending::Value;
+            self.is_set = true;
         }
         Ok(())
     }
 
-    /// Takes back what was set in the row that is not appended.
+    /// Takes back what was set in the row that is not appended: it is null then.
     #[inline]
-    fn unset(&mut self) {
-        if self.pending == Pending::Value {
+    pub(crate) fn set_null(&mut self) {
+        if self.is_set {
             match &mut self.values {
                 Values::Bits(bits) => bits.truncate(self.rows),
                 Values::Fixed { bytes, width } => bytes.truncate(self.rows * *width),
@@ -179,13 +167,13 @@ impl Column {
                 Values::None => {}
             }
         }
-        self.pending = Pending::Nothing;
+        self.is_set = false;
     }
 
     /// Whether the row can be appended.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
-        if self.pending == Pending::Value || self.field.is_nullable() {
+        if self.is_set || self.field.is_nullable() {
             return Ok(());
         }
         Err(self.refuse("may not be null and has no value in this row"))
@@ -194,7 +182,7 @@ impl Column {
     /// Ends the row. Requires: `check` was satisfied.
     #[inline]
     pub(crate) fn append(&mut self) {
-        let is_value = self.pending == Pending::Value;
+        let is_value = self.is_set;
         match &mut self.values {
             Values::Bits(bits) if !is_value => bits.append(false),
             Values::Fixed { bytes, width } if !is_value => bytes.resize(bytes.len() + *width, 0),
@@ -206,7 +194,7 @@ impl Column {
         } else {
             self.nulls.append_null()
         }
-        self.pending = Pending::Nothing;
+        self.is_set = false;
         self.rows += 1;
     }
 
@@ -248,7 +236,7 @@ impl Column {
         }
         self.nulls = NullBufferBuilder::new(self.rows);
         self.rows = 0;
-        self.pending = Pending::Nothing;
+        self.is_set = false;
     }
 }
 
