@@ -11,6 +11,9 @@ pub const PATH: &str = "core/tests/mutants.toml";
 const ACCEPTANCE: [&str; 2] = ["acceptance", "table_acceptance"];
 /// How a fault names the tests that stand beside the code.
 pub const LIBRARY: &str = "lib";
+/// How a fault names the models of the engine, and those of the handles of C: another build, with loom's atomics.
+pub const MODELS: &str = "models";
+pub const HANDLE_MODELS: &str = "handle_models";
 
 /// One way to break the engine, and who must notice.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,7 +29,8 @@ pub struct Fault {
     pub text: String,
     /// What stands there instead.
     pub replacement: String,
-    /// The test binary of `core`: the name of a file in `core/tests`, or of a folder with a `main.rs`, or `lib`.
+    /// The test binary of `core`: the name of a file in `core/tests`, or of a folder with a `main.rs`, or `lib`; `handle_models` for
+    /// those of `ffi`.
     pub binary: String,
     /// The tests that must fail, each by its full name in the binary.
     pub tests: Vec<String>,
@@ -99,13 +103,22 @@ pub fn check(root: &Path, faults: &[Fault]) -> Vec<String> {
 fn tests_of(root: &Path, binary: &str) -> Vec<String> {
     let home = root.join("core/tests");
     let of = |file: &Path| std::fs::read_to_string(file).map(|code| tests_in(&code)).unwrap_or_default();
+    if binary == HANDLE_MODELS {
+        let tests = of(&root.join("ffi/src/handle/models.rs"));
+        return tests.into_iter().map(|test| format!("handle::models::{test}")).collect();
+    }
     let mut tests = of(&home.join(format!("{binary}.rs")));
-    if home.join(binary).join("main.rs").exists() {
+    let is_models = binary == MODELS;
+    if is_models || home.join(binary).join("main.rs").exists() {
         for room in std::fs::read_dir(home.join(binary)).into_iter().flatten().flatten() {
             let file = room.path();
             let module = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let is_main = module == "main";
-            let name = |test| if is_main { test } else { format!("{module}::{test}") };
+            let name = |test| match (is_models, is_main) {
+                (true, _) => format!("{MODELS}::{module}::{test}"),
+                (false, true) => test,
+                (false, false) => format!("{module}::{test}"),
+            };
             tests.extend(of(&file).into_iter().map(name));
         }
     }
@@ -152,6 +165,8 @@ mod tests {
             ("core/tests/acceptance.rs", "#[test]\nfn kept() {}\nfn helper() {}\n"),
             ("core/tests/table_acceptance/main.rs", "mod room;\n"),
             ("core/tests/table_acceptance/room.rs", "#[test]\nfn roomy() {}\n"),
+            ("core/tests/models/bell.rs", "#[test]\nfn no_ring_is_lost() {}\n"),
+            ("ffi/src/handle/models.rs", "#[test]\nfn freed_once() {}\n"),
         ] {
             let path = root.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -196,7 +211,15 @@ mod tests {
             tests: vec!["wal::sync::tests::it_syncs".to_owned()],
             ..fault()
         };
-        assert_eq!(check(tree().path(), &[fault(), second(), of_library]), [""; 0]);
+        let of_models = |binary: &str, test: &str| Fault {
+            name: binary.to_owned(),
+            binary: binary.to_owned(),
+            tests: vec![test.to_owned()],
+            ..fault()
+        };
+        let bell = of_models(MODELS, "models::bell::no_ring_is_lost");
+        let handles = of_models(HANDLE_MODELS, "handle::models::freed_once");
+        assert_eq!(check(tree().path(), &[fault(), second(), of_library, bell, handles]), [""; 0]);
     }
 
     #[test]
