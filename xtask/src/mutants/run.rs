@@ -134,8 +134,9 @@ impl Workbench {
             _ => cargo.args(["--test", binary]),
         };
         if matches!(binary, MODELS | HANDLE_MODELS) {
-            // As `scripts/test models` builds them: loom's stacks are too small for code that is not optimised.
-            cargo.args(["--profile", "ci", "--no-default-features"]).env("CARGO_PROFILE_CI_INCREMENTAL", "true");
+            // Loom's stacks are too small for code that is not optimised at all.
+            cargo.args(["--profile", "ci", "--no-default-features"]).env("CARGO_PROFILE_CI_OPT_LEVEL", "1");
+            cargo.env("CARGO_PROFILE_CI_INCREMENTAL", "true").env("CARGO_PROFILE_CI_DEBUG", "false");
             cargo.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", self.build.join("loom"));
         } else {
             cargo.args(["--profile", "mutants"]).env("CARGO_TARGET_DIR", &self.build);
