@@ -1,4 +1,4 @@
-//! sstore: an embedded LSM storage engine for bytes (and, in time, Arrow tables) under one log, one sequence, one manifest.
+//! sstore: an embedded LSM storage engine for bytes and Arrow tables under one log, one sequence, one manifest.
 //!
 //! ```
 //! # fn main() -> sstore::Result<()> {
@@ -26,6 +26,8 @@ pub mod atomic;
 pub mod schema;
 
 pub mod lock;
+
+pub mod prefetch;
 
 pub mod epoch;
 

@@ -392,6 +392,38 @@ fn one_block_is_read_for_a_cold_get() {
 }
 
 #[test]
+fn many_keys_at_once_are_answered_as_one_by_one() {
+    let world = world(&[("auto_compaction", "false")]);
+    let every = |step: u32, value: &str| {
+        for index in (0..400).step_by(step as usize) {
+            match value {
+                "" => world.delete(&format!("key{index}")),
+                value => world.put(&format!("key{index}"), value),
+            }
+        }
+    };
+    every(1, "first");
+    world.flush();
+    every(3, "second");
+    every(5, "");
+    world.flush();
+    let snapshot = world.db.snapshot().unwrap();
+    every(7, "third");
+    every(2, "");
+    // Neither sorted nor distinct, and not all of them there.
+    let keys: Vec<String> = (0..900u32).map(|index| format!("key{}", index * 7919 % 450)).collect();
+    let borrowed: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
+    for snapshot in [None, Some(&snapshot)] {
+        let options = ReadOptions { snapshot };
+        let together = world.db.multi_get(&world.family, &borrowed, &options).unwrap();
+        for (key, value) in borrowed.iter().zip(together) {
+            let alone = world.db.get(&world.family, key, &options).unwrap();
+            assert_eq!(value.as_deref(), alone.as_deref(), "{} among many", String::from_utf8_lossy(key));
+        }
+    }
+}
+
+#[test]
 fn writers_go_on_while_flushes_stand_still_and_families_are_flushed_first_come_first_served() {
     let many = [("write_buffer_bytes", "16KiB"), ("max_frozen_memtables", "64")];
     let world = world(&many);

@@ -330,7 +330,7 @@ impl Run {
 
     fn multi_get(&mut self) {
         let family = self.random.below(self.families.len() as u64) as usize;
-        let keys: Vec<Vec<u8>> = (0..20).map(|_| self.random.key()).collect();
+        let keys: Vec<Vec<u8>> = (0..self.random.below(40)).map(|_| self.random.key()).collect();
         let borrowed: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let values = self.db().multi_get(&self.families[family], &borrowed, &ReadOptions::default()).unwrap();
         for (key, value) in keys.iter().zip(values) {

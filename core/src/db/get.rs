@@ -129,59 +129,6 @@ impl Db {
         self.check_family(family)?;
         self.check_snapshot(options)?;
         let (view, snapshot) = core.pin_at(family.id(), options.snapshot)?;
-        let mut values = vec![None; keys.len()];
-        for index in visit_order(keys, !view.runs.is_empty()) {
-            let index = index as usize;
-            if let Answer::Present { value, .. } = read::get(&view, keys[index], snapshot, Io::Allowed, &core.counters)?
-            {
-                values[index] = Some(value);
-            }
-        }
-        Ok(values)
-    }
-}
-
-/// The order in which keys are looked up: theirs, or where files are read ascending, as neighbours share index entries and blocks.
-fn visit_order(keys: &[&[u8]], ascending: bool) -> impl Iterator<Item = u32> {
-    // Most keys are told apart by what they begin with, without going where they lie.
-    let beginning = |key: &[u8]| {
-        let mut bytes = [0; 8];
-        let len = key.len().min(8);
-        bytes[..len].copy_from_slice(&key[..len]);
-        u64::from_be_bytes(bytes)
-    };
-    let mut order: Vec<(u64, u32)> = Vec::new();
-    if ascending {
-        order.extend((0..).zip(keys).map(|(index, key)| (beginning(key), index)));
-        order.sort_unstable_by(|one, other| {
-            one.0.cmp(&other.0).then_with(|| keys[one.1 as usize].cmp(keys[other.1 as usize]))
-        });
-    }
-    let unsorted = if ascending { 0 } else { keys.len() as u32 };
-    order.into_iter().map(|(_, index)| index).chain(0..unsorted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::visit_order;
-
-    #[test]
-    fn every_key_is_visited_once_and_ascending_where_files_are_read() {
-        let keys: [&[u8]; 7] = [
-            b"b",
-            b"",
-            b"longer than eight",
-            b"longer than eigh",
-            b"b\0",
-            b"b",
-            b"\xff\xff\xff\xff\xff\xff\xff\xff\xff",
-        ];
-        assert!(visit_order(&keys, false).eq(0..7));
-        let ascending: Vec<u32> = visit_order(&keys, true).collect();
-        assert!(ascending.windows(2).all(|pair| keys[pair[0] as usize] <= keys[pair[1] as usize]), "{ascending:?}");
-        let mut all = ascending;
-        all.sort_unstable();
-        assert!(all.into_iter().eq(0..7));
-        assert_eq!(visit_order(&[], true).count(), 0);
+        read::get_many(&view, keys, snapshot, &core.counters)
     }
 }

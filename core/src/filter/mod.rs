@@ -9,6 +9,7 @@ mod builder;
 pub use builder::FilterBuilder;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::prefetch;
 
 /// The hash of a key that is stored in files: XXH3, 64 bits, seed 0. Fixed for ever, and therefore not for tables that an
 /// attacker could flood.
@@ -91,6 +92,12 @@ impl Filter {
     #[inline]
     fn index(&self, hash: u64) -> usize {
         (((hash >> 32) * self.blocks.len() as u64) >> 32) as usize
+    }
+
+    /// Asks for the block of a hash.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        prefetch::element(&self.blocks, self.index(hash));
     }
 
     /// False if no key with this hash was added. True says little: one time in about eighty it is wrong at 10 bits per key.

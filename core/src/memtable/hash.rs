@@ -14,9 +14,10 @@
 
 use super::arena::Arena;
 use super::log::Log;
-use super::node::{Node, prefetch};
+use super::node::Node;
 use crate::atomic::{AtomicPtr, Ordering};
 use crate::error::Result;
+use crate::prefetch;
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
 use std::hash::Hasher;
@@ -119,9 +120,24 @@ impl Index {
         Table::unpack(self.current.load(Ordering::Acquire))
     }
 
-    pub(super) fn prefetch(&self, key: &[u8]) {
+    /// Asks for the slot of a hash.
+    #[inline]
+    pub(super) fn prefetch_slot(&self, hash: u64) {
         if let Some(table) = self.table() {
-            prefetch(std::ptr::from_ref(table.slot(table.home(self.hash(key)))).cast());
+            prefetch::line(table.slot(table.home(hash)));
+        }
+    }
+
+    /// Asks for the node that the slot of a hash leads to, if it is that of a key with such a hash.
+    #[inline]
+    pub(super) fn prefetch_node(&self, hash: u64) {
+        let Some(table) = self.table() else { return };
+        let tagged = table.slot(table.home(hash)).load(Ordering::Acquire);
+        if (tagged.addr() >> TAG_SHIFT) as u16 == hash as u16
+            && let Some(start) = NonNull::new(tagged.map_addr(|address| address & ADDRESS_MASK))
+        {
+            // SAFETY: a slot that is not null holds a published node of this memtable.
+            unsafe { Node::from_ptr(start) }.prefetch_whole();
         }
     }
 
@@ -232,7 +248,7 @@ impl IndexWriter {
         for at in growth.taken..end {
             let hash = index.hash(log.node(at).key());
             growth.pending[at - growth.taken] = hash;
-            prefetch(std::ptr::from_ref(growth.table.slot(growth.table.home(hash))).cast());
+            prefetch::line(growth.table.slot(growth.table.home(hash)));
         }
         growth.taken = end;
         if growth.pending_len == 0 {

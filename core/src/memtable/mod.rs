@@ -103,14 +103,29 @@ impl Memtable {
     /// The newest version of `key` with a sequence at or below `snapshot`.
     #[inline]
     pub fn get(&self, key: &[u8], snapshot: Sequence) -> Option<Found<'_>> {
-        let node = self.index.find(key, self.index.hash(key))?;
+        self.get_hashed(key, self.index.hash(key), snapshot)
+    }
+
+    /// The same for a key whose hash [`ask`](Self::ask) gave.
+    #[inline]
+    pub fn get_hashed(&self, key: &[u8], hash: u64, snapshot: Sequence) -> Option<Found<'_>> {
+        let node = self.index.find(key, hash)?;
         let version = node.latest().visible_at(snapshot)?;
         Some(Found { sequence: version.sequence(), kind: version.kind(), value: version.value() })
     }
 
-    /// Asks for the hash slot of `key` ahead of a get or an insert.
-    pub fn prefetch(&self, key: &[u8]) {
-        self.index.prefetch(key);
+    /// Asks for the hash slot of `key` ahead of a get or an insert, and gives the hash, which is good for this memtable alone.
+    #[inline]
+    pub fn ask(&self, key: &[u8]) -> u64 {
+        let hash = self.index.hash(key);
+        self.index.prefetch_slot(hash);
+        hash
+    }
+
+    /// Asks for the node of a key, a while after its slot was asked for.
+    #[inline]
+    pub fn ask_node(&self, hash: u64) {
+        self.index.prefetch_node(hash);
     }
 
     /// Bytes of memory really held, used or not: data, hash arrays, order. Cheap.

@@ -14,6 +14,7 @@
 use super::arena::Bump;
 use crate::atomic::{AtomicPtr, Ordering, reads, wrote};
 use crate::key::{Kind, Sequence};
+use crate::prefetch;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
@@ -135,14 +136,14 @@ impl<'m> Node<'m> {
     #[inline]
     pub(super) fn prefetch_whole(self) {
         for line in 0..3 {
-            prefetch(self.start.as_ptr().wrapping_add(line * 64));
+            prefetch::line(self.start.as_ptr().wrapping_add(line * prefetch::LINE_BYTES));
         }
     }
 
     /// Asks for the first line of the node ahead of its use.
     #[inline]
     pub(super) fn prefetch(self) {
-        prefetch(self.start.as_ptr());
+        prefetch::line(self.start.as_ptr());
     }
 }
 
@@ -252,16 +253,4 @@ impl<'m> Version<'m> {
         }
         version
     }
-}
-
-/// Asks for a cache line ahead of its use; any address will do.
-#[inline]
-pub(super) fn prefetch(at: *const u8) {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: a prefetch never faults and changes nothing but the cache.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast());
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    let _ = at;
 }

@@ -90,7 +90,7 @@ impl MemtableWriter {
 
     /// Asks for the hash slot of `key` ahead of its insert.
     pub fn prefetch(&self, key: &[u8]) {
-        self.memtable.prefetch(key);
+        self.memtable.ask(key);
     }
 
     /// Inserts a version newer than every one of that key. Readers with a snapshot at or above `sequence` see it at once.

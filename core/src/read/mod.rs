@@ -7,6 +7,7 @@
 pub mod filter;
 mod get;
 mod iterator;
+mod many;
 #[cfg(feature = "arrow")]
 mod rows;
 #[cfg(feature = "arrow")]
@@ -17,5 +18,6 @@ pub mod split;
 
 pub use get::{Answer, get};
 pub use iterator::VisibleCursor;
+pub use many::get_many;
 #[cfg(feature = "arrow")]
 pub use rows::{RowProjection, get_row};

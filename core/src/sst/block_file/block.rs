@@ -7,6 +7,7 @@ use super::super::Compression;
 use super::codec::Decoder;
 use crate::cache::Weigh;
 use crate::key::{Kind, MAX_KEY_BYTES, MAX_SEQUENCE, MAX_VALUE_BYTES, Sequence};
+use crate::prefetch;
 
 /// Bytes before the arrays.
 pub const HEADER_BYTES: usize = 40;
@@ -44,28 +45,27 @@ pub const fn tag(hash: u64) -> u8 {
     (hash >> 56) as u8
 }
 
-/// A parsed block. Immutable; shared between the cache, cursors and pinned values.
+/// A parsed block. Immutable; shared between the cache, cursors and pinned values. With the counts of an [`Arc`](std::sync::Arc) it is as
+/// long as a cache line: a lookup meets it cold.
 pub struct Block {
     /// The whole block up to the end of its values, which are decoded.
-    bytes: Vec<u8>,
-    count: usize,
-    flags: u8,
-    sequence_width: usize,
-    sequence_mask: u64,
+    bytes: Box<[u8]>,
     base_sequence: Sequence,
-    heads: usize,
-    key_starts: usize,
-    value_starts: usize,
-    kinds: usize,
-    tags: usize,
-    prefix: usize,
-    keys: usize,
-    values: usize,
+    count: u16,
+    flags: u8,
+    sequence_width: u8,
+    key_starts: u32,
+    value_starts: u32,
+    prefix: u32,
+    keys: u32,
+    values: u32,
 }
+
+const _: () = assert!(size_of::<Block>() + 2 * size_of::<usize>() <= prefetch::LINE_BYTES || size_of::<usize>() != 8);
 
 impl Weigh for Block {
     fn weight_bytes(&self) -> usize {
-        self.bytes.capacity() + size_of::<Self>()
+        self.bytes.len() + size_of::<Self>()
     }
 }
 
@@ -108,8 +108,7 @@ impl Block {
         }
         let (value_bytes, stored_bytes) = (value_bytes as usize, stored_bytes as usize);
         let per_entry = usize::from(!wide);
-        let heads = HEADER_BYTES + count * usize::from(width);
-        let key_starts = heads + 4 * count * per_entry;
+        let key_starts = HEADER_BYTES + count * (usize::from(width) + 4 * per_entry);
         let value_starts = key_starts + 2 * (count + 1) * per_entry;
         let kinds = value_starts + 2 * (count + 1) * per_entry;
         let tags = kinds + if flags & FLAG_KINDS != 0 { count } else { 0 };
@@ -139,27 +138,24 @@ impl Block {
             return Err("block whose lengths do not add up");
         }
         Ok(Self {
-            bytes,
-            count,
-            flags,
-            sequence_width: usize::from(width),
-            sequence_mask: (1u64 << (8 * width)) - 1,
+            bytes: bytes.into_boxed_slice(),
             base_sequence,
-            heads,
-            key_starts,
-            value_starts,
-            kinds,
-            tags,
-            prefix,
-            keys,
-            values,
+            count: count as u16,
+            flags,
+            sequence_width: width,
+            // Counts and lengths were bounded above: all before the values is far below 4 GiB.
+            key_starts: key_starts as u32,
+            value_starts: value_starts as u32,
+            prefix: prefix as u32,
+            keys: keys as u32,
+            values: values as u32,
         })
     }
 
     /// How many entries it holds; at least one.
     #[inline]
     pub fn count(&self) -> usize {
-        self.count
+        usize::from(self.count)
     }
 
     /// Whether each key has one version, a put, here and nowhere else in the file.
@@ -171,7 +167,48 @@ impl Block {
     /// What all its keys begin with.
     #[inline]
     pub fn prefix(&self) -> &[u8] {
-        &self.bytes[self.prefix..self.keys]
+        &self.bytes[self.prefix as usize..self.keys as usize]
+    }
+
+    /// What a search looks at: where keys and values begin, kinds if there are any, tags.
+    #[inline]
+    pub fn arrays(&self) -> &[u8] {
+        &self.bytes[self.key_starts as usize..self.prefix as usize]
+    }
+
+    #[inline]
+    fn heads(&self) -> &[[u8; 4]] {
+        let heads = self.key_starts as usize - 4 * self.count();
+        self.bytes[heads..self.key_starts as usize].as_chunks().0
+    }
+
+    #[inline]
+    fn tags(&self) -> &[u8] {
+        &self.bytes[self.tags_start()..self.prefix as usize]
+    }
+
+    #[inline]
+    fn tags_start(&self) -> usize {
+        self.prefix as usize - if self.is_wide() { 0 } else { self.count() }
+    }
+
+    /// Asks for the key and the value of the first entry with this tag.
+    #[inline]
+    pub fn prefetch_entry(&self, tag: u8) {
+        if self.is_wide() {
+            return;
+        }
+        if let Some(index) = self.tags().iter().position(|&other| other == tag) {
+            self.prefetch_found(index);
+            prefetch::bytes(self.suffix(index));
+        }
+    }
+
+    /// Asks for the sequence of an entry, and for where its value begins: what is looked at once its key was found to be the right one.
+    #[inline]
+    fn prefetch_found(&self, index: usize) {
+        prefetch::element(&self.bytes, HEADER_BYTES + index * usize::from(self.sequence_width));
+        prefetch::line(self.value(index).as_ptr());
     }
 
     #[inline]
@@ -180,8 +217,8 @@ impl Block {
     }
 
     #[inline]
-    fn region(&self, starts: usize, index: usize) -> (usize, usize) {
-        let [a, b, c, d] = self.bytes[starts + 2 * index..].first_chunk::<4>().copied().unwrap_or_default();
+    fn region(&self, starts: u32, index: usize) -> (usize, usize) {
+        let [a, b, c, d] = self.bytes[starts as usize + 2 * index..].first_chunk::<4>().copied().unwrap_or_default();
         (usize::from(u16::from_le_bytes([a, b])), usize::from(u16::from_le_bytes([c, d])))
     }
 
@@ -192,26 +229,29 @@ impl Block {
             return &[];
         }
         let (start, end) = self.region(self.key_starts, index);
-        &self.bytes[self.keys + start..self.keys + end]
+        let keys = self.keys as usize;
+        &self.bytes[keys + start..keys + end]
     }
 
     /// The value at `index`. Requires: `index` < count.
     #[inline]
     pub fn value(&self, index: usize) -> &[u8] {
         if self.is_wide() {
-            return &self.bytes[self.values..];
+            return &self.bytes[self.values as usize..];
         }
         let (start, end) = self.region(self.value_starts, index);
-        &self.bytes[self.values + start..self.values + end]
+        let values = self.values as usize;
+        &self.bytes[values + start..values + end]
     }
 
     /// The sequence at `index`. Requires: `index` < count.
     #[inline]
     pub fn sequence(&self, index: usize) -> Sequence {
         // Eight bytes are always there: heads and starts follow the sequences, and a wide block has the width 0.
-        let at = HEADER_BYTES + index * self.sequence_width;
+        let width = usize::from(self.sequence_width);
+        let at = HEADER_BYTES + index * width;
         let low = self.bytes[at.min(self.bytes.len())..].first_chunk::<8>().copied().unwrap_or_default();
-        self.base_sequence + (u64::from_le_bytes(low) & self.sequence_mask)
+        self.base_sequence + (u64::from_le_bytes(low) & ((1 << (8 * width)) - 1))
     }
 
     /// The kind at `index`. Requires: `index` < count.
@@ -220,7 +260,7 @@ impl Block {
         if self.flags & FLAG_KINDS == 0 {
             return Kind::Put;
         }
-        Kind::from_byte(self.bytes[self.kinds + index]).unwrap_or(Kind::Put)
+        Kind::from_byte(self.bytes[self.tags_start() - self.count() + index]).unwrap_or(Kind::Put)
     }
 
     /// The first (newest) entry with this key. `tag` is its `tag()`.
@@ -230,7 +270,7 @@ impl Block {
         if self.is_wide() {
             return suffix.is_empty().then_some(0);
         }
-        let tags = &self.bytes[self.tags..self.prefix];
+        let tags = self.tags();
         let (words, rest) = tags.as_chunks::<8>();
         let pattern = u64::from_ne_bytes([tag; 8]);
         for (word_index, word) in words.iter().enumerate() {
@@ -239,6 +279,7 @@ impl Block {
             let mut matches = differ.wrapping_sub(0x0101_0101_0101_0101) & !differ & 0x8080_8080_8080_8080;
             while matches != 0 {
                 let index = 8 * word_index + (matches.trailing_zeros() / 8) as usize;
+                self.prefetch_found(index);
                 if self.suffix(index) == suffix {
                     return Some(index);
                 }
@@ -253,7 +294,7 @@ impl Block {
     pub fn bound(&self, key: &[u8], past_equal: bool) -> usize {
         let prefix = self.prefix();
         let Some(suffix) = key.strip_prefix(prefix) else {
-            return if key < prefix { 0 } else { self.count };
+            return if key < prefix { 0 } else { self.count() };
         };
         let before = |index: usize| match self.suffix(index).cmp(suffix) {
             std::cmp::Ordering::Less => true,
@@ -264,7 +305,7 @@ impl Block {
             return usize::from(before(0));
         }
         let wanted = head(suffix);
-        let heads = self.bytes[self.heads..self.key_starts].as_chunks::<4>().0;
+        let heads = self.heads();
         let low = heads.partition_point(|&head| u32::from_le_bytes(head) < wanted);
         let ties = heads[low..].partition_point(|&head| u32::from_le_bytes(head) == wanted);
         let (mut low, mut high) = (low, low + ties);
@@ -282,7 +323,7 @@ impl Block {
     /// Checks what a lookup relies on but parsing does not: order, heads, tags and the plain flag. Says what is wrong.
     pub fn check(&self) -> Result<(), &'static str> {
         let mut previous: Option<(Vec<u8>, Sequence)> = None;
-        for index in 0..self.count {
+        for index in 0..self.count() {
             let key = [self.prefix(), self.suffix(index)].concat();
             if key.len() > MAX_KEY_BYTES {
                 return Err("block with a key beyond the limit");
@@ -299,9 +340,8 @@ impl Block {
                 return Err("plain block with a tombstone");
             }
             if !self.is_wide() {
-                let head_bytes = &self.bytes[self.heads + 4 * index..][..4];
-                if head_bytes != head(self.suffix(index)).to_le_bytes()
-                    || self.bytes[self.tags + index] != tag(crate::filter::key_hash(&key))
+                if self.heads()[index] != head(self.suffix(index)).to_le_bytes()
+                    || self.tags()[index] != tag(crate::filter::key_hash(&key))
                 {
                     return Err("block whose heads or tags are not those of its keys");
                 }

@@ -6,6 +6,8 @@
 
 use crate::coding::{Reader, put_bytes, put_varint};
 use crate::key::{common_prefix_len, head};
+use crate::prefetch;
+use std::ops::Range;
 
 /// Where a block lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,22 +186,40 @@ impl Index {
         &self.suffixes[start as usize..self.suffix_ends[index] as usize]
     }
 
-    /// How many separators lie before `key`, and whether the next one equals it.
-    fn before(&self, key: &[u8]) -> (usize, bool) {
+    /// The heads among which that of `key` stands, by the radix table; `Err` if `key` is before or beyond all of them, with its place.
+    #[inline]
+    fn cell(&self, key: &[u8]) -> Result<(u64, Range<usize>), usize> {
         let Some(suffix) = key.strip_prefix(self.prefix.as_slice()) else {
-            return if key < self.prefix.as_slice() { (0, false) } else { (self.len(), false) };
+            return Err(if key < self.prefix.as_slice() { 0 } else { self.len() });
         };
         let wanted = head(suffix, 0);
-        let Some(distance) = self.heads.first().and_then(|&least| wanted.checked_sub(least)) else {
-            return (0, false);
-        };
+        let distance = self.heads.first().and_then(|&least| wanted.checked_sub(least)).ok_or(0usize)?;
         let cell = (distance >> self.shift) as usize;
-        let Some(&[begin, end]) = self.cells.get(cell..).and_then(|cells| cells.first_chunk::<2>()) else {
-            return (self.len(), false);
+        match self.cells.get(cell..).and_then(|cells| cells.first_chunk::<2>()) {
+            Some(&[begin, end]) => Ok((wanted, begin as usize..end as usize)),
+            None => Err(self.len()),
+        }
+    }
+
+    /// Asks for what a search of `key` looks at after the radix table, and gives a block near the one that it will find, if there is one.
+    #[inline]
+    pub fn prefetch(&self, key: &[u8]) -> Option<usize> {
+        let (_, heads) = self.cell(key).ok()?;
+        prefetch::element(&self.heads, heads.start);
+        prefetch::element(&self.offsets, heads.start);
+        Some(heads.start)
+    }
+
+    /// How many separators lie before `key`, and whether the next one equals it.
+    fn before(&self, key: &[u8]) -> (usize, bool) {
+        let (wanted, cell) = match self.cell(key) {
+            Ok(found) => found,
+            Err(place) => return (place, false),
         };
-        let heads = &self.heads[begin as usize..end as usize];
-        let mut low = begin as usize + heads.partition_point(|&head| head < wanted);
-        let mut high = low + self.heads[low..end as usize].partition_point(|&head| head == wanted);
+        let suffix = &key[self.prefix.len()..];
+        let heads = &self.heads[cell.clone()];
+        let mut low = cell.start + heads.partition_point(|&head| head < wanted);
+        let mut high = low + self.heads[low..cell.end].partition_point(|&head| head == wanted);
         let limit = high;
         while low < high {
             let middle = low.midpoint(high);

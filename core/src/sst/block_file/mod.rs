@@ -7,9 +7,11 @@ mod codec;
 mod cursor;
 mod footer;
 mod index;
+mod many;
 mod output;
 mod properties;
 mod reader;
+mod whereabouts;
 mod writer;
 
 #[cfg(test)]
@@ -17,6 +19,7 @@ mod tests;
 
 pub use block::Block;
 pub use cursor::SstCursor;
+pub use many::{GROUP_KEYS, Sought};
 pub use properties::Properties;
 pub use reader::SstReader;
 pub use writer::SstWriter;

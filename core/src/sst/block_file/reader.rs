@@ -12,6 +12,7 @@ use super::cursor::SstCursor;
 use super::footer::{BadFooter, FOOTER_BYTES, Footer, Section};
 use super::index::Index;
 use super::properties::{HASH_VERSION, Properties};
+use super::whereabouts::Whereabouts;
 use crate::env::{Env, File, read_exact_at};
 use crate::error::{Error, ErrorKind, Result};
 use crate::filter::Filter;
@@ -29,6 +30,7 @@ pub struct SstReader {
     properties: Properties,
     decoder: Decoder,
     cache: Arc<BlockCache>,
+    whereabouts: Whereabouts,
 }
 
 /// Bytes read at a time by [`SstReader::verify`].
@@ -81,7 +83,8 @@ impl SstReader {
         if (index.len() == 0) != (properties.entries == 0) {
             return Err(bad(&footer.index, "index of a table does not fit its number of entries"));
         }
-        Ok(Arc::new(Self { file, footer, index, filter, properties, decoder: Decoder::default(), cache }))
+        let (decoder, whereabouts) = (Decoder::default(), Whereabouts::of_blocks(index.len()));
+        Ok(Arc::new(Self { file, footer, index, filter, properties, decoder, cache, whereabouts }))
     }
 
     /// What the file says of itself, to somebody who knows nothing else. Its footer and its properties are verified, its entries
@@ -99,16 +102,30 @@ impl SstReader {
 
     /// Finds the newest version of `key` at or below `snapshot`. `hash` is the key's [`key_hash`](crate::filter::key_hash).
     pub fn get(&self, key: &[u8], hash: u64, snapshot: Sequence, io: Io) -> Result<Lookup> {
-        if !self.filter.may_contain(hash) || self.index.len() == 0 {
-            return Ok(Lookup::Absent);
-        }
-        let mut block_index = self.index.first_block_for(key);
+        let Some(place) = self.locate(key, hash) else { return Ok(Lookup::Absent) };
+        self.whereabouts.prefetch(place);
+        let Some(block) = self.block(place, io)? else { return Ok(Lookup::WouldBlock) };
+        self.find(place, block, key, hash, snapshot, io)
+    }
+
+    /// The block where the search for `key` begins; `None` if the key is not here.
+    #[inline]
+    pub(super) fn locate(&self, key: &[u8], hash: u64) -> Option<usize> {
+        (self.filter.may_contain(hash) && self.index.len() > 0).then(|| self.index.first_block_for(key))
+    }
+
+    /// Finds `key` in `block`, which is the one at `place`, or in those after it.
+    pub(super) fn find(
+        &self,
+        mut place: usize,
+        mut block: Arc<Block>,
+        key: &[u8],
+        hash: u64,
+        snapshot: Sequence,
+        io: Io,
+    ) -> Result<Lookup> {
         loop {
-            let Some(block) = self.block(block_index, io)? else { return Ok(Lookup::WouldBlock) };
-            let first = match block.find(key, tag(hash)) {
-                Some(first) => first,
-                None => return Ok(Lookup::Absent),
-            };
+            let Some(first) = block.find(key, tag(hash)) else { return Ok(Lookup::Absent) };
             let mut index = first;
             while block.sequence(index) > snapshot {
                 index += 1;
@@ -116,19 +133,22 @@ impl SstReader {
                     break;
                 }
             }
-            if index == block.count() {
-                // The versions of this key may go on in the next block.
-                block_index += 1;
-                if !self.index.is_continued(block_index) {
+            if index < block.count() {
+                if block.sequence(index) > snapshot || block.suffix(index) != block.suffix(first) {
                     return Ok(Lookup::Absent);
                 }
-                continue;
+                let value = PinnedBytes::new(&block, |block| block.value(index));
+                return Ok(Lookup::Found { sequence: block.sequence(index), kind: block.kind(index), value });
             }
-            if block.sequence(index) > snapshot || block.suffix(index) != block.suffix(first) {
+            // The versions of this key may go on in the next block.
+            place += 1;
+            if !self.index.is_continued(place) {
                 return Ok(Lookup::Absent);
             }
-            let value = PinnedBytes::new(&block, |block| block.value(index));
-            return Ok(Lookup::Found { sequence: block.sequence(index), kind: block.kind(index), value });
+            match self.block(place, io)? {
+                Some(next) => block = next,
+                None => return Ok(Lookup::WouldBlock),
+            }
         }
     }
 
@@ -148,6 +168,7 @@ impl SstReader {
             return Ok(None);
         }
         let block = Arc::new(self.read_block(index)?);
+        self.whereabouts.note(index, &block);
         self.cache.insert(self.footer.number, offset, block.clone());
         Ok(Some(block))
     }
@@ -172,6 +193,14 @@ impl SstReader {
 
     pub(super) fn index(&self) -> &Index {
         &self.index
+    }
+
+    pub(super) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    pub(super) fn whereabouts(&self) -> &Whereabouts {
+        &self.whereabouts
     }
 
     pub(super) fn file(&self) -> &dyn File {
@@ -213,9 +242,12 @@ impl SstReader {
         self.properties.is_plain()
     }
 
-    /// Bytes that index and filter hold in memory while the file is open.
+    /// Bytes that index, filter and whereabouts of blocks hold in memory while the file is open.
     pub fn resident_bytes(&self) -> usize {
-        self.index.resident_bytes() + self.filter.resident_bytes() + size_of::<Self>()
+        self.index.resident_bytes()
+            + self.filter.resident_bytes()
+            + self.whereabouts.resident_bytes()
+            + size_of::<Self>()
     }
 
     /// Bytes of the filter; 0 if there is none.

@@ -1,7 +1,7 @@
 //! Whole files: written, opened, searched, walked, damaged.
 
 use super::super::{Access, BlockCache, Compression, Expected, Io, Lookup, SstIdentity, SstOptions, SstSummary};
-use super::{SstReader, SstWriter};
+use super::{Sought, SstReader, SstWriter};
 use crate::env::{Env, posix};
 use crate::error::ErrorKind;
 use crate::filter::key_hash;
@@ -140,6 +140,7 @@ fn check_seeks(reader: &Arc<SstReader>, model: &Model, seed: u64) {
     let keys: Vec<&Vec<u8>> = model.keys().map(|(key, _)| key).collect();
     let mut numbers = Numbers(seed);
     let mut cursor = reader.cursor(Access::Cached);
+    let mut group: Vec<Vec<u8>> = Vec::new();
     for _ in 0..2000 {
         let mut key = keys[numbers.below(keys.len() as u64) as usize].clone();
         match numbers.below(5) {
@@ -160,7 +161,31 @@ fn check_seeks(reader: &Arc<SstReader>, model: &Model, seed: u64) {
         }
         let snapshot = numbers.below(model.len() as u64 + 2);
         assert_eq!(get(reader, &key, snapshot), wanted(model, &key, snapshot), "get {key:?} at {snapshot}");
+        group.push(key);
+        if group.len() > numbers.below(super::GROUP_KEYS as u64) as usize {
+            if numbers.below(2) == 0 {
+                group.sort();
+            }
+            check_group(reader, model, &group, snapshot);
+            group.clear();
+        }
     }
+}
+
+/// Keys looked up together have the answers that each would have alone.
+fn check_group(reader: &SstReader, model: &Model, keys: &[Vec<u8>], snapshot: Sequence) {
+    let sought: Vec<Sought<'_>> = keys.iter().map(|key| Sought { key, hash: key_hash(key) }).collect();
+    let mut told = 0;
+    let outcome = reader.get_group(&sought, snapshot, |at, lookup| {
+        let found = match lookup {
+            Lookup::Found { sequence, kind, value } => Some((sequence, kind, value.to_vec())),
+            _ => None,
+        };
+        assert_eq!(found, wanted(model, &keys[at], snapshot), "{:?} of {keys:?} at {snapshot}", keys[at]);
+        told += 1;
+    });
+    outcome.unwrap();
+    assert_eq!(told, keys.len());
 }
 
 #[test]
