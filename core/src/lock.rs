@@ -12,6 +12,13 @@ mod ordered;
 
 pub use ordered::{OrderedGuard, OrderedMutex};
 
+/// A mutex that is no step of a model, whose runs would multiply for nothing: it guards what decides nothing, shares of memory or a file
+/// system for tests. Requires: its holder takes no step of a model.
+#[cfg(not(loom))]
+pub use Mutex as UnmodelledMutex;
+#[cfg(loom)]
+pub use modelled::UnmodelledMutex;
+
 #[cfg(loom)]
 use modelled as sync;
 #[cfg(not(loom))]

@@ -13,5 +13,6 @@ mod models {
     mod flush_order;
     mod log_sync;
     mod memtable;
+    mod removal;
     mod world;
 }

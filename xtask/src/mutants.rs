@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Instant;
 use table::Fault;
 
-/// The cheap part: each fault's text stands once in its file, its tests exist, and no acceptance test is without a fault.
+/// The cheap part: each fault's text stands once in its file, its tests exist, and no acceptance test or model is without a fault.
 pub fn check(root: &Path) -> Outcome {
     let faults = table::read(root)?;
     let wrong = table::check(root, &faults);

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::error::{ErrorKind, Result};
 use crate::flush::{JobTarget, RunTarget};
 use crate::key::FileNumber;
-use crate::lock::Mutex;
+use crate::lock::UnmodelledMutex;
 use crate::sst::{AnySstReader, BlockCache, BrokenFile, Expected, SstIdentity, SstReader};
 use crate::version::{FileFormat, FileMeta, file_name};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(crate) struct Caches {
     budget: usize,
     /// What memtables are left at least.
     least_granted: usize,
-    division: Arc<Mutex<Division>>,
+    division: Arc<UnmodelledMutex<Division>>,
 }
 
 /// What the shares of the caches follow from.
@@ -69,7 +69,7 @@ impl Caches {
             rows: RowCache::new(left),
             budget,
             least_granted: memtables,
-            division: Arc::new(Mutex::new(Division { granted: memtables, ..Division::default() })),
+            division: Arc::new(UnmodelledMutex::new(Division { granted: memtables, ..Division::default() })),
         };
         caches.divide(files);
         caches

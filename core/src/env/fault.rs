@@ -7,7 +7,7 @@ mod tests;
 
 use super::{Call, File, FileLock, FileSystem, Mapping};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::Mutex;
+use crate::lock::UnmodelledMutex;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,14 +76,22 @@ struct Rules {
     hits: u64,
     /// What was called, in order, since somebody asked for it.
     recorded: Option<Vec<(Call, PathBuf)>>,
+    heard_by: Option<Listener>,
 }
 
+/// Is told of calls.
+type Listener = Arc<dyn Fn(Call) + Send + Sync>;
+
 #[derive(Clone)]
-struct Shared(Arc<Mutex<Rules>>);
+struct Shared(Arc<UnmodelledMutex<Rules>>);
 
 impl Shared {
     /// Counts a call and finds what a rule does to it. Every rule that fits counts the call; the first one due acts.
     fn consult(&self, call: Call, path: &Path) -> Option<Effect> {
+        let heard_by = self.0.lock().heard_by.clone();
+        if let Some(listener) = heard_by {
+            listener(call);
+        }
         let mut state = self.0.lock();
         state.counts[call as usize] += 1;
         if let Some(recorded) = &mut state.recorded {
@@ -138,7 +146,7 @@ pub struct FaultFileSystem {
 impl FaultFileSystem {
     /// Wraps `inner`; the rules hold for it and for every file opened through it.
     pub fn new(inner: Arc<dyn FileSystem>, rules: Vec<Rule>) -> Arc<Self> {
-        let shared = Shared(Arc::new(Mutex::new(Rules { rules, ..Rules::default() })));
+        let shared = Shared(Arc::new(UnmodelledMutex::new(Rules { rules, ..Rules::default() })));
         Arc::new(Self { inner, shared })
     }
 
@@ -170,6 +178,11 @@ impl FaultFileSystem {
     /// From now on notes every call.
     pub fn record_calls(&self) {
         self.shared.0.lock().recorded = Some(Vec::new());
+    }
+
+    /// From now on `listener` is told of every call before it begins, on the thread that makes it.
+    pub fn set_listener(&self, listener: Arc<dyn Fn(Call) + Send + Sync>) {
+        self.shared.0.lock().heard_by = Some(listener);
     }
 
     /// The calls noted so far, in the order in which they began, failed ones among them; ends the noting.

@@ -15,7 +15,7 @@ mod tests;
 
 use super::{File, FileLock, FileSystem, Mapping, parent};
 use crate::error::Result;
-use crate::lock::Mutex;
+use crate::lock::UnmodelledMutex;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ struct Watch {
 /// The wrapper.
 pub struct StrictFileSystem {
     inner: Arc<dyn FileSystem>,
-    watch: Arc<Mutex<Watch>>,
+    watch: Arc<UnmodelledMutex<Watch>>,
 }
 
 fn name(path: &Path) -> &str {
@@ -257,7 +257,7 @@ impl FileSystem for StrictFileSystem {
 
 struct StrictFile {
     inner: Arc<dyn File>,
-    watch: Arc<Mutex<Watch>>,
+    watch: Arc<UnmodelledMutex<Watch>>,
 }
 
 impl StrictFile {
@@ -267,7 +267,7 @@ impl StrictFile {
     }
 }
 
-fn note_change(watch: &Mutex<Watch>, doing: &str, path: &Path) {
+fn note_change(watch: &UnmodelledMutex<Watch>, doing: &str, path: &Path) {
     let mut watch = watch.lock();
     watch.check_before_change(doing, path);
     if let Some(known) = watch.files.get_mut(path) {
@@ -329,7 +329,7 @@ impl File for StrictFile {
 struct StrictMapping {
     inner: Box<dyn Mapping>,
     path: PathBuf,
-    watch: Arc<Mutex<Watch>>,
+    watch: Arc<UnmodelledMutex<Watch>>,
 }
 
 impl Mapping for StrictMapping {

@@ -2,7 +2,7 @@
 
 pub(super) use loom::sync::{Condvar, MutexGuard};
 
-use std::sync::{LockResult, OnceLock, TryLockResult};
+use std::sync::{LockResult, OnceLock, TryLockError, TryLockResult};
 
 /// Becomes a lock of the model when it is first taken: one that a static holds is made outside of every model.
 #[derive(Debug)]
@@ -40,5 +40,25 @@ impl<T> Mutex<T> {
     pub(super) fn get_mut(&mut self) -> LockResult<&mut T> {
         self.made();
         self.made.get_mut().expect("made above").get_mut()
+    }
+}
+
+/// See [`UnmodelledMutex`](super::UnmodelledMutex).
+#[derive(Debug, Default)]
+pub struct UnmodelledMutex<T>(std::sync::Mutex<T>);
+
+impl<T> UnmodelledMutex<T> {
+    /// A lock around `value`.
+    pub const fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
+    /// Takes the lock. All threads of a model are coroutines of one thread: who finds it taken would wait for itself.
+    pub fn lock(&self) -> std::sync::MutexGuard<'_, T> {
+        match self.0.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => panic!("a step of the model was taken under a lock that is none"),
+        }
     }
 }

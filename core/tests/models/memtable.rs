@@ -200,7 +200,20 @@ fn a_leaf_that_splits_under_walks_loses_no_key() {
 
 #[test]
 fn an_inner_block_that_splits_under_a_walk_loses_no_key() {
-    // The next two keys overflow the leaf at the left end, and the root with it.
+    // Beside a root of two leaves a third is made; the last key makes a fourth, for which the root, being full, splits.
+    const SCRIPT: &[&str] = &["z", "b", "d", "f", "h", "a", "c", "e", "dd"];
+    let full = || {
+        let database = fed(SCRIPT, 5);
+        database.write_and_feed(3);
+        database
+    };
+    run(2, full, &[|database| database.walk(true), |database| database.write_and_feed(1)]);
+    run(2, full, &[|database| database.walk(false), |database| database.write_and_feed(1)]);
+}
+
+#[test]
+fn an_inner_block_that_gets_a_slot_under_a_walk_loses_no_key() {
+    // Above the leaf at the left end, which the next two keys split, an inner block has room for the new half.
     const SCRIPT: &[&str] = &["z", "b", "d", "f", "h", "j", "l", "n", "a", "c"];
     run(2, || fed(SCRIPT, 8), &[|database| database.walk(true), |database| database.write_and_feed(2)]);
     run(2, || fed(SCRIPT, 8), &[|database| database.walk(false), |database| database.write_and_feed(2)]);

@@ -1,7 +1,10 @@
 //! A whole database under the model: its files are in memory, the task that flushes is a thread of the model, and time passes only where
 //! somebody waits for it.
+//!
+//! Only what a model is for is tried in every order: not the opening, nor what comes after all threads have ended.
 
 use loom::thread;
+use sstore::atomic::{reads, wrote};
 use sstore::env::fault::FaultFileSystem;
 use sstore::env::mem::MemFileSystem;
 use sstore::env::{Bell, Call, Env, JobKind, Next, Pooled, Runtime, Task, TaskHandle};
@@ -88,24 +91,56 @@ impl Runtime for ModelRuntime {
 
 pub struct World {
     pub db: Db,
-    memory: Arc<MemFileSystem>,
+    pub memory: Arc<MemFileSystem>,
     files: Arc<FaultFileSystem>,
     real: Arc<dyn Runtime>,
+    /// Stands for all files: read by each call that changes one, written by who must be the last to.
+    touched: Arc<u64>,
+}
+
+/// Calls that change a file.
+const CHANGES: [Call; 6] = [Call::Create, Call::Write, Call::SetLen, Call::SyncData, Call::Rename, Call::Remove];
+
+/// Does `work` in one order of steps only: the threads go on when it waits. What models are not about.
+pub fn unexplored<R>(work: impl FnOnce() -> R) -> R {
+    loom::stop_exploring();
+    let done = work();
+    loom::explore();
+    done
 }
 
 impl World {
+    /// A new database.
     pub fn open(real: &Arc<dyn Runtime>) -> Self {
         Self::open_on(MemFileSystem::new(), real, false)
     }
 
     fn open_on(memory: Arc<MemFileSystem>, real: &Arc<dyn Runtime>, read_only: bool) -> Self {
         let files = FaultFileSystem::new(memory.clone(), Vec::new());
+        let touched = Arc::new(0);
+        wrote(Arc::as_ptr(&touched));
+        files.set_listener(Arc::new({
+            let touched = touched.clone();
+            move |call| {
+                if CHANGES.contains(&call) {
+                    reads(Arc::as_ptr(&touched));
+                }
+            }
+        }));
         let runtime = Arc::new(ModelRuntime { real: real.clone(), now_nanos: AtomicU64::new(1) });
         let env = Env { files: files.clone(), runtime };
-        let options = Options::new().with("auto_compaction", "false").unwrap().with("wal_backend", "write").unwrap();
-        let options = options.with("read_only", if read_only { "true" } else { "false" }).unwrap();
+        let mut options = Options::new();
+        for (name, value) in [
+            ("auto_compaction", "false"),
+            ("wal_backend", "write"),
+            // Nobody would hand them on.
+            ("events_bytes", "0"),
+            ("read_only", if read_only { "true" } else { "false" }),
+        ] {
+            options = options.with(name, value).unwrap();
+        }
         let db = Db::open_in(env, Path::new("/db"), &options).unwrap();
-        Self { db, memory, files, real: real.clone() }
+        Self { db, memory, files, real: real.clone(), touched }
     }
 
     /// Another opening, for reading, which begins no thread: loom has four. Requires: this one is closed.
@@ -113,11 +148,9 @@ impl World {
         Self::open_on(self.memory.clone(), &self.real, true)
     }
 
-    /// How many calls changed a file so far.
+    /// How many calls changed a file so far. Fails where another thread may change one at this moment.
     pub fn changes(&self) -> u64 {
-        [Call::Create, Call::Write, Call::SetLen, Call::SyncData, Call::Rename, Call::Remove]
-            .into_iter()
-            .map(|call| self.files.count(call))
-            .sum()
+        wrote(Arc::as_ptr(&self.touched));
+        CHANGES.into_iter().map(|call| self.files.count(call)).sum()
     }
 }

@@ -1,7 +1,7 @@
 //! Building and running tests in the copy, and judging what they say.
 
 use super::copy;
-use super::table::{Fault, LIBRARY};
+use super::table::{Fault, HANDLE_MODELS, LIBRARY, MODELS};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -127,14 +127,21 @@ impl Workbench {
     /// Builds a test binary; the error is the compiler's first.
     fn build(&self, binary: &str) -> Result<PathBuf, String> {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["test", "--quiet", "--profile", "mutants", "--package", "sstore", "--no-run"]);
-        cargo.args(["--message-format", "json-render-diagnostics"]);
-        if binary == LIBRARY {
-            cargo.arg("--lib")
-        } else {
-            cargo.args(["--test", binary])
+        cargo.args(["test", "--quiet", "--no-run", "--message-format", "json-render-diagnostics"]);
+        cargo.args(if binary == HANDLE_MODELS { ["--package", "sstore-ffi"] } else { ["--package", "sstore"] });
+        match binary {
+            LIBRARY | HANDLE_MODELS => cargo.arg("--lib"),
+            _ => cargo.args(["--test", binary]),
         };
-        cargo.current_dir(&self.tree).env("CARGO_TARGET_DIR", &self.build).stdin(Stdio::null());
+        if matches!(binary, MODELS | HANDLE_MODELS) {
+            // Loom's stacks are too small for code that is not optimised at all.
+            cargo.args(["--profile", "ci", "--no-default-features"]).env("CARGO_PROFILE_CI_OPT_LEVEL", "1");
+            cargo.env("CARGO_PROFILE_CI_INCREMENTAL", "true").env("CARGO_PROFILE_CI_DEBUG", "false");
+            cargo.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", self.build.join("loom"));
+        } else {
+            cargo.args(["--profile", "mutants"]).env("CARGO_TARGET_DIR", &self.build);
+        }
+        cargo.current_dir(&self.tree).stdin(Stdio::null());
         // A build for another target, or with flags of the caller's, is not what is asked.
         cargo.env_remove("CARGO_BUILD_TARGET");
         let output = cargo.output().map_err(|error| format!("cargo: {error}"))?;

@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 /// Where the table lies.
 pub const PATH: &str = "core/tests/mutants.toml";
 /// The binaries of tests each of which needs a fault.
-const ACCEPTANCE: [&str; 2] = ["acceptance", "table_acceptance"];
+const WITH_FAULTS: [&str; 4] = ["acceptance", "table_acceptance", MODELS, HANDLE_MODELS];
 /// How a fault names the tests that stand beside the code.
 pub const LIBRARY: &str = "lib";
+/// How a fault names the models of the engine, and those of the handles of C: another build, with loom's atomics.
+pub const MODELS: &str = "models";
+pub const HANDLE_MODELS: &str = "handle_models";
 
 /// One way to break the engine, and who must notice.
 #[derive(Debug, Clone, Deserialize)]
@@ -26,7 +29,8 @@ pub struct Fault {
     pub text: String,
     /// What stands there instead.
     pub replacement: String,
-    /// The test binary of `core`: the name of a file in `core/tests`, or of a folder with a `main.rs`, or `lib`.
+    /// The test binary of `core`: the name of a file in `core/tests`, or of a folder with a `main.rs`, or `lib`; `handle_models` for
+    /// those of `ffi`.
     pub binary: String,
     /// The tests that must fail, each by its full name in the binary.
     pub tests: Vec<String>,
@@ -83,13 +87,13 @@ pub fn check(root: &Path, faults: &[Fault]) -> Vec<String> {
             covered.insert((fault.binary.as_str(), test.as_str()));
         }
     }
-    for acceptance in ACCEPTANCE {
-        let tests = tests_of(root, acceptance);
+    for binary in WITH_FAULTS {
+        let tests = tests_of(root, binary);
         if tests.is_empty() {
-            wrong.push(format!("core/tests: no tests found of {acceptance}"));
+            wrong.push(format!("no tests found of {binary}"));
         }
-        for test in tests.iter().filter(|test| !covered.contains(&(acceptance, test.as_str()))) {
-            wrong.push(format!("{acceptance}: no fault in {PATH} shows that {test} can fail"));
+        for test in tests.iter().filter(|test| !covered.contains(&(binary, test.as_str()))) {
+            wrong.push(format!("{binary}: no fault in {PATH} shows that {test} can fail"));
         }
     }
     wrong
@@ -99,13 +103,22 @@ pub fn check(root: &Path, faults: &[Fault]) -> Vec<String> {
 fn tests_of(root: &Path, binary: &str) -> Vec<String> {
     let home = root.join("core/tests");
     let of = |file: &Path| std::fs::read_to_string(file).map(|code| tests_in(&code)).unwrap_or_default();
+    if binary == HANDLE_MODELS {
+        let tests = of(&root.join("ffi/src/handle/models.rs"));
+        return tests.into_iter().map(|test| format!("handle::models::{test}")).collect();
+    }
     let mut tests = of(&home.join(format!("{binary}.rs")));
-    if home.join(binary).join("main.rs").exists() {
+    let is_models = binary == MODELS;
+    if is_models || home.join(binary).join("main.rs").exists() {
         for room in std::fs::read_dir(home.join(binary)).into_iter().flatten().flatten() {
             let file = room.path();
             let module = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let is_main = module == "main";
-            let name = |test| if is_main { test } else { format!("{module}::{test}") };
+            let name = |test| match (is_models, is_main) {
+                (true, _) => format!("{MODELS}::{module}::{test}"),
+                (false, true) => test,
+                (false, false) => format!("{module}::{test}"),
+            };
             tests.extend(of(&file).into_iter().map(name));
         }
     }
@@ -152,6 +165,8 @@ mod tests {
             ("core/tests/acceptance.rs", "#[test]\nfn kept() {}\nfn helper() {}\n"),
             ("core/tests/table_acceptance/main.rs", "mod room;\n"),
             ("core/tests/table_acceptance/room.rs", "#[test]\nfn roomy() {}\n"),
+            ("core/tests/models/bell.rs", "#[test]\nfn no_ring_is_lost() {}\n"),
+            ("ffi/src/handle/models.rs", "#[test]\nfn freed_once() {}\n"),
         ] {
             let path = root.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -175,28 +190,37 @@ mod tests {
         toml::from_str::<Table>(text).unwrap().fault.remove(0)
     }
 
-    /// For the test that stands in a room.
-    fn second() -> Fault {
-        let (binary, tests) = ("table_acceptance".to_owned(), vec!["room::roomy".to_owned()]);
-        Fault { name: "second".to_owned(), binary, tests, ..fault() }
+    fn of(binary: &str, test: &str) -> Fault {
+        let tests = vec![test.to_owned()];
+        Fault { name: binary.to_owned(), binary: binary.to_owned(), tests, ..fault() }
+    }
+
+    /// For the tests that stand in rooms, and for models.
+    fn others() -> [Fault; 3] {
+        [
+            of("table_acceptance", "room::roomy"),
+            of(MODELS, "models::bell::no_ring_is_lost"),
+            of(HANDLE_MODELS, "handle::models::freed_once"),
+        ]
+    }
+
+    fn checked(fault: Fault) -> Vec<String> {
+        let faults: Vec<Fault> = others().into_iter().chain([fault]).collect();
+        check(tree().path(), &faults)
     }
 
     fn said(change: impl FnOnce(&mut Fault)) -> String {
         let mut fault = fault();
         change(&mut fault);
-        check(tree().path(), &[fault, second()]).join("\n")
+        checked(fault).join("\n")
     }
 
     #[test]
     fn a_table_that_fits_is_accepted() {
         assert_eq!(said(|_| {}), "");
-        let of_library = Fault {
-            name: "other".to_owned(),
-            binary: LIBRARY.to_owned(),
-            tests: vec!["wal::sync::tests::it_syncs".to_owned()],
-            ..fault()
-        };
-        assert_eq!(check(tree().path(), &[fault(), second(), of_library]), [""; 0]);
+        let faults = [fault(), of(LIBRARY, "wal::sync::tests::it_syncs")];
+        let faults: Vec<Fault> = others().into_iter().chain(faults).collect();
+        assert_eq!(check(tree().path(), &faults), [""; 0]);
     }
 
     #[test]
@@ -211,12 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn an_acceptance_test_without_a_fault_is_named() {
+    fn a_test_that_needs_a_fault_and_has_none_is_named() {
         let said = check(tree().path(), &[]).join("\n");
-        assert!(
-            said.contains("shows that kept can fail") && said.contains("shows that room::roomy can fail"),
-            "{said}"
-        );
+        for test in ["kept", "room::roomy", "models::bell::no_ring_is_lost", "handle::models::freed_once"] {
+            assert!(said.contains(&format!("shows that {test} can fail")), "{said}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod tests;
 
 use super::{Call, File, FileLock, FileSystem, Mapping};
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::Mutex;
+use crate::lock::UnmodelledMutex;
 use crash::CrashChoice;
 use image::{DataChange, DataChangeKind, DirNode, EntryChange, FileNode, Image, Inode, Node, ROOT};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,7 @@ const FILE_BYTES_MAX: u64 = 1 << 36;
 
 /// Files and directories in memory. `/a/b` and `a/b` are the same path; the root exists from the start.
 pub struct MemFileSystem {
-    state: Arc<Mutex<State>>,
+    state: Arc<UnmodelledMutex<State>>,
 }
 
 /// The file system as it was just before a mutating call.
@@ -158,7 +158,7 @@ impl MemFileSystem {
             locked: BTreeSet::new(),
             open: BTreeMap::new(),
         };
-        Arc::new(Self { state: Arc::new(Mutex::new(state)) })
+        Arc::new(Self { state: Arc::new(UnmodelledMutex::new(state)) })
     }
 
     /// How many mutating calls succeeded so far, syncs and stores among them.
@@ -415,7 +415,7 @@ impl FileSystem for MemFileSystem {
 /// Keeps a file alive without a name.
 #[derive(Clone)]
 struct Handle {
-    state: Arc<Mutex<State>>,
+    state: Arc<UnmodelledMutex<State>>,
     inode: Inode,
     path: PathBuf,
     _open: Arc<()>,
