@@ -228,3 +228,36 @@ fn a_forked_child_has_threads_of_its_own() {
     db.close(&CloseOptions::default()).unwrap();
     assert_eq!(threads("sstore"), 0);
 }
+
+#[test]
+fn a_flush_that_finds_nobody_to_help_does_all_by_itself() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().unwrap();
+    let release = Arc::new(AtomicBool::new(false));
+    let slow = [slow(JobKind::Merge, &release), slow(JobKind::Flush, &release)];
+    let db = Db::open(directory.path(), &Options::new()).unwrap();
+    // Enough for several ranges.
+    for number in 0..4_000_u64 {
+        db.put(&db.default_family(), &number.to_be_bytes(), &[number as u8; 2_000], &WriteOptions::default()).unwrap();
+    }
+    let closed = std::thread::scope(|scope| {
+        let close = scope.spawn(|| db.close(&CloseOptions { flush: Some(true), ..CloseOptions::default() }));
+        let began = Instant::now();
+        while !close.is_finished() && began.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let waits = !close.is_finished();
+        release.store(true, Ordering::SeqCst);
+        assert!(!waits, "the flush waits for help");
+        close.join()
+    });
+    closed.unwrap().unwrap();
+    slow.iter().for_each(|slow| slow.join());
+    assert_eq!(threads("sstore"), 0);
+    let db = Db::open(directory.path(), &Options::new()).unwrap();
+    assert_eq!(db.stats().files, 1);
+    assert_eq!(
+        db.get(&db.default_family(), &3_999_u64.to_be_bytes(), &ReadOptions::default()).unwrap().unwrap()[0],
+        159
+    );
+}

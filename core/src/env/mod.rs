@@ -159,6 +159,8 @@ pub enum JobKind {
     Flush,
     /// What may take long, and what nobody has to wait for; also flushes, if there are any.
     Merge,
+    /// What its owner would do as well: taken up only while nothing else wants the thread. A step takes some milliseconds.
+    Help,
 }
 
 /// How a task uses the threads that all databases of a process share.

@@ -2,19 +2,21 @@
 //!
 //! Called by `db` in the background; returns what it made and never installs it. The input memtables stay as they are.
 
-use super::output::{JobTarget, RunOutput, write_run};
+use super::output::{JobTarget, RunOutput, write_file};
+use super::ranges::{Encoding, cut_ranges, encode_ranges};
 use crate::atomic::AtomicBool;
 use crate::error::{Error, Result};
-use crate::iter::Merge;
 use crate::key::Sequence;
-use crate::memtable::AnyMemtable;
-use crate::merge::Survivors;
+use crate::memtable::{AnyMemtable, FlushRanges};
 #[cfg(feature = "arrow")]
 use {
     super::row_output::write_row_run,
     crate::key::{KeyRange, MAX_SEQUENCE},
     crate::merge::{Adapt, RowMerge, RowMergeMode, sorted},
 };
+
+/// Keys and values of one range, about: some milliseconds of work, and little enough to encode some of them ahead.
+const RANGE_BYTES: u64 = 1 << 20;
 
 /// What a flush needs; it takes nothing else.
 pub struct FlushInput<'a> {
@@ -32,6 +34,10 @@ pub struct FlushInput<'a> {
 
 /// Writes the file. On any error none is left, and the job may be tried again under a new number.
 pub fn run(input: FlushInput<'_>) -> Result<RunOutput> {
+    run_in_ranges(input, RANGE_BYTES)
+}
+
+fn run_in_ranges(input: FlushInput<'_>, range_bytes: u64) -> Result<RunOutput> {
     if let Some(memtable) = input.memtables.iter().find(|memtable| !memtable.is_frozen()) {
         return Err(Error::invalid(format!("memtable {} is not frozen and cannot be flushed", memtable.id())));
     }
@@ -39,9 +45,13 @@ pub fn run(input: FlushInput<'_>) -> Result<RunOutput> {
     let newest_first = input.memtables.iter().rev();
     match input.target {
         JobTarget::Blocks(target) => {
-            let cursors = newest_first.filter_map(AnyMemtable::bytes).map(|memtable| memtable.flush_cursor()).collect();
-            let survivors = Survivors::new(Merge::new(cursors), input.snapshots, input.bottom);
-            write_run(target, survivors, expected_in, input.cancel)
+            let memtables: Vec<_> = newest_first.filter_map(AnyMemtable::bytes).cloned().collect();
+            let (options, runtime) = (target.options.clone(), target.env.runtime.clone());
+            let encoding = Encoding { options, snapshots: input.snapshots, bottom: input.bottom };
+            write_file(target, expected_in, |writer| {
+                let ranges = cut_ranges(FlushRanges::new(memtables, range_bytes), &*runtime, input.cancel)?;
+                encode_ranges(ranges, encoding, &*runtime, writer, input.cancel)
+            })
         }
         #[cfg(feature = "arrow")]
         JobTarget::Rows(target) => {

@@ -7,9 +7,11 @@ mod budget;
 mod job;
 mod output;
 mod pace;
+mod ranges;
 #[cfg(feature = "arrow")]
 mod row_output;
 mod scheduler;
+mod share;
 mod together;
 
 pub use budget::{MemtableUse, grant_bytes, pick_for_memory, room_bytes};

@@ -57,16 +57,29 @@ pub fn write_run<C: Cursor>(
     expected_in: u64,
     cancel: Option<&AtomicBool>,
 ) -> Result<RunOutput> {
+    write_file(target, expected_in, |writer| {
+        copy(&mut survivors, writer, cancel)?;
+        Ok(survivors.counts())
+    })
+}
+
+/// Writes the file of what `fill` adds to it; `fill` says what became of the entries.
+pub(super) fn write_file(
+    target: RunTarget,
+    expected_in: u64,
+    fill: impl FnOnce(&mut SstWriter) -> Result<SurvivorCounts>,
+) -> Result<RunOutput> {
     let files = target.env.files.clone();
     let dir = parent(&target.path);
     make_dir(&*files, &dir, 2)?;
     let mut writer = SstWriter::create(&target.env, &target.path, target.identity.clone(), target.options.clone())?;
-    let copied = writer.expect_entries(expected_in).and_then(|()| copy(&mut survivors, &mut writer, cancel));
-    if let Err(error) = copied {
-        writer.abandon();
-        return Err(error);
-    }
-    let counts = survivors.counts();
+    let counts = match writer.expect_entries(expected_in).and_then(|()| fill(&mut writer)) {
+        Ok(counts) => counts,
+        Err(error) => {
+            writer.abandon();
+            return Err(error);
+        }
+    };
     if counts.entries_out == 0 && counts.entries_in == expected_in {
         writer.abandon();
         return Ok(RunOutput { file: None, counts });

@@ -1,24 +1,35 @@
-//! Walks a frozen memtable once, forward, sorting as it goes: what flush writes to a table.
+//! Walks a frozen memtable, or a piece of it, once, forward, sorting as it goes: what flush writes to a table.
 //!
-//! Called by `flush`. The sorted prefix of the log, and the nodes after it sorted range by range, are merged as they come,
+//! Made by [`ranges`](super::ranges), called by `flush`. The sorted prefix of the log, and the nodes after it sorted range by range, are merged as they come,
 //! so that the first block can be written after one pass over the keys; nodes are asked for ahead of their use.
 
 use super::Memtable;
 use super::cursor::{Place, extend};
 use super::node::Node;
-use super::sort::{PREFETCH_DISTANCE, Sorting};
+use super::sort::{Item, PREFETCH_DISTANCE, Sorting};
 use crate::error::{Error, Result};
 use crate::iter::{Cursor, EntryBatch, PinnedBytes};
 use crate::key::Entry;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The forward-only cursor of flush: `seek_to_first` once, then `next`. Every other mover returns INVALID_ARGUMENT.
 pub struct FlushCursor {
-    /// Absent before the first move.
+    /// Until the first move.
+    piece: Option<Piece>,
+    /// After it.
     walk: Option<Walk>,
     place: Option<Place>,
     /// Dropped last: everything above points into it.
     owner: Arc<Memtable>,
+}
+
+/// Some nodes of a memtable: of its sorted prefix those from one index to another, of the rest those in `items`.
+pub(super) struct Piece {
+    pub(super) prefix: Range<usize>,
+    pub(super) items: Vec<Vec<Item<'static>>>,
+    /// How many bytes the keys of `items` share, if that is known; their heads are the eight behind.
+    pub(super) skip: Option<usize>,
 }
 
 /// Two ascending streams of nodes, merged.
@@ -32,11 +43,10 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(memtable: &'static Memtable) -> Self {
-        let len = memtable.log.len();
-        let prefix_end = memtable.log.prefix(len);
-        let sorting = Sorting::new((prefix_end..len).map(|at| memtable.log.node(at)));
-        Self { memtable, prefix_at: 0, prefix_end, sorting, range: Vec::new(), range_at: 0 }
+    fn new(memtable: &'static Memtable, piece: Piece) -> Self {
+        let sorting = Sorting::of(piece.items.concat(), piece.skip);
+        let Range { start: prefix_at, end: prefix_end } = piece.prefix;
+        Self { memtable, prefix_at, prefix_end, sorting, range: Vec::new(), range_at: 0 }
     }
 
     /// The next node of the part that was not sorted when written.
@@ -71,8 +81,9 @@ impl Walk {
 }
 
 impl FlushCursor {
-    pub(super) fn new(owner: Arc<Memtable>) -> Self {
-        Self { walk: None, place: None, owner }
+    /// Over `piece` of `owner`.
+    pub(super) fn new(owner: Arc<Memtable>, piece: Piece) -> Self {
+        Self { piece: Some(piece), walk: None, place: None, owner }
     }
 
     fn forward_only(&mut self) -> Result<bool> {
@@ -83,7 +94,8 @@ impl FlushCursor {
 
 impl Cursor for FlushCursor {
     fn seek_to_first(&mut self) -> Result<bool> {
-        let walk = self.walk.insert(Walk::new(extend(&self.owner)));
+        let Some(piece) = self.piece.take() else { return self.forward_only() };
+        let walk = self.walk.insert(Walk::new(extend(&self.owner), piece));
         self.place = walk.next().map(Place::newest);
         Ok(self.place.is_some())
     }

@@ -17,6 +17,7 @@ mod memory;
 mod node;
 mod order;
 mod prepare;
+mod ranges;
 #[cfg(feature = "arrow")]
 pub mod rows;
 mod sort;
@@ -28,6 +29,7 @@ pub use arena::ArenaPool;
 pub use cursor::MemtableCursor;
 pub use flush::FlushCursor;
 pub use memory::{MemtableMemory, Signal};
+pub use ranges::{FlushRanges, RoutedNodes};
 pub use writer::MemtableWriter;
 
 use crate::atomic::{AtomicBool, Ordering};
@@ -204,7 +206,7 @@ impl Memtable {
     /// The cursor that flush uses: forward once, sorting as it goes. Only what was inserted before this call is seen, so
     /// freeze first.
     pub fn flush_cursor(self: &Arc<Self>) -> FlushCursor {
-        FlushCursor::new(self.clone())
+        ranges::whole(self)
     }
 }
 

@@ -48,9 +48,13 @@ pub(super) struct Sorting<'m> {
 impl<'m> Sorting<'m> {
     /// Starts with `nodes`, keys distinct, in any order.
     pub(super) fn new(nodes: impl Iterator<Item = Node<'m>>) -> Self {
-        let mut items: Vec<Item<'m>> = nodes.map(|node| Item { head: 0, node }).collect();
+        Self::of(nodes.map(|node| Item { head: 0, node }).collect(), None)
+    }
+
+    /// Starts with `items`; if `skip` is given, their keys share so many bytes and their heads are the eight behind.
+    pub(super) fn of(mut items: Vec<Item<'m>>, skip: Option<usize>) -> Self {
         let mut scratch = Vec::new();
-        let skip = refresh_heads(&mut items, 0);
+        let skip = skip.unwrap_or_else(|| refresh_heads(&mut items, 0));
         let ends = spread(&mut items, &mut scratch);
         Self { items, ends, bucket: 0, skip, scratch }
     }

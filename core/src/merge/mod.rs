@@ -38,6 +38,15 @@ pub struct SurvivorCounts {
 }
 
 impl SurvivorCounts {
+    /// Counts what `other` counted as well.
+    pub fn add(&mut self, other: &Self) {
+        self.entries_in += other.entries_in;
+        self.entries_out += other.entries_out;
+        self.dropped_versions += other.dropped_versions;
+        self.dropped_tombstones += other.dropped_tombstones;
+        self.expired += other.expired;
+    }
+
     /// All entries left out.
     pub fn dropped(&self) -> u64 {
         self.dropped_versions + self.dropped_tombstones
@@ -114,6 +123,11 @@ impl<C: Cursor> Survivors<C> {
             self.counts.entries_out += 1;
             return Ok(Some(self.cursor.entry()));
         }
+    }
+
+    /// The survivor that was given out last. Requires: there was one, and `next` was not called since.
+    pub fn entry(&self) -> Entry<'_> {
+        self.cursor.entry()
     }
 
     /// What was counted so far.

@@ -18,7 +18,7 @@ mod row_formats;
 
 pub use alone::LoneFile;
 pub use any::{AnySstReader, BrokenFile};
-pub use block_file::{Block, GROUP_KEYS, Properties, Sought, SstCursor, SstReader, SstWriter};
+pub use block_file::{Block, GROUP_KEYS, Properties, Sought, SstCursor, SstPart, SstPartBuilder, SstReader, SstWriter};
 #[cfg(feature = "arrow")]
 pub use row_file::{
     ColumnBounds, ColumnOverride, ConditionRecord, GroupStats, PeekedIndex, RowBlock, RowCache, RowCondition,

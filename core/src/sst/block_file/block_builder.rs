@@ -95,6 +95,11 @@ impl BlockBuilder {
         self.sequences.last().copied().unwrap_or(0)
     }
 
+    /// The sequence of its first entry. Requires: not empty.
+    pub fn first_sequence(&self) -> Sequence {
+        self.sequences.first().copied().unwrap_or(0)
+    }
+
     /// The key of its first entry. Requires: not empty.
     pub fn first_key(&self) -> &[u8] {
         &self.keys[..self.key_ends.first().map_or(0, |&end| end as usize)]
@@ -136,10 +141,9 @@ impl BlockBuilder {
         true
     }
 
-    /// Appends the block to `out` as it stands at `offset` of file `number`, and forgets its entries. `shared`: a version of
+    /// Appends the block to `out`, with room for its checksum at the end, and forgets its entries. `shared`: a version of
     /// its last key follows in the next block. Requires: not empty.
-    pub fn finish(&mut self, out: &mut Vec<u8>, encoder: &mut Encoder, number: u64, offset: u64, shared: bool) {
-        let begin = out.len();
+    pub fn finish(&mut self, out: &mut Vec<u8>, encoder: &mut Encoder, shared: bool) {
         let count = self.tags.len();
         let base_sequence = self.sequences.iter().copied().min().unwrap_or(0);
         let spread = self.sequences.iter().copied().max().unwrap_or(0) - base_sequence;
@@ -187,8 +191,7 @@ impl BlockBuilder {
             key_start = end as usize;
         }
         out.extend_from_slice(stored);
-        let checksum = checksum_at(number, offset, &out[begin..]);
-        put_u32(out, checksum);
+        out.extend_from_slice(&[0; CHECKSUM_BYTES]);
         self.clear();
     }
 
@@ -204,12 +207,13 @@ impl BlockBuilder {
     }
 }
 
-/// Writes one entry as a block of its own through `write`, piece by piece, so that a large value is not copied once more.
-/// Such a block is never called plain: whether its key goes on in the next block is not known yet. Returns its length.
+/// Writes one entry as a block of its own through `write`, piece by piece, so that a large value is not copied once more. Its
+/// checksum is that of its `place`, a file's number and an offset; without one there is room for it. Such a block is never called
+/// plain: whether its key goes on in the next block is not known yet. Returns its length.
 pub fn write_wide(
     entry: &Entry<'_>,
     encoder: &mut Encoder,
-    (number, offset): (u64, u64),
+    place: Option<(u64, u64)>,
     mut write: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<u64> {
     let (compression, stored) = encoder.encode(entry.value);
@@ -231,10 +235,13 @@ pub fn write_wide(
         front.push(entry.kind as u8);
     }
     front.extend_from_slice(entry.key);
-    let mut hasher = crc32fast::Hasher::new_with_initial(checksum_at(number, offset, &front));
-    hasher.update(stored);
+    let checksum = place.map_or(0, |(number, offset)| {
+        let mut hasher = crc32fast::Hasher::new_with_initial(checksum_at(number, offset, &front));
+        hasher.update(stored);
+        hasher.finalize()
+    });
     write(&front)?;
     write(stored)?;
-    write(&hasher.finalize().to_le_bytes())?;
+    write(&checksum.to_le_bytes())?;
     Ok((front.len() + stored.len() + CHECKSUM_BYTES) as u64)
 }

@@ -38,6 +38,25 @@ impl IndexBuilder {
         self.blocks.push((self.separators.len(), len << 1 | u64::from(continued)));
     }
 
+    /// Adds the blocks of `part`, whose first one was added with nothing before it; `before` is the last key of the block before them.
+    pub fn append(&mut self, before: Option<&[u8]>, part: &Self) {
+        let Some(&(first_end, len)) = part.blocks.first() else { return };
+        self.add(before, &part.separators[..first_end], len >> 1);
+        let start = self.separators.len();
+        self.separators.extend_from_slice(&part.separators[first_end..]);
+        self.blocks.extend(part.blocks[1..].iter().map(|&(end, len)| (start + end - first_end, len)));
+    }
+
+    /// The first key of the first block, if that was added with nothing before it.
+    pub fn first_key(&self) -> Option<&[u8]> {
+        self.blocks.first().map(|&(end, _)| &self.separators[..end])
+    }
+
+    /// The lengths of the blocks, in order.
+    pub fn lens(&self) -> impl Iterator<Item = u64> {
+        self.blocks.iter().map(|&(_, len)| len >> 1)
+    }
+
     /// Bytes that the encoding will have, at most; the writer watches it.
     pub fn size_bytes(&self) -> usize {
         self.separators.len() + 20 * self.blocks.len()

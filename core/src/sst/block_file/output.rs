@@ -15,6 +15,8 @@ use std::time::Duration;
 const BUFFER_BYTES: usize = 1 << 20;
 /// Room beyond that for the block that fills a buffer.
 const BUFFER_SLACK_BYTES: usize = 64 << 10;
+/// Fewer bytes are copied into the buffer rather than written alone.
+const COPIED_BYTES_MAX: usize = 256 << 10;
 /// Buffers in use at once: one being filled, one being written, one between them.
 const BUFFERS_MAX: usize = 3;
 /// Waits look again after this long, in case the task ended without a word.
@@ -133,11 +135,6 @@ impl Output {
         self.handed_on + self.buffer.len() as u64
     }
 
-    /// The buffer, to append a block to; [`Output::pass_on`] must follow.
-    pub fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.buffer
-    }
-
     /// Hands the buffer on if it is full.
     #[inline]
     pub fn pass_on(&mut self) -> Result<()> {
@@ -154,6 +151,20 @@ impl Output {
             self.pass_on()?;
         }
         Ok(())
+    }
+
+    /// Appends `bytes`, and leaves an empty buffer in their place, of use for the next ones. Many are not copied.
+    pub fn exchange(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
+        if bytes.len() < COPIED_BYTES_MAX {
+            self.buffer.extend_from_slice(bytes);
+            bytes.clear();
+        } else {
+            if !self.buffer.is_empty() {
+                self.hand_on()?;
+            }
+            std::mem::swap(&mut self.buffer, bytes);
+        }
+        self.pass_on()
     }
 
     fn hand_on(&mut self) -> Result<()> {

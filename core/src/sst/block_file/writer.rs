@@ -1,20 +1,21 @@
-//! Writes a block file from entries in order.
+//! Writes a block file from entries in order, or from parts that were encoded elsewhere.
 //!
-//! Called by flush, compaction and bulk loads. The caller's thread builds blocks, the [`Output`]'s task writes them. A writer that
-//! is not finished removes its file, best effort, when it goes.
+//! Called by flush, compaction and bulk loads. Parts get their place and their checksums here, and the [`Output`]'s task writes them. A
+//! writer that is not finished removes its file, best effort, when it goes.
 
 use super::super::{SstIdentity, SstOptions, SstSummary};
-use super::block::checksum_at;
-use super::block_builder::{BlockBuilder, write_wide};
+use super::block::{CHECKSUM_BYTES, checksum_at};
+use super::block_builder::write_wide;
 use super::codec::Encoder;
 use super::footer::{Footer, Section};
 use super::index::IndexBuilder;
 use super::output::Output;
+use super::part::{Bound, SstPart, SstPartBuilder, Totals};
 use super::properties::{HASH_VERSION, Properties};
 use crate::env::{Env, File, FileSystem};
 use crate::error::{Error, Result};
-use crate::filter::{FilterBuilder, key_hash};
-use crate::key::{Entry, Kind, MAX_KEY_BYTES, MAX_SEQUENCE, MAX_VALUE_BYTES, Sequence};
+use crate::filter::FilterBuilder;
+use crate::key::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,22 +47,23 @@ pub struct SstWriter {
     path: PathBuf,
     identity: SstIdentity,
     output: Output,
+    /// Of what is added entry by entry.
+    builder: SstPartBuilder,
+    /// Of the values that are too long for a part.
     encoder: Encoder,
-    block: BlockBuilder,
     index: IndexBuilder,
     filter: FilterBuilder,
-    /// The last key of the last block that was cut, and the sequence of that entry.
-    cut_key: Option<Vec<u8>>,
-    cut_sequence: Sequence,
-    last_hash: u64,
-    summary: SstSummary,
+    /// The last entry that was placed in the file.
+    last: Option<Bound>,
+    totals: Totals,
+    smallest: Vec<u8>,
     finished: bool,
 }
 
 impl SstWriter {
     /// Creates the file, which must not exist yet, and a writer for it.
-    pub fn create(env: &Env, path: &Path, identity: SstIdentity, mut options: SstOptions) -> Result<Self> {
-        options.block_bytes = options.block_bytes.clamp(1 << 10, 32 << 10);
+    pub fn create(env: &Env, path: &Path, identity: SstIdentity, options: SstOptions) -> Result<Self> {
+        let builder = SstPartBuilder::new(&options)?;
         let encoder = Encoder::new(options.compression)?;
         let file = env.files.create(path)?;
         Ok(Self {
@@ -70,14 +72,13 @@ impl SstWriter {
             path: path.to_path_buf(),
             identity,
             output: Output::new(env, file),
+            builder,
             encoder,
-            block: BlockBuilder::new(options.block_bytes),
             filter: FilterBuilder::new(options.bloom_bits_per_key),
             index: IndexBuilder::default(),
-            cut_key: None,
-            cut_sequence: 0,
-            last_hash: 0,
-            summary: SstSummary { smallest_sequence: MAX_SEQUENCE, ..SstSummary::default() },
+            last: None,
+            totals: Totals::default(),
+            smallest: Vec::new(),
             finished: false,
         })
     }
@@ -92,90 +93,79 @@ impl SstWriter {
     /// size beyond the limits, is InvalidArgument.
     #[inline]
     pub fn add(&mut self, entry: Entry<'_>) -> Result<()> {
-        let same_key = self.check(&entry)?;
-        if !same_key {
-            self.last_hash = key_hash(entry.key);
-            self.filter.add(self.last_hash);
+        if SstPartBuilder::is_too_long(&entry) {
+            self.builder.pass_by(&entry)?;
+            self.place_own()?;
+            return self.append_entry(&entry);
         }
-        if self.block.wants_own_block(&entry) {
-            self.cut_block(same_key)?;
-            self.add_wide(&entry)?;
-        } else if !self.block.add(&entry, self.last_hash, same_key) {
-            self.cut_block(same_key)?;
-            // An empty block takes any entry that does not want its own.
-            self.block.add(&entry, self.last_hash, same_key);
-        }
-        let summary = &mut self.summary;
-        summary.entries += 1;
-        summary.tombstones += u64::from(entry.kind == Kind::Delete);
-        summary.payload_bytes += (entry.key.len() + entry.value.len()) as u64;
-        summary.smallest_sequence = summary.smallest_sequence.min(entry.sequence);
-        summary.largest_sequence = summary.largest_sequence.max(entry.sequence);
-        summary.multi_version |= same_key;
-        Ok(())
+        self.builder.add(&entry)?;
+        if self.builder.is_full() { self.place_own() } else { Ok(()) }
+    }
+
+    /// Adds a part that another builder made, and leaves an empty buffer in its place. Requires: it comes after everything before it, as
+    /// in [`SstWriter::add`]; else InvalidArgument. What shares a key comes from one builder.
+    pub fn append(&mut self, part: SstPart) -> Result<Vec<u8>> {
+        self.builder.end();
+        self.place_own()?;
+        self.place(part)
+    }
+
+    /// Adds an entry of too long a value, which its builder was told of by [`SstPartBuilder::pass_by`], and whose parts before it
+    /// are here.
+    pub fn append_entry(&mut self, entry: &Entry<'_>) -> Result<()> {
+        Bound::check(self.last.as_ref().map(Bound::as_last), entry.key, entry.sequence)?;
+        let place = Some((self.identity.number.0, self.output.offset()));
+        let output = &mut self.output;
+        let len = write_wide(entry, &mut self.encoder, place, |bytes| output.write(bytes))?;
+        let mut block = IndexBuilder::default();
+        block.add(None, entry.key, len);
+        self.index_blocks(&block, Bound { key: entry.key.to_vec(), sequence: entry.sequence })
     }
 
     /// Bytes written so far, about: for callers that cut their outputs by size.
     pub fn size_bytes(&self) -> u64 {
-        self.output.offset()
+        self.output.offset() + self.builder.len_bytes() as u64
     }
 
     /// How many entries were added.
     pub fn entries(&self) -> u64 {
-        self.summary.entries
+        self.totals.entries + self.builder.entries()
     }
 
-    /// Whether the entry has the key of the one before it.
-    #[inline]
-    fn check(&self, entry: &Entry<'_>) -> Result<bool> {
-        if entry.key.len() > MAX_KEY_BYTES || entry.value.len() > MAX_VALUE_BYTES || entry.sequence > MAX_SEQUENCE {
-            return Err(Error::invalid("entry of a table with a key, value or sequence beyond the limits"));
-        }
-        let (last_key, last_sequence) = if !self.block.is_empty() {
-            (self.block.last_key(), self.block.last_sequence())
-        } else if let Some(key) = &self.cut_key {
-            (key.as_slice(), self.cut_sequence)
-        } else {
-            return Ok(false);
-        };
-        match last_key.cmp(entry.key) {
-            std::cmp::Ordering::Less => Ok(false),
-            std::cmp::Ordering::Equal if last_sequence > entry.sequence => Ok(true),
-            _ => Err(Error::invalid("entries of a table must come by rising key, then falling sequence")),
-        }
-    }
-
-    /// Writes the block that was gathered, if any. `shared`: the next entry has the key of its last one.
-    fn cut_block(&mut self, shared: bool) -> Result<()> {
-        if self.block.is_empty() {
-            return Ok(());
-        }
-        let offset = self.output.offset();
-        let first_key = self.block.first_key().to_vec();
-        let last_key = self.block.last_key().to_vec();
-        let last_sequence = self.block.last_sequence();
-        let shared = shared || self.cut_key.as_deref() == Some(first_key.as_slice());
-        self.block.finish(self.output.buffer(), &mut self.encoder, self.identity.number.0, offset, shared);
-        let len = self.output.offset() - offset;
-        self.index_block(&first_key, len)?;
-        (self.cut_key, self.cut_sequence) = (Some(last_key), last_sequence);
-        self.output.pass_on()
-    }
-
-    fn add_wide(&mut self, entry: &Entry<'_>) -> Result<()> {
-        let place = (self.identity.number.0, self.output.offset());
-        let output = &mut self.output;
-        let len = write_wide(entry, &mut self.encoder, place, |bytes| output.write(bytes))?;
-        self.index_block(entry.key, len)?;
-        (self.cut_key, self.cut_sequence) = (Some(entry.key.to_vec()), entry.sequence);
+    fn place_own(&mut self) -> Result<()> {
+        let part = self.builder.take(Vec::new());
+        let buffer = self.place(part)?;
+        self.builder.reuse(buffer);
         Ok(())
     }
 
-    fn index_block(&mut self, first_key: &[u8], len: u64) -> Result<()> {
-        if self.cut_key.is_none() {
-            self.summary.smallest = first_key.to_vec();
+    /// Puts a part's blocks where the file ends.
+    fn place(&mut self, mut part: SstPart) -> Result<Vec<u8>> {
+        if let Some(first_key) = part.index.first_key() {
+            Bound::check(self.last.as_ref().map(Bound::as_last), first_key, part.first_sequence)?;
         }
-        self.index.add(self.cut_key.as_deref(), first_key, len);
+        part.hashes.iter().for_each(|&hash| self.filter.add(hash));
+        self.totals.add(&part.totals);
+        let Some(last) = part.last.take() else { return Ok(part.bytes) };
+        let mut begin = 0;
+        for len in part.index.lens() {
+            let end = begin + len as usize;
+            let (block, room) = part.bytes[begin..end].split_at_mut(len as usize - CHECKSUM_BYTES);
+            let checksum = checksum_at(self.identity.number.0, self.output.offset() + begin as u64, block);
+            room.copy_from_slice(&checksum.to_le_bytes());
+            begin = end;
+        }
+        self.output.exchange(&mut part.bytes)?;
+        self.index_blocks(&part.index, last)?;
+        Ok(part.bytes)
+    }
+
+    fn index_blocks(&mut self, blocks: &IndexBuilder, last: Bound) -> Result<()> {
+        if self.last.is_none() {
+            self.smallest = blocks.first_key().unwrap_or_default().to_vec();
+        }
+        self.index.append(self.last.as_ref().map(|last| last.key.as_slice()), blocks);
+        self.last = Some(last);
         if self.index.size_bytes() > INDEX_BYTES_MAX {
             return Err(Error::invalid("table has grown beyond what its index can hold").in_file(&self.path));
         }
@@ -184,11 +174,20 @@ impl SstWriter {
 
     /// Writes index, filter, properties and footer and makes the file's bytes durable; its name is for the caller to make durable.
     pub fn finish(mut self) -> Result<SstSummary> {
-        self.cut_block(false)?;
-        if self.summary.entries == 0 {
-            self.summary.smallest_sequence = 0;
-        }
-        self.summary.largest = self.cut_key.take().unwrap_or_default();
+        self.builder.end();
+        self.place_own()?;
+        let (smallest_sequence, largest_sequence) = self.totals.sequences.unwrap_or_default();
+        let mut summary = SstSummary {
+            entries: self.totals.entries,
+            tombstones: self.totals.tombstones,
+            payload_bytes: self.totals.payload_bytes,
+            smallest: std::mem::take(&mut self.smallest),
+            largest: self.last.take().map(|last| last.key).unwrap_or_default(),
+            smallest_sequence,
+            largest_sequence,
+            multi_version: self.totals.multi_version,
+            ..SstSummary::default()
+        };
         let mut footer = Footer {
             database_id: self.identity.database_id,
             number: self.identity.number,
@@ -200,16 +199,16 @@ impl SstWriter {
         let mut filter = Vec::new();
         self.filter.finish()?.encode(&mut filter);
         footer.filter = self.write_section(&filter)?;
-        let properties = self.properties().encode();
+        let properties = self.properties(&summary).encode();
         footer.properties = self.write_section(&properties)?;
         (_, footer.file_checksum) = self.output.settle()?;
         self.output.write(&footer.encode())?;
         let (size_bytes, _) = self.output.settle()?;
         self.file.sync_data()?;
         self.finished = true;
-        self.summary.size_bytes = size_bytes;
-        self.summary.checksum = footer.file_checksum;
-        Ok(std::mem::take(&mut self.summary))
+        summary.size_bytes = size_bytes;
+        summary.checksum = footer.file_checksum;
+        Ok(summary)
     }
 
     fn write_section(&mut self, bytes: &[u8]) -> Result<Section> {
@@ -219,8 +218,7 @@ impl SstWriter {
         Ok(Section { offset, len: bytes.len() as u64, checksum })
     }
 
-    fn properties(&self) -> Properties {
-        let summary = &self.summary;
+    fn properties(&self, summary: &SstSummary) -> Properties {
         Properties {
             features_compatible: 0,
             features_incompatible: 0,

@@ -2,7 +2,8 @@
 //!
 //! A pure function, called by the pool under its mutex. Promises: if there is more than one thread, merges leave one to flushes, so that
 //! no merge holds them up; a database that has none of its tasks of a kind running goes before one that has; else first come, first
-//! served. So nobody waits for ever, merges beside databases that flush without a pause neither.
+//! served. So nobody waits for ever, merges beside databases that flush without a pause neither; but help may, as whoever asks for it does
+//! its work himself.
 
 use crate::env::JobKind;
 
@@ -39,7 +40,7 @@ pub(super) fn next(members: &[Member], threads: usize) -> Option<u64> {
         MemberState::Ready(since) => {
             let own = members.iter().filter(running);
             let own = own.filter(|other| other.owner == member.owner && other.kind == member.kind).count();
-            Some((own, since, member.id))
+            Some((member.kind == JobKind::Help, own, since, member.id))
         }
         _ => None,
     });
@@ -88,6 +89,14 @@ mod tests {
         assert_eq!(next(&members(&busy), 2), Some(3), "of the others who came first");
         let merging = [(1, MERGE, Running), (1, FLUSH, Ready(1)), (2, FLUSH, Ready(2))];
         assert_eq!(next(&members(&merging), 2), Some(1), "a merge of its own costs nobody his turn to flush");
+    }
+
+    #[test]
+    fn help_comes_after_all_that_nobody_else_does() {
+        let help = JobKind::Help;
+        let all = members(&[(3, help, Ready(1)), (1, MERGE, Ready(7)), (1, FLUSH, Running)]);
+        assert_eq!(next(&all, 2), Some(1), "help goes before what nobody else does");
+        assert_eq!(next(&members(&[(3, help, Ready(1)), (1, MERGE, Running), (2, MERGE, Ready(2))]), 2), Some(0));
     }
 
     #[test]
