@@ -33,9 +33,11 @@ pub struct FlushRanges {
     chunks: Vec<(usize, Range<usize>)>,
 }
 
-/// The nodes of a chunk by range. Of use only beside the [`FlushRanges`] that made it.
+/// The nodes of a chunk by range.
 pub struct RoutedNodes {
     memtable: usize,
+    /// Keeps the nodes.
+    owner: Arc<Memtable>,
     by_range: Vec<Vec<Item<'static>>>,
 }
 
@@ -65,7 +67,8 @@ impl FlushRanges {
     /// Finds the range of each node of a chunk. Panics if there is no such chunk.
     pub fn route(&self, chunk: usize) -> RoutedNodes {
         let (memtable, nodes) = self.chunks[chunk].clone();
-        let log = &extend(&self.memtables[memtable]).log;
+        let owner = self.memtables[memtable].clone();
+        let log = &extend(&owner).log;
         let expected = nodes.len() / (self.bounds.len() + 1);
         let room = || Vec::with_capacity(expected + expected / 4);
         let mut by_range: Vec<Vec<Item<'static>>> = (0..=self.bounds.len()).map(|_| room()).collect();
@@ -77,7 +80,7 @@ impl FlushRanges {
             let (range, head) = self.range(node);
             by_range[range].push(Item { head, node });
         }
-        RoutedNodes { memtable, by_range }
+        RoutedNodes { memtable, owner, by_range }
     }
 
     /// The range of a node, and the head of its key behind what all bounds share.
@@ -100,11 +103,13 @@ impl FlushRanges {
     }
 
     /// The ranges, rising: for each the cursors over its parts of the memtables, newest first. Ranges without entries are left out.
-    /// Requires: `routed` is what became of all chunks, each once.
+    /// Requires: `routed` is what became of all chunks, each once. Panics if a chunk is of other memtables.
     pub fn cursors(&self, routed: Vec<RoutedNodes>) -> Vec<Vec<FlushCursor>> {
         let last = self.bounds.len();
         let mut pieces: Vec<Vec<Piece>> = self.memtables.iter().map(|memtable| self.prefixes(memtable)).collect();
         for chunk in routed {
+            // Its nodes live as long as the cursors' memtables, and no longer.
+            assert!(Arc::ptr_eq(&chunk.owner, &self.memtables[chunk.memtable]), "nodes of another memtable");
             for (piece, items) in pieces[chunk.memtable].iter_mut().zip(chunk.by_range) {
                 piece.items.push(items);
             }
