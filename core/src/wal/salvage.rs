@@ -186,7 +186,11 @@ fn walk(
 ) -> Result<Vec<Segment>> {
     let mut segments = Vec::new();
     for number in numbers(env, dir)? {
-        segments.push(look_at(env, dir, number, scope)?);
+        match look_at(env, dir, number, scope) {
+            // What nobody needs is removed by a live writer whenever it comes to it.
+            Err(error) if error.kind() == ErrorKind::NotFound && number < scope.floor => {}
+            segment => segments.push(segment?),
+        }
     }
     let counting = |segment: &&Segment| segment.open.is_some();
     let newest = segments.iter().filter(counting).map(|segment| segment.told.number).max();

@@ -268,6 +268,22 @@ fn segments_below_the_floor_go() {
 }
 
 #[test]
+fn a_segment_below_the_floor_may_go_while_the_log_is_read() {
+    let memory = sample(LogBackend::Write, 120, 120);
+    let floor = FileNumber(2);
+    let modes = [RecoveryMode::Absolute, RecoveryMode::PointInTime, RecoveryMode::TolerateTail, RecoveryMode::Salvage];
+    for mode in modes {
+        let read_without = |number: FileNumber| {
+            let gone = Rule::once(Call::Open, Effect::Error(libc::ENOENT)).on(&segment_name(number));
+            let env = env_of(FaultFileSystem::new(memory.clone(), vec![gone]));
+            replay(&env, dir(), 77, 3, floor, None, mode, &mut |_| Ok(())).map(|outcome| outcome.last_sequence)
+        };
+        assert_eq!(read_without(FileNumber(1)).unwrap(), 120, "{mode:?}: nobody needs it");
+        assert_eq!(read_without(floor).unwrap_err().kind(), ErrorKind::NotFound, "{mode:?}");
+    }
+}
+
+#[test]
 fn a_failed_sync_poisons() {
     let files = FaultFileSystem::new(MemFileSystem::new(), Vec::new());
     let env = env_of(files.clone());
