@@ -18,14 +18,6 @@ import sstore
 from test_process import run
 
 
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Ctrl-C raises, also where the tests were begun in the background of a shell, which has it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.fixture
 def filled(db: sstore.DB) -> sstore.DB:
     for part in range(4):
