@@ -1,34 +1,9 @@
 // Every member of the C++ headers does what they say, and what must not be copied or thrown is not.
-#include <sstore.hpp>
+#include "test.hpp"
 
 #include <atomic>
-#include <cstdio>
-#include <cstdlib>
 #include <stdexcept>
 #include <thread>
-
-#define CHECK(condition) \
-    do { \
-        if (!(condition)) { \
-            std::printf("%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            std::exit(1); \
-        } \
-    } while (0)
-
-// The call throws an Error with this code.
-#define THROWS(expected, call) \
-    do { \
-        bool thrown = false; \
-        try { \
-            call; \
-        } catch (const sstore::Error &caught) { \
-            thrown = true; \
-            if (caught.code() != (expected)) std::printf("%s: %s\n", #call, caught.what()); \
-            CHECK(caught.code() == (expected)); \
-            CHECK(*caught.what() != '\0'); \
-        } \
-        CHECK(thrown); \
-    } while (0)
 
 namespace {
 
