@@ -5,7 +5,7 @@
 //! While one source keeps winning, only the second best is compared with it. Promises: internal order over all sources; of
 //! equal entries the earlier source's comes first; an error stays until the next seek.
 
-use super::{Cursor, EntryBatch, PinnedBytes};
+use super::{Cursor, EntryBatch, Fill, PinnedBytes};
 use crate::error::{Error, Result};
 use crate::key::{Entry, head};
 use std::cmp::Ordering;
@@ -236,6 +236,34 @@ impl<S: Cursor> Cursor for Merge<S> {
 
     fn push_to(&self, batch: &mut EntryBatch) {
         self.sources[self.winner()].push_to(batch);
+    }
+
+    /// Each source in turn gives what comes before the keys of all others. A key of several sources is left to the caller.
+    fn fill(&mut self, fill: &mut Fill<'_>) -> Result<bool> {
+        let mut has_moved = false;
+        while self.forward == fill.forward && self.is_valid() && fill.has_room() {
+            let winner = self.winner();
+            if self.second.is_none() {
+                self.second = self.best_loser(winner);
+            }
+            let moved = match self.second {
+                None => self.sources[winner].fill(fill),
+                Some(second) => match self.sources.get_disjoint_mut([winner, second as usize]) {
+                    Ok([first, second]) => fill.before(second.entry().key, |fill| first.fill(fill)),
+                    Err(_) => break,
+                },
+            };
+            match moved {
+                Ok(true) => has_moved = true,
+                Ok(false) => break,
+                Err(error) => return Err(self.fail(error)),
+            }
+            self.replay();
+        }
+        match &self.error {
+            Some(error) => Err(error.clone()),
+            None => Ok(has_moved),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! A [`Cursor`] walks internal entries: every version of every key, keys ascending, within a key newest first. Hiding what a
 //! snapshot must not see is not its task.
 
+mod fill;
 #[cfg(feature = "arrow")]
 mod gather;
 mod merge;
@@ -12,8 +13,9 @@ mod rows;
 
 #[cfg(feature = "arrow")]
 pub use gather::{RowStretch, copied, gather};
+pub use fill::{Fill, Until};
 pub use merge::Merge;
-pub use pin::{EntryBatch, Owner, PinnedBytes};
+pub use pin::{EntryBatch, Owner, PinnedBytes, Pinning};
 #[cfg(feature = "arrow")]
 pub use rows::{RowChunk, RowSource, Sequences};
 
@@ -54,4 +56,12 @@ pub trait Cursor {
 
     /// Adds the entry under it to `batch`: the key copied, the value pinned. Requires: it stands on an entry.
     fn push_to(&self, batch: &mut EntryBatch);
+
+    /// Adds what `fill` wants to see of the keys from the one under it on, each whole and in order, as far as the cursor can tell quickly,
+    /// which may be not at all; then stands on the first entry of a key that it did not deal with. Returns whether it moved. Requires: behind
+    /// the cursor lies no version of the key under it that is to be seen, or that hides one.
+    fn fill(&mut self, fill: &mut Fill<'_>) -> Result<bool> {
+        let _ = fill;
+        Ok(false)
+    }
 }

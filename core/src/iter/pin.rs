@@ -6,6 +6,7 @@
 
 use crate::key::Sequence;
 use std::any::Any;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -100,6 +101,38 @@ pub struct EntryBatch {
     owners: Vec<Owner>,
 }
 
+/// A batch to which entries of one owner are added.
+pub struct Pinning<'b, 'o> {
+    /// It holds the owner.
+    batch: &'b mut EntryBatch,
+    owner: PhantomData<fn(&'o [u8]) -> &'o [u8]>,
+}
+
+impl<'o> Pinning<'_, 'o> {
+    /// Adds an entry: a key in two parts, and a value of the owner's.
+    #[inline]
+    pub fn push(&mut self, key: [&[u8]; 2], sequence: Sequence, value: &'o [u8]) {
+        let EntryBatch { keys, entries, .. } = &mut *self.batch;
+        for part in key {
+            if !part.is_empty() {
+                keys.extend_from_slice(part);
+            }
+        }
+        entries.push(BatchEntry { key_end: keys.len(), value: value.as_ptr(), value_len: value.len(), sequence });
+    }
+
+    /// How many entries the batch holds.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+}
+
 struct BatchEntry {
     key_end: usize,
     value: *const u8,
@@ -148,14 +181,22 @@ impl EntryBatch {
         owner: &Arc<T>,
         find: impl for<'a> FnOnce(&'a T) -> &'a [u8],
     ) {
-        let value = find(owner);
+        self.extend(owner, |owner, pinning| pinning.push([key, &[]], sequence, find(owner)));
+    }
+
+    /// Adds entries whose values lie in `owner`, as many as `add` pushes.
+    #[inline]
+    pub fn extend<T: Any + Send + Sync, R>(
+        &mut self,
+        owner: &Arc<T>,
+        add: impl for<'o> FnOnce(&'o T, &mut Pinning<'_, 'o>) -> R,
+    ) -> R {
         let address = Arc::as_ptr(owner).cast::<u8>();
-        if self.owners.last().is_none_or(|last| Arc::as_ptr(last).cast::<u8>() != address) {
+        // One of two sources that take turns is pinned once, too.
+        if !self.owners.iter().rev().take(2).any(|owner| Arc::as_ptr(owner).cast::<u8>() == address) {
             self.owners.push(owner.clone());
         }
-        self.keys.extend_from_slice(key);
-        let (value, value_len) = (value.as_ptr(), value.len());
-        self.entries.push(BatchEntry { key_end: self.keys.len(), value, value_len, sequence });
+        add(owner, &mut Pinning { batch: self, owner: PhantomData })
     }
 
     /// Adds an entry whose value is pinned already.
@@ -217,5 +258,24 @@ mod tests {
         assert!(batch.iter().eq([(&b"a"[..], &b"one"[..]), (b"bb", b"two"), (b"c", b"")]));
         assert_eq!(batch.payload_bytes(), 10);
         assert_eq!(batch.owners.len(), 1, "neighbours with one owner pin it once");
+    }
+
+    #[test]
+    fn a_batch_pins_two_owners_that_take_turns_once_each() {
+        let (one, other) = (Arc::new(b"1".to_vec()), Arc::new(b"22".to_vec()));
+        let mut batch = EntryBatch::new();
+        for turn in 0..10 {
+            batch.extend(if turn % 2 == 0 { &one } else { &other }, |owner, pinning| {
+                pinning.push([b"k", &[b'0' + turn]], 1, owner);
+                pinning.push([b"", b""], 2, &owner[1..]);
+                assert_eq!(pinning.len(), 2 * usize::from(turn) + 2);
+            });
+        }
+        assert_eq!(batch.owners.len(), 2);
+        drop((one, other));
+        assert_eq!(batch.get(18), (&b"k9"[..], &b"22"[..], 1));
+        assert_eq!(batch.get(19), (&b""[..], &b"2"[..], 2));
+        batch.clear();
+        assert!(batch.owners.is_empty() && batch.is_empty());
     }
 }

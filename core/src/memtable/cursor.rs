@@ -7,8 +7,8 @@ use super::Memtable;
 use super::node::{Node, Version};
 use super::tree::TreeWalk;
 use crate::error::Result;
-use crate::iter::{Cursor, EntryBatch, PinnedBytes};
-use crate::key::Entry;
+use crate::iter::{Cursor, EntryBatch, Fill, PinnedBytes};
+use crate::key::{Entry, Kind};
 use std::sync::Arc;
 
 /// A cursor over a memtable: every entry inserted before it was made, and maybe later ones.
@@ -275,5 +275,34 @@ impl Cursor for MemtableCursor {
 
     fn push_to(&self, batch: &mut EntryBatch) {
         self.place.as_ref().expect("the cursor stands on an entry").push_to(&self.owner, batch);
+    }
+
+    fn fill(&mut self, fill: &mut Fill<'_>) -> Result<bool> {
+        let Fill { ref mut batch, limit, ref mut bytes_left, until, snapshot, forward } = *fill;
+        let Some(Place { node: first, .. }) = self.place else { return Ok(false) };
+        let walk = &mut self.walk;
+        let standing = batch.extend(&self.owner, |_, pinning| {
+            let mut standing = Some(first);
+            while let Some(node) = standing
+                && pinning.len() < limit
+                && *bytes_left > 0
+                && !until.is_some_and(|until| until.is_past(node.key(), forward))
+            {
+                if let Some(version) = node.latest().visible_at(snapshot)
+                    && version.kind() == Kind::Put
+                {
+                    let (key, value) = (node.key(), version.value());
+                    *bytes_left = bytes_left.saturating_sub(key.len() + value.len());
+                    pinning.push([key, &[]], version.sequence(), value);
+                }
+                standing = if forward { walk.next(node) } else { walk.prev(node) };
+            }
+            standing
+        });
+        if standing.is_some_and(|node| node.as_ptr() == first.as_ptr()) {
+            return Ok(false);
+        }
+        self.place = standing.map(if forward { Place::newest } else { Place::oldest });
+        Ok(true)
     }
 }

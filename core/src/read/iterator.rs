@@ -2,12 +2,12 @@
 //!
 //! Used by `db::iterate`. Wraps the merge over all sources. Forward, the merge stands on the entry shown. Backward, a key's
 //! versions come oldest first, so the merge has to run past the key to know its newest visible version: the entry shown is
-//! kept aside and the merge stands before it. Over a single plain run none of this is needed, and batches are filled by the
-//! file's cursor alone.
+//! kept aside and the merge stands before it. Over a single plain run none of this is needed. Batches are filled stretch by
+//! stretch where a single source decides ([`Fill`]), and entry by entry where several have the same keys.
 
 use super::source::{Source, Walk};
 use crate::error::{Error, Result};
-use crate::iter::{Cursor, EntryBatch, PinnedBytes};
+use crate::iter::{Cursor, EntryBatch, Fill, PinnedBytes, Until};
 use crate::key::{KeyRange, Kind, Sequence};
 use crate::sst::Access;
 use crate::view::CollectionView;
@@ -169,23 +169,31 @@ impl VisibleCursor {
 
     /// Moves to the entry before.
     pub fn prev(&mut self) -> Result<bool> {
-        match self.position {
-            Position::Fresh | Position::Nowhere => return Err(not_positioned()),
+        self.step_back()?;
+        self.settle_backward()
+    }
+
+    /// From the entry shown to where the search for the one before it begins.
+    fn step_back(&mut self) -> Result<()> {
+        let position = std::mem::replace(&mut self.position, Position::Nowhere);
+        match position {
+            Position::Fresh | Position::Nowhere => {
+                self.position = position;
+                return Err(not_positioned());
+            }
             Position::OnEntry if self.plain => {
-                self.position = Position::Nowhere;
                 self.cursor.prev()?;
             }
             Position::OnEntry => {
                 self.keep_key();
-                self.position = Position::Nowhere;
                 let key = std::mem::take(&mut self.kept_key);
                 let moved = self.step_back_over(&key);
                 self.kept_key = key;
                 moved?;
             }
-            Position::Kept => self.position = Position::Nowhere,
+            Position::Kept => {}
         }
-        self.settle_backward()
+        Ok(())
     }
 
     /// Fills `batch` forward with at most `limit` entries or about `max_bytes` bytes, beginning with the entry under the
@@ -195,13 +203,20 @@ impl VisibleCursor {
         if self.position == Position::Fresh {
             self.seek_to_first()?;
         }
-        if self.plain {
-            return self.fill_plain(batch, limit, max_bytes, true);
-        }
-        let mut bytes = 0;
-        while batch.len() < limit && bytes < max_bytes && self.is_valid() {
-            bytes += self.push(batch);
-            self.next()?;
+        let mut bytes_left = max_bytes;
+        while batch.len() < limit && bytes_left > 0 && self.is_valid() {
+            if self.position == Position::OnEntry {
+                self.position = Position::Nowhere;
+                let before = batch.len();
+                self.fill(batch, limit, &mut bytes_left, true)?;
+                if self.settle_forward()? && batch.len() > before {
+                    continue;
+                }
+            }
+            if self.is_valid() {
+                bytes_left = bytes_left.saturating_sub(self.push(batch));
+                self.next()?;
+            }
         }
         Ok(batch.len())
     }
@@ -212,32 +227,27 @@ impl VisibleCursor {
         if self.position == Position::Fresh {
             self.seek_to_last()?;
         }
-        if self.plain {
-            return self.fill_plain(batch, limit, max_bytes, false);
-        }
-        let mut bytes = 0;
-        while batch.len() < limit && bytes < max_bytes && self.is_valid() {
-            bytes += self.push(batch);
-            self.prev()?;
+        let mut bytes_left = max_bytes;
+        while batch.len() < limit && bytes_left > 0 && self.is_valid() {
+            if !self.plain || self.position != Position::OnEntry {
+                bytes_left = bytes_left.saturating_sub(self.push(batch));
+                self.step_back()?;
+            }
+            self.position = Position::Nowhere;
+            self.fill(batch, limit, &mut bytes_left, false)?;
+            self.settle_backward()?;
         }
         Ok(batch.len())
     }
 
-    fn fill_plain(&mut self, batch: &mut EntryBatch, limit: usize, max_bytes: usize, forward: bool) -> Result<usize> {
-        if !self.is_valid() {
-            return Ok(0);
-        }
-        self.position = Position::Nowhere;
+    /// Adds from where the cursor stands what its sources can give without a comparison of each entry.
+    fn fill(&mut self, batch: &mut EntryBatch, limit: usize, bytes_left: &mut usize, forward: bool) -> Result<()> {
         let bound = if forward { self.range.upper.as_deref() } else { self.range.lower.as_deref() };
-        if let Walk::One(Source::File(file)) = &mut self.cursor {
-            file.fill(batch, limit, max_bytes, bound, forward)?;
-        }
-        if forward {
-            self.settle_forward()?
-        } else {
-            self.settle_backward()?
-        };
-        Ok(batch.len())
+        let until = bound.map(|key| Until { key, included: !forward });
+        let mut fill = Fill { batch, limit, bytes_left: *bytes_left, until, snapshot: self.snapshot, forward };
+        let filled = self.cursor.fill(&mut fill);
+        *bytes_left = fill.bytes_left;
+        filled.map(|_| ())
     }
 
     fn push(&self, batch: &mut EntryBatch) -> usize {

@@ -2,7 +2,7 @@
 //! them alone without a merge.
 
 use crate::error::Result;
-use crate::iter::{Cursor, EntryBatch, Merge, PinnedBytes};
+use crate::iter::{Cursor, EntryBatch, Fill, Merge, PinnedBytes};
 use crate::key::Entry;
 use crate::memtable::MemtableCursor;
 use crate::sst::SstCursor;
@@ -82,6 +82,11 @@ macro_rules! forward {
             #[inline]
             fn push_to(&self, batch: &mut EntryBatch) {
                 match self { $($name::$variant(cursor) => cursor.push_to(batch),)+ }
+            }
+
+            #[inline]
+            fn fill(&mut self, fill: &mut Fill<'_>) -> Result<bool> {
+                match self { $($name::$variant(cursor) => cursor.fill(fill),)+ }
             }
         }
     };

@@ -31,6 +31,9 @@ use std::ptr::{self, NonNull};
 /// What a bulk build puts into a base: nearly all that fits, as most of what is sorted at once is only read afterwards.
 const BASE_BUILT: usize = if cfg!(loom) { 2 } else { 44 };
 
+/// How far ahead nodes are asked for: a few, as each is several lines, and the processor waits for a dozen at once.
+const PREFETCH_DISTANCE: usize = 5;
+
 /// No tree of 2^34 nodes is deeper: a split leaves at least 34 branches, or 17 nodes, in a block.
 const LEVELS_MAX: usize = 7;
 
@@ -265,13 +268,15 @@ impl<'m> TreeWalk<'m> {
 
     fn next_leaf(&mut self) -> Option<Node<'m>> {
         let high = self.high?;
-        self.seek(high.key())
+        let node = self.seek(high.key());
+        self.items.iter().skip(self.at).take(PREFETCH_DISTANCE).for_each(|item| item.node.prefetch_whole());
+        node
     }
 
     #[inline]
     pub(super) fn next(&mut self) -> Option<Node<'m>> {
         self.at += 1;
-        if let Some(ahead) = self.items.get(self.at + 4) {
+        if let Some(ahead) = self.items.get(self.at + PREFETCH_DISTANCE) {
             ahead.node.prefetch_whole();
         }
         self.get().or_else(|| self.next_leaf())
@@ -281,11 +286,17 @@ impl<'m> TreeWalk<'m> {
         match self.at.checked_sub(1) {
             Some(at) => {
                 self.at = at;
+                if let Some(ahead) = at.checked_sub(PREFETCH_DISTANCE).and_then(|ahead| self.items.get(ahead)) {
+                    ahead.node.prefetch_whole();
+                }
                 self.get()
             }
             None => {
                 let low = self.low?;
-                self.seek_before(low.key())
+                let node = self.seek_before(low.key());
+                let passed = self.items.len() - self.at.min(self.items.len());
+                self.items.iter().rev().skip(passed).take(PREFETCH_DISTANCE).for_each(|item| item.node.prefetch_whole());
+                node
             }
         }
     }

@@ -292,32 +292,51 @@ impl Block {
 
     /// How many entries have keys before `key`; with `past_equal`, before or at it.
     pub fn bound(&self, key: &[u8], past_equal: bool) -> usize {
-        let prefix = self.prefix();
-        let Some(suffix) = key.strip_prefix(prefix) else {
-            return if key < prefix { 0 } else { self.count() };
-        };
-        let before = |index: usize| match self.suffix(index).cmp(suffix) {
-            std::cmp::Ordering::Less => true,
-            std::cmp::Ordering::Equal => past_equal,
-            std::cmp::Ordering::Greater => false,
+        let search = match self.search(key, past_equal) {
+            Ok(search) => search,
+            Err(bound) => return bound,
         };
         if self.is_wide() {
-            return usize::from(before(0));
+            return usize::from(search.is_before(0));
         }
-        let wanted = head(suffix);
         let heads = self.heads();
-        let low = heads.partition_point(|&head| u32::from_le_bytes(head) < wanted);
-        let ties = heads[low..].partition_point(|&head| u32::from_le_bytes(head) == wanted);
-        let (mut low, mut high) = (low, low + ties);
+        let low = heads.partition_point(|&head| u32::from_le_bytes(head) < search.head);
+        let ties = heads[low..].partition_point(|&head| u32::from_le_bytes(head) == search.head);
+        search.between(low, low + ties)
+    }
+
+    /// The same, for a bound that is probably not far after `from` (before it, if not `forward`); `from` (the entry after it) if it is on
+    /// the other side. Requires: `from` < count.
+    pub fn bound_near(&self, from: usize, key: &[u8], past_equal: bool, forward: bool) -> usize {
+        let search = match self.search(key, past_equal) {
+            Ok(search) => search,
+            Err(bound) if forward => return bound.max(from),
+            Err(bound) => return bound.min(from + 1),
+        };
+        let (mut low, mut high) = if forward { (from, self.count()) } else { (0, from + 1) };
+        let mut step = 1;
         while low < high {
-            let middle = low.midpoint(high);
-            if before(middle) {
-                low = middle + 1;
-            } else {
-                high = middle;
+            // The last of the next `step` entries decides for all of them.
+            let probe = if forward { (low + step - 1).min(high - 1) } else { high.saturating_sub(step).max(low) };
+            match (search.is_before(probe), forward) {
+                (true, true) => low = probe + 1,
+                (false, false) => high = probe,
+                (true, false) => return search.between(probe + 1, high),
+                (false, true) => return search.between(low, probe),
             }
+            step *= 2;
         }
         low
+    }
+
+    /// What tells on which side of `key` an entry is; `Err` with the bound if all of them are on one.
+    #[inline]
+    fn search<'s>(&'s self, key: &'s [u8], past_equal: bool) -> Result<Search<'s>, usize> {
+        let prefix = self.prefix();
+        match key.strip_prefix(prefix) {
+            Some(suffix) => Ok(Search { block: self, suffix, head: head(suffix), past_equal }),
+            None => Err(if key < prefix { 0 } else { self.count() }),
+        }
     }
 
     /// Checks what a lookup relies on but parsing does not: order, heads, tags and the plain flag. Says what is wrong.
@@ -349,6 +368,45 @@ impl Block {
             previous = Some((key, sequence));
         }
         Ok(())
+    }
+}
+
+/// A key that begins as all keys of the block do.
+struct Search<'s> {
+    block: &'s Block,
+    suffix: &'s [u8],
+    head: u32,
+    past_equal: bool,
+}
+
+impl Search<'_> {
+    /// Whether the entry at `index` comes before the key; with `past_equal`, before or at it.
+    #[inline]
+    fn is_before(&self, index: usize) -> bool {
+        if !self.block.is_wide() {
+            let head = u32::from_le_bytes(self.block.heads()[index]);
+            if head != self.head {
+                return head < self.head;
+            }
+        }
+        match self.block.suffix(index).cmp(self.suffix) {
+            std::cmp::Ordering::Less => true,
+            std::cmp::Ordering::Equal => self.past_equal,
+            std::cmp::Ordering::Greater => false,
+        }
+    }
+
+    /// The bound, which lies in this range or at its end.
+    fn between(&self, mut low: usize, mut high: usize) -> usize {
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.is_before(middle) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 }
 

@@ -1,13 +1,13 @@
 //! Walks the entries of one file, both ways.
 //!
-//! Made by [`SstReader::cursor`]; used by reads, flush and compaction through [`Cursor`], and directly where a lone run needs no
-//! merge ([`SstCursor::fill`]). A block that cannot be read stops the cursor; it never skips one.
+//! Made by [`SstReader::cursor`]; used by reads, flush and compaction through [`Cursor`]. A block that cannot be read stops the cursor; it
+//! never skips one.
 
 use super::super::{Access, Io};
 use super::block::Block;
 use super::reader::{SstReader, read_bytes};
 use crate::error::{Error, Result};
-use crate::iter::{Cursor, EntryBatch, PinnedBytes};
+use crate::iter::{Cursor, EntryBatch, Fill, PinnedBytes};
 use crate::key::Entry;
 use std::ops::Range;
 use std::sync::Arc;
@@ -59,60 +59,6 @@ impl SstCursor {
         }
     }
 
-    /// Whether the block under the cursor is plain: one version a key, puts only. Requires: it stands on an entry.
-    pub fn in_plain_block(&self) -> bool {
-        self.block.as_ref().is_some_and(|(_, block)| block.is_plain())
-    }
-
-    /// Adds entries to `batch`, from the one under the cursor on, as long as the batch holds fewer than `limit` entries, its
-    /// bytes added here stay below `bytes_max` (one entry is always taken), and keys lie before `until` (going backward: at or
-    /// after it). Every version is taken: for runs where each key has one. Returns whether the cursor still stands on an
-    /// entry, which is then the next one. Requires: it stands on an entry.
-    pub fn fill(
-        &mut self,
-        batch: &mut EntryBatch,
-        limit: usize,
-        bytes_max: usize,
-        until: Option<&[u8]>,
-        forward: bool,
-    ) -> Result<bool> {
-        let mut bytes_left = bytes_max;
-        while self.valid && batch.len() < limit && bytes_left > 0 {
-            let Some((_, block)) = &self.block else { break };
-            let block = block.clone();
-            // How far this block may be taken: decided once, so that no key is compared below.
-            let end = match until {
-                None if forward => block.count(),
-                None => 0,
-                Some(until) => block.bound(until, false),
-            };
-            loop {
-                if if forward { self.entry >= end } else { self.entry < end } {
-                    return Ok(true);
-                }
-                let entry = self.entry;
-                batch.push(&self.key, block.sequence(entry), &block, |block| block.value(entry));
-                bytes_left = bytes_left.saturating_sub(self.key.len() + block.value(entry).len());
-                let more = if forward { entry + 1 < block.count() } else { entry > 0 };
-                if !more {
-                    break;
-                }
-                self.entry = if forward { entry + 1 } else { entry - 1 };
-                self.key.truncate(self.prefix_len);
-                self.key.extend_from_slice(block.suffix(self.entry));
-                if batch.len() >= limit || bytes_left == 0 {
-                    return Ok(true);
-                }
-            }
-            if forward {
-                self.next()?
-            } else {
-                self.prev()?
-            };
-        }
-        Ok(self.valid)
-    }
-
     /// Runs a move; an error is remembered, and the cursor then stands nowhere.
     fn moving(&mut self, step: impl FnOnce(&mut Self) -> Result<bool>) -> Result<bool> {
         self.valid = false;
@@ -131,7 +77,14 @@ impl SstCursor {
     fn load(&mut self, index: usize, direction: Direction) -> Result<()> {
         if self.block.as_ref().is_none_or(|(loaded, _)| *loaded != index) {
             let block = match self.access {
-                Access::Cached => self.reader.block(index, Io::Allowed)?,
+                Access::Cached => {
+                    // A walk comes to the neighbour next, and then finds it here.
+                    self.reader.whereabouts().prefetch_walk(match direction {
+                        Direction::Forward => index + 1,
+                        Direction::Backward => index.wrapping_sub(1),
+                    });
+                    self.reader.block(index, Io::Allowed)?
+                }
                 Access::Scan => Some(Arc::new(self.scan_block(index, direction)?)),
             };
             // With reading allowed the block is always there.
@@ -325,4 +278,56 @@ impl Cursor for SstCursor {
             batch.push(&self.key, block.sequence(self.entry), block, |block| block.value(self.entry));
         }
     }
+    /// Out of plain blocks alone: where keys have one version, and none is a delete.
+    fn fill(&mut self, fill: &mut Fill<'_>) -> Result<bool> {
+        self.check_failure()?;
+        let mut has_moved = false;
+        while self.valid && fill.has_room() {
+            let Some((_, block)) = &self.block else { break };
+            if !(block.is_plain() || self.reader.is_plain()) {
+                break;
+            }
+            let (from, forward) = (self.entry, fill.forward);
+            // How far this block may be taken: decided once, so that no key is compared below.
+            let bound = match fill.until {
+                Some(until) => block.bound_near(from, until.key, until.included == forward, forward),
+                None if forward => block.count(),
+                None => 0,
+            };
+            let available = if forward { bound - from } else { from + 1 - bound };
+            if available == 0 {
+                break;
+            }
+            let dealt_with = add(block, from, available, fill);
+            has_moved = true;
+            self.entry = if forward { from + (dealt_with - 1) } else { from - (dealt_with - 1) };
+            if forward {
+                self.next()?
+            } else {
+                self.prev()?
+            };
+        }
+        Ok(has_moved)
+    }
+}
+
+/// Adds up to `available` entries of `block` from `from` on, as long as there is room, and tells how many were dealt with. Requires: there
+/// is room, there are so many, and no key has two versions.
+fn add(block: &Arc<Block>, from: usize, available: usize, fill: &mut Fill<'_>) -> usize {
+    let Fill { ref mut batch, limit, ref mut bytes_left, snapshot, forward, .. } = *fill;
+    batch.extend(block, |block, pinning| {
+        let prefix = block.prefix();
+        let mut dealt_with = 0;
+        while dealt_with < available && pinning.len() < limit && *bytes_left > 0 {
+            let entry = if forward { from + dealt_with } else { from - dealt_with };
+            let sequence = block.sequence(entry);
+            if sequence <= snapshot {
+                let (suffix, value) = (block.suffix(entry), block.value(entry));
+                *bytes_left = bytes_left.saturating_sub(prefix.len() + suffix.len() + value.len());
+                pinning.push([prefix, suffix], sequence, value);
+            }
+            dealt_with += 1;
+        }
+        dealt_with
+    })
 }

@@ -13,6 +13,10 @@ pub struct Whereabouts(Box<[[AtomicUsize; 2]]>);
 /// The lines of a block's arrays that are asked for. Blocks of common sizes have no more; what is beyond is waited for.
 const ARRAY_LINES: usize = 6;
 
+/// The same of a walk, which begins before the arrays; what it comes to later the processor sees coming.
+const WALK_LINES_BEFORE: usize = 6;
+const WALK_LINES: usize = 14;
+
 impl Whereabouts {
     pub fn of_blocks(count: usize) -> Self {
         Self((0..count).map(|_| Default::default()).collect())
@@ -34,6 +38,17 @@ impl Whereabouts {
         let arrays = arrays.load(Ordering::Relaxed);
         for line in 0..ARRAY_LINES {
             prefetch::address(arrays.wrapping_add(line * prefetch::LINE_BYTES));
+        }
+    }
+
+    /// Asks for block `index`, and for what a walk looks at first: sequences, which lie before the arrays, the arrays, and the first keys.
+    #[inline]
+    pub fn prefetch_walk(&self, index: usize) {
+        let Some([at, arrays]) = self.0.get(index) else { return };
+        prefetch::address(at.load(Ordering::Relaxed));
+        let arrays = arrays.load(Ordering::Relaxed);
+        for line in 0..WALK_LINES {
+            prefetch::address(arrays.wrapping_add(line * prefetch::LINE_BYTES).wrapping_sub(WALK_LINES_BEFORE * prefetch::LINE_BYTES));
         }
     }
 
