@@ -11,9 +11,10 @@ use sstore::env::{Call, Env};
 use sstore::version::Manifest;
 use sstore::wal::{self, RecoveryMode};
 use sstore::{
-    CloseOptions, ColumnFamily, Db, Durability, ErrorKind, Event, EventKind, FlushReason, IterOptions, Options,
+    CloseOptions, ColumnFamily, Db, Durability, ErrorKind, Event, EventKind, FlushReason, IterOptions, KeyRange, Options,
     ReadOptions, WriteBatch, WriteOptions,
 };
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -419,6 +420,86 @@ fn many_keys_at_once_are_answered_as_one_by_one() {
         for (key, value) in borrowed.iter().zip(together) {
             let alone = world.db.get(&world.family, key, &options).unwrap();
             assert_eq!(value.as_deref(), alone.as_deref(), "{} among many", String::from_utf8_lossy(key));
+        }
+    }
+}
+
+#[test]
+fn batches_of_an_iterator_hold_what_single_steps_show() {
+    let world = world(&[("auto_compaction", "false"), ("block_bytes", "1KiB")]);
+    let mut state = 7u64;
+    let mut below = |bound: u64| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) % bound
+    };
+    let mut shown = BTreeMap::new();
+    let mut moments = Vec::new();
+    // Keys that share a long prefix with some others and none with the rest; the sources overlap, in parts of their keys.
+    let key = |number: u64| if number % 3 == 0 { format!("long-common-prefix-{number:04}") } else { format!("{:03}", number) };
+    for phase in 0..4u64 {
+        for turn in 0..400 {
+            let key = key(if turn % 4 == 0 { below(900) } else { phase * 200 + below(300) });
+            if below(if phase < 2 { 1000 } else { 5 }) == 0 {
+                world.delete(&key);
+                shown.remove(&key);
+            } else {
+                let value = "v".repeat(if below(50) == 0 { 70_000 } else { below(40) as usize }) + &turn.to_string();
+                world.put(&key, &value);
+                shown.insert(key, value);
+            }
+            if turn % 150 == 149 {
+                moments.push((world.db.snapshot().unwrap(), shown.clone().into_iter().collect::<Vec<_>>()));
+            }
+        }
+        if phase < 3 {
+            world.flush();
+        }
+    }
+    moments.push((world.db.snapshot().unwrap(), shown.into_iter().collect()));
+    let mut batch = sstore::EntryBatch::new();
+    for (snapshot, all) in &moments {
+        for _ in 0..12 {
+            let bound = |chosen: u64| (chosen > 1).then(|| key(chosen).into_bytes());
+            let (lower, upper) = (bound(below(900)).filter(|_| below(2) == 0), bound(below(900)).filter(|_| below(2) == 0));
+            let range = KeyRange { lower, upper };
+            let within: Vec<_> = all.iter().filter(|(key, _)| range.contains(key.as_bytes())).collect();
+            let options = IterOptions { range, snapshot: Some(snapshot.clone()), scan: below(2) == 0 };
+            let mut iterator = world.db.iterator(&world.family, options).unwrap();
+            let mut at = 0..0;
+            for turn in 0..12 {
+                let (limit, forward) = ([1, 3, 40, 1000][below(4) as usize], below(2) == 0);
+                // A new one begins at the end that it goes from; after an end was reached it is put somewhere.
+                if turn == 0 {
+                    at = 0..within.len();
+                } else if !iterator.is_valid() {
+                    if within.is_empty() {
+                        break;
+                    }
+                    let start = below(within.len() as u64) as usize;
+                    assert!(iterator.seek(within[start].0.as_bytes()).unwrap());
+                    at = start..start + 1;
+                }
+                let filled = match forward {
+                    true => iterator.next_batch(&mut batch, limit, 1 << 30).unwrap(),
+                    false => iterator.prev_batch(&mut batch, limit, 1 << 30).unwrap(),
+                };
+                let expected: Vec<_> = match forward {
+                    true => within[at.start..].iter().take(limit).collect(),
+                    false => within[..at.end].iter().rev().take(limit).collect(),
+                };
+                assert_eq!(filled, expected.len(), "a batch shows what single steps show");
+                let found = batch.iter().map(|(key, value)| (String::from_utf8_lossy(key), String::from_utf8_lossy(value)));
+                for ((key, value), (expected_key, expected_value)) in found.zip(expected) {
+                    assert!(key == **expected_key && value == **expected_value, "a batch shows {key}, single steps show {expected_key}");
+                }
+                let standing = if forward { Some(at.start + filled) } else { at.end.checked_sub(filled + 1) };
+                let standing = standing.filter(|&standing| standing < within.len());
+                assert_eq!(iterator.is_valid(), standing.is_some(), "a batch ends before the first entry not given");
+                if let Some(standing) = standing {
+                    assert_eq!(iterator.key(), within[standing].0.as_bytes(), "a batch ends before the first entry not given");
+                    at = standing..standing + 1;
+                }
+            }
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Whole files: written, opened, searched, walked, damaged.
 
 use super::super::{Access, BlockCache, Compression, Expected, Io, Lookup, SstIdentity, SstOptions, SstSummary};
-use super::{Sought, SstReader, SstWriter};
+use super::{Sought, SstCursor, SstReader, SstWriter};
 use crate::env::{Env, posix};
 use crate::error::ErrorKind;
 use crate::filter::key_hash;
-use crate::iter::{Cursor, EntryBatch};
+use crate::iter::{Cursor, EntryBatch, Fill, Until};
 use crate::key::{CollectionId, Entry, FileNumber, Kind, MAX_SEQUENCE, Sequence};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -279,45 +279,68 @@ fn entries_out_of_order_are_refused_and_the_file_goes() {
 }
 
 #[test]
-fn fill_takes_whole_runs_both_ways_and_stops_where_told() {
+fn fill_takes_stretches_both_ways_and_stops_where_told() {
     let place = Place::new();
     let mut model = Model::new();
+    let key = |number: u64| format!("key{number:08}").into_bytes();
     for number in 0..5000u64 {
-        put(&mut model, format!("key{number:08}").as_bytes(), number + 1, &[number as u8; 50]);
+        put(&mut model, &key(number), number + 1, &[number as u8; 50]);
     }
     place.write(&model, SstOptions::default());
     let reader = place.open();
     assert!(reader.is_plain());
     let mut cursor = reader.cursor(Access::Cached);
     let mut batch = EntryBatch::new();
-    assert!(cursor.seek(b"key00001000").unwrap() && cursor.in_plain_block());
-    let until = b"key00003000";
-    let mut seen = 1000;
-    loop {
+    let mut fill = |cursor: &mut SstCursor, limit, until: Option<(&[u8], bool)>, snapshot, forward| {
         batch.clear();
-        let more = cursor.fill(&mut batch, 77, usize::MAX, Some(until), true).unwrap();
-        for (key, value) in batch.iter() {
-            assert_eq!(key, format!("key{seen:08}").as_bytes());
-            assert_eq!(value, [seen as u8; 50]);
-            seen += 1;
-        }
-        assert!(more);
-        if batch.len() < 77 {
-            break;
+        let until = until.map(|(key, included)| Until { key, included });
+        let batch = &mut batch;
+        let mut fill = Fill { batch, limit, bytes_left: usize::MAX, until, snapshot, forward };
+        let moved = cursor.fill(&mut fill).unwrap();
+        let found = fill.batch.iter().map(|(key, value)| {
+            let number: u64 = std::str::from_utf8(&key[3..]).unwrap().parse().unwrap();
+            assert_eq!(value, [number as u8; 50]);
+            number
+        });
+        (moved, found.collect::<Vec<_>>())
+    };
+    // Bounds near and far, on keys and between them, in the same block and in later ones.
+    for (from, to) in [(1000, 3000), (1000, 1000), (1000, 1001), (4990, 4999), (0, 70), (7, 8), (2000, 2019)] {
+        for included in [false, true] {
+            for (until, last) in [(key(to), to + u64::from(included)), ([key(to), vec![0]].concat(), to + 1)] {
+                assert!(cursor.seek(&key(from)).unwrap());
+                let mut seen = from;
+                loop {
+                    let (moved, found) = fill(&mut cursor, 77, Some((&until, included)), u64::MAX, true);
+                    assert!(found.iter().copied().eq(seen..seen + found.len() as u64), "{from} to {to}: {found:?}");
+                    assert_eq!(moved, !found.is_empty());
+                    seen += found.len() as u64;
+                    if found.len() < 77 {
+                        break;
+                    }
+                }
+                assert_eq!(seen, last.max(from));
+                assert_eq!(cursor.is_valid().then(|| cursor.entry().key.to_vec()), (seen < 5000).then(|| key(seen)), "the first not taken");
+            }
+            for (until, last) in [(key(from), from + u64::from(!included)), ([key(from), vec![0]].concat(), from + 1)] {
+                assert!(cursor.seek(&key(to)).unwrap());
+                let (_, found) = fill(&mut cursor, usize::MAX, Some((&until, included)), u64::MAX, false);
+                assert!(found.iter().copied().eq((last..=to).rev()), "back from {to} to {from}: {found:?}");
+                assert_eq!(cursor.is_valid().then(|| cursor.entry().key.to_vec()), last.min(to + 1).checked_sub(1).map(key));
+            }
         }
     }
-    assert_eq!(seen, 3000);
-    assert_eq!(cursor.entry().key, until, "the cursor stands on the first entry that was not taken");
+    assert!(cursor.seek(&key(10)).unwrap());
+    let (moved, found) = fill(&mut cursor, 4, None, 8, true);
+    assert!(moved && found.is_empty() && !cursor.is_valid(), "what is newer than the snapshot is passed over");
+    assert!(cursor.seek_to_last().unwrap());
+    assert_eq!(fill(&mut cursor, 4, None, 1001, false).1, [1000, 999, 998, 997]);
+    assert_eq!(cursor.entry().key, key(996));
+
     batch.clear();
-    assert!(cursor.fill(&mut batch, usize::MAX, usize::MAX, Some(b"key00000500"), false).unwrap());
-    assert_eq!(batch.len(), 2501);
-    assert_eq!(batch.get(2500).0, b"key00000500");
-    batch.clear();
-    assert!(cursor.fill(&mut batch, usize::MAX, 100, None, false).unwrap());
-    assert_eq!(batch.len(), 2, "the byte bound ends the batch");
-    batch.clear();
-    assert!(!cursor.fill(&mut batch, usize::MAX, usize::MAX, None, false).unwrap());
-    assert_eq!(batch.len(), 498);
+    let mut fill = Fill { batch: &mut batch, limit: 9, bytes_left: 100, until: None, snapshot: 9, forward: true };
+    assert!(cursor.seek_to_first().unwrap() && cursor.fill(&mut fill).unwrap());
+    assert_eq!((fill.batch.len(), fill.bytes_left), (2, 0), "the byte bound ends the batch");
 }
 
 fn example_model() -> Model {
