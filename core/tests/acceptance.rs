@@ -11,8 +11,8 @@ use sstore::env::{Call, Env};
 use sstore::version::Manifest;
 use sstore::wal::{self, RecoveryMode};
 use sstore::{
-    CloseOptions, ColumnFamily, Db, Durability, ErrorKind, Event, EventKind, FlushReason, IterOptions, KeyRange, Options,
-    ReadOptions, WriteBatch, WriteOptions,
+    CloseOptions, ColumnFamily, Db, Durability, ErrorKind, Event, EventKind, FlushReason, IterOptions, KeyRange,
+    Options, ReadOptions, WriteBatch, WriteOptions,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -435,7 +435,9 @@ fn batches_of_an_iterator_hold_what_single_steps_show() {
     let mut shown = BTreeMap::new();
     let mut moments = Vec::new();
     // Keys that share a long prefix with some others and none with the rest; the sources overlap, in parts of their keys.
-    let key = |number: u64| if number % 3 == 0 { format!("long-common-prefix-{number:04}") } else { format!("{:03}", number) };
+    let key = |number: u64| {
+        if number % 3 == 0 { format!("long-common-prefix-{number:04}") } else { format!("{:03}", number) }
+    };
     for phase in 0..4u64 {
         for turn in 0..400 {
             let key = key(if turn % 4 == 0 { below(900) } else { phase * 200 + below(300) });
@@ -460,7 +462,8 @@ fn batches_of_an_iterator_hold_what_single_steps_show() {
     for (snapshot, all) in &moments {
         for _ in 0..12 {
             let bound = |chosen: u64| (chosen > 1).then(|| key(chosen).into_bytes());
-            let (lower, upper) = (bound(below(900)).filter(|_| below(2) == 0), bound(below(900)).filter(|_| below(2) == 0));
+            let (lower, upper) =
+                (bound(below(900)).filter(|_| below(2) == 0), bound(below(900)).filter(|_| below(2) == 0));
             let range = KeyRange { lower, upper };
             let within: Vec<_> = all.iter().filter(|(key, _)| range.contains(key.as_bytes())).collect();
             let options = IterOptions { range, snapshot: Some(snapshot.clone()), scan: below(2) == 0 };
@@ -488,15 +491,23 @@ fn batches_of_an_iterator_hold_what_single_steps_show() {
                     false => within[..at.end].iter().rev().take(limit).collect(),
                 };
                 assert_eq!(filled, expected.len(), "a batch shows what single steps show");
-                let found = batch.iter().map(|(key, value)| (String::from_utf8_lossy(key), String::from_utf8_lossy(value)));
+                let found =
+                    batch.iter().map(|(key, value)| (String::from_utf8_lossy(key), String::from_utf8_lossy(value)));
                 for ((key, value), (expected_key, expected_value)) in found.zip(expected) {
-                    assert!(key == **expected_key && value == **expected_value, "a batch shows {key}, single steps show {expected_key}");
+                    assert!(
+                        key == **expected_key && value == **expected_value,
+                        "a batch shows {key}, single steps show {expected_key}"
+                    );
                 }
                 let standing = if forward { Some(at.start + filled) } else { at.end.checked_sub(filled + 1) };
                 let standing = standing.filter(|&standing| standing < within.len());
                 assert_eq!(iterator.is_valid(), standing.is_some(), "a batch ends before the first entry not given");
                 if let Some(standing) = standing {
-                    assert_eq!(iterator.key(), within[standing].0.as_bytes(), "a batch ends before the first entry not given");
+                    assert_eq!(
+                        iterator.key(),
+                        within[standing].0.as_bytes(),
+                        "a batch ends before the first entry not given"
+                    );
                     at = standing..standing + 1;
                 }
             }

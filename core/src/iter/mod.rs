@@ -11,9 +11,9 @@ mod pin;
 #[cfg(feature = "arrow")]
 mod rows;
 
+pub use fill::{Fill, Until};
 #[cfg(feature = "arrow")]
 pub use gather::{RowStretch, copied, gather};
-pub use fill::{Fill, Until};
 pub use merge::Merge;
 pub use pin::{EntryBatch, Owner, PinnedBytes, Pinning};
 #[cfg(feature = "arrow")]

@@ -166,7 +166,8 @@ mod tests {
         assert_eq!(ascending, [0, 1, 2, 3, 4, 5, 6]);
         assert!(visit_order(&[], true).is_empty());
         assert_eq!(visit_order(&[b"x"], true), [0]);
-        let numbered: Vec<String> = (0..1000u32).map(|index| format!("a-long-prefix-{:04}", index * 7919 % 1000)).collect();
+        let numbered: Vec<String> =
+            (0..1000u32).map(|index| format!("a-long-prefix-{:04}", index * 7919 % 1000)).collect();
         let keys: Vec<&[u8]> = numbered.iter().map(String::as_bytes).collect();
         let ascending = visit_order(&keys, true);
         assert!(ascending.windows(2).all(|pair| keys[pair[0] as usize] < keys[pair[1] as usize]), "told apart late");

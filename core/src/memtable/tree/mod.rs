@@ -295,7 +295,12 @@ impl<'m> TreeWalk<'m> {
                 let low = self.low?;
                 let node = self.seek_before(low.key());
                 let passed = self.items.len() - self.at.min(self.items.len());
-                self.items.iter().rev().skip(passed).take(PREFETCH_DISTANCE).for_each(|item| item.node.prefetch_whole());
+                self.items
+                    .iter()
+                    .rev()
+                    .skip(passed)
+                    .take(PREFETCH_DISTANCE)
+                    .for_each(|item| item.node.prefetch_whole());
                 node
             }
         }

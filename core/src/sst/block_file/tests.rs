@@ -320,13 +320,20 @@ fn fill_takes_stretches_both_ways_and_stops_where_told() {
                     }
                 }
                 assert_eq!(seen, last.max(from));
-                assert_eq!(cursor.is_valid().then(|| cursor.entry().key.to_vec()), (seen < 5000).then(|| key(seen)), "the first not taken");
+                assert_eq!(
+                    cursor.is_valid().then(|| cursor.entry().key.to_vec()),
+                    (seen < 5000).then(|| key(seen)),
+                    "the first not taken"
+                );
             }
             for (until, last) in [(key(from), from + u64::from(!included)), ([key(from), vec![0]].concat(), from + 1)] {
                 assert!(cursor.seek(&key(to)).unwrap());
                 let (_, found) = fill(&mut cursor, usize::MAX, Some((&until, included)), u64::MAX, false);
                 assert!(found.iter().copied().eq((last..=to).rev()), "back from {to} to {from}: {found:?}");
-                assert_eq!(cursor.is_valid().then(|| cursor.entry().key.to_vec()), last.min(to + 1).checked_sub(1).map(key));
+                assert_eq!(
+                    cursor.is_valid().then(|| cursor.entry().key.to_vec()),
+                    last.min(to + 1).checked_sub(1).map(key)
+                );
             }
         }
     }

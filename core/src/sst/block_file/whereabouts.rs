@@ -48,7 +48,9 @@ impl Whereabouts {
         prefetch::address(at.load(Ordering::Relaxed));
         let arrays = arrays.load(Ordering::Relaxed);
         for line in 0..WALK_LINES {
-            prefetch::address(arrays.wrapping_add(line * prefetch::LINE_BYTES).wrapping_sub(WALK_LINES_BEFORE * prefetch::LINE_BYTES));
+            prefetch::address(
+                arrays.wrapping_add(line * prefetch::LINE_BYTES).wrapping_sub(WALK_LINES_BEFORE * prefetch::LINE_BYTES),
+            );
         }
     }
 
