@@ -45,6 +45,14 @@ pub const fn tag(hash: u64) -> u8 {
     (hash >> 56) as u8
 }
 
+/// Marks the bytes of eight that are `tag`, by their highest bits; maybe also a byte after a match, which the key then denies.
+#[inline]
+fn matches_in(tags: &[u8; 8], tag: u8) -> u64 {
+    // A zero byte of `differ` is a match.
+    let differ = u64::from_le_bytes(*tags) ^ u64::from_ne_bytes([tag; 8]);
+    differ.wrapping_sub(0x0101_0101_0101_0101) & !differ & 0x8080_8080_8080_8080
+}
+
 /// A parsed block. Immutable; shared between the cache, cursors and pinned values. With the counts of an [`Arc`](std::sync::Arc) it is as
 /// long as a cache line: a lookup meets it cold.
 pub struct Block {
@@ -198,7 +206,13 @@ impl Block {
         if self.is_wide() {
             return;
         }
-        if let Some(index) = self.tags().iter().position(|&other| other == tag) {
+        let (words, rest) = self.tags().as_chunks::<8>();
+        let found = words.iter().zip(0..).find_map(|(word, index)| {
+            let matches = matches_in(word, tag);
+            (matches != 0).then(|| 8 * index + (matches.trailing_zeros() / 8) as usize)
+        });
+        let found = found.or_else(|| Some(8 * words.len() + rest.iter().position(|&other| other == tag)?));
+        if let Some(index) = found {
             self.prefetch_found(index);
             prefetch::bytes(self.suffix(index));
         }
@@ -272,11 +286,8 @@ impl Block {
         }
         let tags = self.tags();
         let (words, rest) = tags.as_chunks::<8>();
-        let pattern = u64::from_ne_bytes([tag; 8]);
         for (word_index, word) in words.iter().enumerate() {
-            // A zero byte of `differ` is a match; the trick may also mark a byte after a match, which the key then denies.
-            let differ = u64::from_le_bytes(*word) ^ pattern;
-            let mut matches = differ.wrapping_sub(0x0101_0101_0101_0101) & !differ & 0x8080_8080_8080_8080;
+            let mut matches = matches_in(word, tag);
             while matches != 0 {
                 let index = 8 * word_index + (matches.trailing_zeros() / 8) as usize;
                 self.prefetch_found(index);
