@@ -6,6 +6,7 @@
 
 use crate::key::Sequence;
 use std::any::Any;
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -105,7 +106,8 @@ pub struct EntryBatch {
 pub struct Pinning<'b, 'o> {
     /// It holds the owner.
     batch: &'b mut EntryBatch,
-    owner: PhantomData<fn(&'o [u8]) -> &'o [u8]>,
+    /// Neither longer nor shorter than the owner's.
+    lifetime: PhantomData<Cell<&'o [u8]>>,
 }
 
 impl<'o> Pinning<'_, 'o> {
@@ -196,7 +198,7 @@ impl EntryBatch {
         if !self.owners.iter().rev().take(2).any(|owner| Arc::as_ptr(owner).cast::<u8>() == address) {
             self.owners.push(owner.clone());
         }
-        add(owner, &mut Pinning { batch: self, owner: PhantomData })
+        add(owner, &mut Pinning { batch: self, lifetime: PhantomData })
     }
 
     /// Adds an entry whose value is pinned already.
