@@ -6,8 +6,8 @@
 use sstore::env::{Env, posix};
 use sstore::error::Result;
 use sstore::filter::key_hash;
-use sstore::iter::{Cursor, EntryBatch};
-use sstore::key::{Entry, FileNumber, Kind};
+use sstore::iter::{Cursor, EntryBatch, Fill};
+use sstore::key::{Entry, FileNumber, Kind, MAX_SEQUENCE};
 use sstore::sst::{
     Access, BlockCache, Compression, Expected, Io, Lookup, SstIdentity, SstOptions, SstReader, SstWriter,
 };
@@ -121,7 +121,9 @@ fn fill(reader: &Arc<SstReader>, access: Access, entries: usize) -> Result<f64> 
     let (mut more, mut seen) = (cursor.seek_to_first()?, 0);
     while more {
         batch.clear();
-        more = cursor.fill(&mut batch, 256, usize::MAX, None, true)?;
+        let (bytes_left, snapshot) = (usize::MAX, MAX_SEQUENCE);
+        cursor.fill(&mut Fill { batch: &mut batch, limit: 256, bytes_left, until: None, snapshot, forward: true })?;
+        more = cursor.is_valid();
         seen += batch.len();
     }
     assert_eq!(seen, entries);
