@@ -436,7 +436,7 @@ fn batches_of_an_iterator_hold_what_single_steps_show() {
     let mut moments = Vec::new();
     // Keys that share a long prefix with some others and none with the rest; the sources overlap, in parts of their keys.
     let key = |number: u64| {
-        if number % 3 == 0 { format!("long-common-prefix-{number:04}") } else { format!("{:03}", number) }
+        if number.is_multiple_of(3) { format!("long-common-prefix-{number:04}") } else { format!("{number:03}") }
     };
     for phase in 0..4u64 {
         for turn in 0..400 {

@@ -266,8 +266,8 @@ mod tests {
     fn a_batch_pins_two_owners_that_take_turns_once_each() {
         let (one, other) = (Arc::new(b"1".to_vec()), Arc::new(b"22".to_vec()));
         let mut batch = EntryBatch::new();
-        for turn in 0..10 {
-            batch.extend(if turn % 2 == 0 { &one } else { &other }, |owner, pinning| {
+        for turn in 0..10u8 {
+            batch.extend(if turn.is_multiple_of(2) { &one } else { &other }, |owner, pinning| {
                 pinning.push([b"k", &[b'0' + turn]], 1, owner);
                 pinning.push([b"", b""], 2, &owner[1..]);
                 assert_eq!(pinning.len(), 2 * usize::from(turn) + 2);
