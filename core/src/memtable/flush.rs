@@ -13,6 +13,9 @@ use crate::key::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Nodes to be sorted before those of them that come first are asked for: one after another, so that this is not waited for often.
+const SORTED_NODES_MIN: usize = 512;
+
 /// The forward-only cursor of flush: `seek_to_first` once, then `next`. Every other mover returns INVALID_ARGUMENT.
 pub struct FlushCursor {
     /// Until the first move.
@@ -50,15 +53,25 @@ impl Walk {
     }
 
     /// The next node of the part that was not sorted when written.
+    #[inline]
     fn unsorted(&mut self) -> Option<Node<'static>> {
         if self.range_at == self.range.len() {
-            self.range.clear();
-            self.range_at = 0;
-            self.range.extend(self.sorting.next_range()?.iter().map(|item| item.node));
-            // The first ones all at once: nobody asked for them while the range before was walked.
-            self.range.iter().take(PREFETCH_DISTANCE).for_each(|node| node.prefetch_whole());
+            self.sort();
         }
-        Some(self.range[self.range_at])
+        self.range.get(self.range_at).copied()
+    }
+
+    fn sort(&mut self) {
+        self.range.clear();
+        self.range_at = 0;
+        while self.range.len() < SORTED_NODES_MIN
+            && let Some(items) = self.sorting.next_range()
+        {
+            self.range.extend(items.iter().map(|item| item.node));
+        }
+        // The first ones all at once: nobody asked for them while those before were walked.
+        self.range.iter().take(2 * PREFETCH_DISTANCE).for_each(|node| node.prefetch_key());
+        self.range.iter().take(PREFETCH_DISTANCE).for_each(|node| node.prefetch_newest());
     }
 
     fn next(&mut self) -> Option<Node<'static>> {
@@ -72,8 +85,12 @@ impl Walk {
             self.prefix_at += 1;
             return prefix;
         }
+        if let Some(ahead) = self.range.get(self.range_at + 2 * PREFETCH_DISTANCE) {
+            ahead.prefetch_key();
+        }
+        // Where the newest version lies is in the node.
         if let Some(ahead) = self.range.get(self.range_at + PREFETCH_DISTANCE) {
-            ahead.prefetch_whole();
+            ahead.prefetch_newest();
         }
         self.range_at += 1;
         unsorted

@@ -10,7 +10,7 @@ use super::codec::Encoder;
 use super::index::IndexBuilder;
 use crate::error::{Error, Result};
 use crate::filter::key_hash;
-use crate::key::{Entry, Kind, MAX_KEY_BYTES, MAX_SEQUENCE, MAX_VALUE_BYTES, Sequence};
+use crate::key::{Entry, Kind, MAX_KEY_BYTES, MAX_SEQUENCE, MAX_VALUE_BYTES, Sequence, compare};
 
 /// A part of so many bytes is worth writing.
 const PART_BYTES: usize = 1 << 20;
@@ -64,7 +64,7 @@ impl Bound {
     #[inline]
     pub(super) fn check(last: Option<(&[u8], Sequence)>, key: &[u8], sequence: Sequence) -> Result<bool> {
         let Some((last_key, last_sequence)) = last else { return Ok(false) };
-        match last_key.cmp(key) {
+        match compare(last_key, key) {
             std::cmp::Ordering::Less => Ok(false),
             std::cmp::Ordering::Equal if last_sequence > sequence => Ok(true),
             _ => Err(Error::invalid("entries of a table must come by rising key, then falling sequence")),
