@@ -153,12 +153,12 @@ impl<'m> Node<'m> {
         prefetch::line(self.start.as_ptr().wrapping_add(prefetch::LINE_BYTES - 1));
     }
 
-    /// Asks for the newest version, a short value with it, a while after the key was asked for.
+    /// Asks for the newest version, a value of some hundred bytes with it, a while after the key was asked for.
     #[inline]
     pub(super) fn prefetch_newest(self) {
         let start = self.latest().start.as_ptr();
-        for line in 0..3 {
-            prefetch::line(start.wrapping_add(line * prefetch::LINE_BYTES));
+        for at in [0, prefetch::LINE_BYTES, 2 * prefetch::LINE_BYTES - 1] {
+            prefetch::line(start.wrapping_add(at));
         }
     }
 }
