@@ -207,3 +207,6 @@ impl Core {
         self.install_file(collection, sequence, &output, nanos)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -256,9 +256,16 @@ impl Core {
             self.delete_file(collection, meta);
             return Err(Error::new(ErrorKind::Dropped, "the column family was dropped"));
         }
+        let now = match self.commit.lock().and_then(|mut state| self.commit.take_sequence(&mut state)) {
+            Ok(now) => now,
+            Err(error) => {
+                self.delete_file(collection, meta);
+                return Err(error);
+            }
+        };
         let edit = VersionEdit::new()
             .with(Change::AddFile(meta.clone()))
-            .with(Change::IngestedAt { collection: collection.id, sequence });
+            .with(Change::IngestedAt { collection: collection.id, sequence: now });
         if let Err(error) = self.append_edit(&mut install, edit) {
             self.discard_output(&mut install, collection, output);
             return Err(error);

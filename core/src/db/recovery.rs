@@ -67,7 +67,7 @@ pub(super) struct Rebuilt {
     frozen: Vec<AnyMemtable>,
     runs: Vec<Run>,
     pub flushed_through: Sequence,
-    /// What came in beside the log up to this sequence is older than all that its memtables hold.
+    /// What came in beside the log up to this sequence lies between no two entries of a memtable.
     pub ingested_at: Sequence,
 }
 

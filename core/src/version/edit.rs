@@ -55,12 +55,12 @@ pub enum Change {
         /// Up to where.
         sequence: Sequence,
     },
-    /// The collection has, or had, a file that came in beside the log, all of it at this sequence: whoever holds what the log said before
-    /// and after it in one memtable has to tell them apart.
+    /// A file came in beside the log when the log was at this sequence. Its own is less, and lies between what the log says: whoever holds that
+    /// in one memtable has to begin a new one.
     IngestedAt {
         /// Which collection.
         collection: CollectionId,
-        /// At which sequence, greater than every one before.
+        /// When, greater than at every time before.
         sequence: Sequence,
     },
     /// A new file; its place among the runs follows from its sequences.

@@ -57,7 +57,7 @@ pub struct CollectionState {
     pub schemas: Vec<StoredSchema>,
     /// Its entries up to this sequence lie in files.
     pub flushed_through: Sequence,
-    /// The sequence of the newest file that came in beside the log, merged by now or not; 0: none did.
+    /// The sequence at which a file last came in beside the log, be it merged by now or not; 0: none did.
     pub ingested_at: Sequence,
     /// Its files, newest first: entries in an earlier one are newer than those of the same key in a later one.
     pub runs: Vec<Arc<FileMeta>>,
