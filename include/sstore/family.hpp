@@ -201,9 +201,9 @@ public:
             return sstore_export(db_, family_, directory.c_str(), out, error);
         }, directory);
     }
-    /// Writes everything that LevelDB would show of its database in `path`, which is only read and must not be open, and flushes it.
-    /// SSTORE_NOT_FOUND if there is none, SSTORE_CORRUPTION with the file if it is damaged. After an error a part of the entries may be
-    /// there; the import can be run again. Blocks. Not in a listener.
+    /// Writes everything that LevelDB would show of its database in `path`, which is only read and must not be open, as one
+    /// file: all of it comes to be seen at the end, and is durable then, or nothing of it. Keys that are written meanwhile keep what was written.
+    /// SSTORE_NOT_FOUND if there is none, SSTORE_CORRUPTION with the file if it is damaged. Blocks. Not in a listener.
     LevelDbResult import_leveldb(const std::filesystem::path &path, const LevelDbOptions &options = {})
     {
         return try_import_leveldb(path, options).value();

@@ -77,7 +77,7 @@ impl Db {
     /// step, and is durable when the call returns. After an error, a cancel or a crash nothing of it is there, and no file. Keys that
     /// were there before get LevelDB's value; others stay, and so do keys that are written while the call runs. Merges of the family
     /// wait for it. The source is not changed; a process must not have it open. `progress` is told ten times a second at most and
-    /// once at the end; it calls the import off by returning false, and must not close the database.
+    /// once at the end; it calls the import off by returning false, and can neither close the database nor merge.
     ///
     /// Memory beside the engine's own: the logs of the source, as LevelDB takes when it opens it, and some 1.4 bytes an entry for the filter and
     /// the index of the file.
