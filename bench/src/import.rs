@@ -29,8 +29,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
         let reading = walk(&peer, &["read", text(&source)?])?;
         let db = Db::open(&target, &Options::new())?;
         let family = db.default_family();
-        let (seconds, done) =
-            timed(|| db.import_leveldb(&family, &source, &LevelDbImport::default(), &mut |_| true));
+        let (seconds, done) = timed(|| db.import_leveldb(&family, &source, &LevelDbImport::default(), &mut |_| true));
         let done = done?;
         db.close(&Default::default())?;
         std::fs::remove_dir_all(&target)?;

@@ -317,11 +317,7 @@ fn damage_at_the_very_end_leaves_nothing_of_what_came_before() {
     changed.get_mut(last).unwrap()[at] ^= 1;
     put(&source, &changed);
     let db = Db::open(&target, &Options::new()).unwrap();
-    let mut told = 0;
-    let error = db.import_leveldb(&db.default_family(), &source, &LevelDbImport::default(), &mut |progress| {
-        told = told.max(progress.entries);
-        true
-    });
+    let error = db.import_leveldb(&db.default_family(), &source, &LevelDbImport::default(), &mut |_| true);
     expect_damage(&error.unwrap_err(), last, "flipped");
     assert_empty(&db, &target, "damage in the last table");
     put(&source, &sound);
@@ -345,13 +341,13 @@ fn an_import_that_is_called_off_is_run_again() {
     });
     assert_eq!((stopped.unwrap_err().kind(), told), (ErrorKind::Cancelled, 1));
     assert_empty(&db, &target, "called off at once");
-    // And when a half is written.
+    // And once some are written: it is told at the next step after a tenth of a second.
     let stopped = db.import_leveldb(&db.default_family(), &source, &LevelDbImport::default(), &mut |progress| {
         std::thread::sleep(std::time::Duration::from_millis(100));
-        progress.entries == 0 || progress.bytes_read * 2 < progress.bytes_total
+        progress.entries == 0
     });
     assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Cancelled);
-    assert_empty(&db, &target, "called off half way");
+    assert_empty(&db, &target, "called off when some were written");
     db.close(&Default::default()).unwrap();
     compare(peer, &source, work.path());
 }

@@ -73,12 +73,7 @@ pub(super) struct Rebuilt {
 
 impl Rebuilt {
     /// Nothing is replayed yet of what the manifest tells in `state`.
-    pub fn new(
-        collection: &Arc<Collection>,
-        state: &CollectionState,
-        runs: Vec<Run>,
-        parts: &Parts,
-    ) -> Result<Self> {
+    pub fn new(collection: &Arc<Collection>, state: &CollectionState, runs: Vec<Run>, parts: &Parts) -> Result<Self> {
         let &CollectionState { flushed_through, ingested_at, .. } = state;
         let (writer, memtable) = new_memtable(&collection.memtable_kind(), parts)?;
         let active = active_memtable(collection, writer, memtable);

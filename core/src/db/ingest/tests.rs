@@ -214,9 +214,11 @@ fn a_crash_leaves_all_of_it_or_nothing_and_never_a_file() {
     (0..30).for_each(|number| put(&db, number, "flushed before"));
     flush(&db);
     (100..130).for_each(|number| put(&db, number, "never synced"));
+    let other = db.create_column_family("other", &options(&[])).unwrap();
     db.put(&db.default_family(), &key(150), b"synced", &SYNC).unwrap();
     let begun = files.op_count();
     put(&db, 151, "never synced");
+    db.put(&other, b"other", b"never synced", &WriteOptions::default()).unwrap();
     let before = seen(&db, None);
     ingest(&db, |number| {
         if number == 50 {
@@ -241,6 +243,9 @@ fn a_crash_leaves_all_of_it_or_nothing_and_never_a_file() {
             assert!(is_in || op < done, "cut before call {op}: it is durable when the call returned");
             let meanwhile = found.get(&key(10)).is_some_and(|value| value == b"meanwhile");
             found.remove(&key(152));
+            let other = again.column_family("other").unwrap();
+            let other = again.get(&other, b"other", &ReadOptions::default()).unwrap();
+            assert!(!is_in || other.is_some(), "cut before call {op}: what was written before it is there if it is");
             let mut expected = if is_in { with_imported(&before) } else { before.clone() };
             if !is_in && !found.contains_key(&key(151)) {
                 expected.remove(&key(151));
@@ -348,19 +353,24 @@ fn it_ends_when_the_family_is_dropped_or_the_database_closed() {
         db.drop_column_family(&family)
     });
     assert_eq!(dropped.unwrap_err().kind(), ErrorKind::Dropped);
-    let mut closing = None;
+    let (mut closing, has_ended) = (None, Arc::new(std::sync::atomic::AtomicBool::new(false)));
     let closed = db.ingest(&db.default_family(), 0, |ingest| {
         let own = db.close(&CloseOptions { force: true, ..CloseOptions::default() });
         assert_eq!(own.unwrap_err().kind(), ErrorKind::InvalidArgument, "from within it cannot be waited for");
         let other = db.clone();
-        closing = Some(std::thread::spawn(move || other.close(&CloseOptions::default())));
-        let mut number = 0u64;
-        loop {
-            ingest.put(&number.to_be_bytes(), b"")?;
-            number += 1;
-        }
+        let has_ended = has_ended.clone();
+        let seen = has_ended.clone();
+        closing = Some(std::thread::spawn(move || {
+            other.close(&CloseOptions::default()).unwrap();
+            seen.load(Ordering::SeqCst)
+        }));
+        let mut numbers = 0u64..;
+        let ended = numbers.try_for_each(|number| ingest.put(&number.to_be_bytes(), b""));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        has_ended.store(true, Ordering::SeqCst);
+        ended
     });
-    closing.unwrap().join().unwrap().unwrap();
+    assert!(closing.unwrap().join().unwrap(), "closing waits for it");
     assert_eq!(closed.unwrap_err().kind(), ErrorKind::Closed);
     let db = open(&files, &[]).unwrap();
     assert!(seen(&db, None).is_empty());

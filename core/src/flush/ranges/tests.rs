@@ -367,7 +367,9 @@ fn told(count: u64, odd: Option<u64>, deed: Deed) -> (Vec<Vec<Told>>, Vec<Arc<At
 fn encode_told(target: RunTarget, ranges: Vec<Vec<Told>>, cancel: Option<&AtomicBool>) -> Result<RunOutput> {
     let (runtime, encoding) = (target.env.runtime.clone(), encoding(&target, &[], false));
     let expected = ranges.len() as u64;
-    write_run_of(target, Incoming::Exactly(expected), |writer| encode_ranges(ranges, encoding, &*runtime, writer, cancel))
+    write_run_of(target, Incoming::Exactly(expected), |writer| {
+        encode_ranges(ranges, encoding, &*runtime, writer, cancel)
+    })
 }
 
 #[test]
