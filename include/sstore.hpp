@@ -33,6 +33,7 @@
 #include <sstore/snapshot.hpp>
 #include <sstore/iterator.hpp>
 #include <sstore/flush.hpp>
+#include <sstore/progress.hpp>
 #include <sstore/files.hpp>
 #include <sstore/leveldb.hpp>
 #include <sstore/arrow.hpp>
