@@ -1054,6 +1054,14 @@ typedef struct sstore_segment {
 } sstore_segment;
 
 /**
+ * Is told how far a call is: bytes that are done, of so many in all; 0 of 0 as long as an export waits for its flush. Ten times a
+ * second at most, and once at the end. 0 calls it off: it fails with SSTORE_CANCELLED, and leaves nothing; what is answered at the end
+ * does not count. Runs on the thread that called, which waits for it meanwhile; may read and write the database, and begin other calls
+ * like this; must not close it, throw or longjmp.
+ */
+typedef int (*sstore_progress_callback)(void *user_data, uint64_t bytes_done, uint64_t bytes_total);
+
+/**
  * What is told of all files together.
  */
 typedef struct sstore_files_info {
@@ -2971,6 +2979,18 @@ sstore_code sstore_export(struct sstore_db *db,
                           struct sstore_error **error);
 
 /**
+ * The same, which tells `progress` (NULL: nobody) how far it is, with `user_data`, and can be called off by it: then there is no
+ * directory; the flush goes on. Otherwise like sstore_export. Errors also: CANCELLED.
+ */
+sstore_code sstore_export_with_progress(struct sstore_db *db,
+                                        const struct sstore_column_family *family,
+                                        const char *directory,
+                                        sstore_progress_callback progress,
+                                        void *user_data,
+                                        struct sstore_files **files,
+                                        struct sstore_error **error);
+
+/**
  * Exports a table: files that any program opens that reads the format, without our index of Arrow files. Otherwise like
  * sstore_export. Errors also: NOT_SUPPORTED (a library without tables).
  */
@@ -2979,6 +2999,17 @@ sstore_code sstore_table_export(struct sstore_db *db,
                                 const char *directory,
                                 struct sstore_files **files,
                                 struct sstore_error **error);
+
+/**
+ * Exports a table as sstore_table_export does, and tells how far it is. Otherwise like sstore_export_with_progress.
+ */
+sstore_code sstore_table_export_with_progress(struct sstore_db *db,
+                                              const struct sstore_table *table,
+                                              const char *directory,
+                                              sstore_progress_callback progress,
+                                              void *user_data,
+                                              struct sstore_files **files,
+                                              struct sstore_error **error);
 
 /**
  * How many files; 0 for NULL and for what is no files object. Does not block; any thread.
@@ -3117,6 +3148,19 @@ sstore_code sstore_repair(const char *path,
                           const struct sstore_options *options,
                           struct sstore_repair_report **report,
                           struct sstore_error **error);
+
+/**
+ * The same, which tells `progress` (NULL: nobody) how far it is, with `user_data`, and can be called off by it. What is told are bytes
+ * read and written of files and log: twice what the damaged database has. Otherwise like sstore_repair. Errors also: CANCELLED.
+ */
+sstore_code sstore_repair_with_progress(const char *path,
+                                        const char *new_path,
+                                        const struct sstore_repair_options *repair_options,
+                                        const struct sstore_options *options,
+                                        sstore_progress_callback progress,
+                                        void *user_data,
+                                        struct sstore_repair_report **report,
+                                        struct sstore_error **error);
 
 /**
  * The numbers of a report. `*summary` must have its struct_size set. Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED.
