@@ -98,19 +98,18 @@ private:
 };
 
 /// One operation of an array, for Db::write. Family, key and value are borrowed until that call returns: it does not keep them, so
-/// `Operation::put(key, std::to_string(n))` is for use within that call, not to be stored; clang warns where it is.
+/// `Operation::put(key, std::to_string(n))` is for use within that call, not to be stored.
 class Operation {
 public:
     /// Sets `key` to `value` in the default family, or in `family`.
-    static Operation put(std::string_view key SSTORE_LENT, std::string_view value SSTORE_LENT) noexcept
+    static Operation put(std::string_view key, std::string_view value) noexcept
     {
         return Operation(SSTORE_OPERATION_PUT, nullptr, key, value);
     }
-    static Operation put(const ColumnFamily &family SSTORE_LENT, std::string_view key SSTORE_LENT,
-                         std::string_view value SSTORE_LENT) noexcept;
+    static Operation put(const ColumnFamily &family, std::string_view key, std::string_view value) noexcept;
     /// Removes `key`.
-    static Operation erase(std::string_view key SSTORE_LENT) noexcept { return Operation(SSTORE_OPERATION_DELETE, nullptr, key, {}); }
-    static Operation erase(const ColumnFamily &family SSTORE_LENT, std::string_view key SSTORE_LENT) noexcept;
+    static Operation erase(std::string_view key) noexcept { return Operation(SSTORE_OPERATION_DELETE, nullptr, key, {}); }
+    static Operation erase(const ColumnFamily &family, std::string_view key) noexcept;
 
     const sstore_operation &c_struct() const noexcept SSTORE_LENT { return operation_; }
 

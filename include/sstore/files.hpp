@@ -36,7 +36,7 @@ public:
     std::size_t size() const noexcept { return sstore_files_count(c_handle()); }
     /// The file at `index`; SSTORE_NOT_FOUND from size() on. Path and keys in it live as long as this object, and the one that it is
     /// moved to.
-    sstore_file operator[](std::size_t index) const SSTORE_LENT { return try_at(index).value(); }
+    sstore_file operator[](std::size_t index) const { return try_at(index).value(); }
     Result<sstore_file> try_at(std::size_t index) const
     {
         return detail::filled<sstore_file>([&](sstore_file *out, sstore_error **error) {

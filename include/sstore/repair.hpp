@@ -17,7 +17,7 @@ public:
     /// Takes over a handle of the C interface.
     explicit RepairReport(sstore_repair_report *taken) noexcept : handle_(taken) {}
     /// It in numbers. The text in it lives as long as this object, and the one that it is moved to.
-    sstore_repair_summary summary() const SSTORE_LENT { return try_summary().value(); }
+    sstore_repair_summary summary() const { return try_summary().value(); }
     Result<sstore_repair_summary> try_summary() const
     {
         return detail::filled<sstore_repair_summary>([&](sstore_repair_summary *out, sstore_error **error) {
@@ -25,7 +25,7 @@ public:
         });
     }
     /// What became of the file at `index`, below summary().files, else SSTORE_NOT_FOUND. The texts live like that of summary().
-    sstore_repaired_file file(std::size_t index) const SSTORE_LENT { return try_file(index).value(); }
+    sstore_repaired_file file(std::size_t index) const { return try_file(index).value(); }
     Result<sstore_repaired_file> try_file(std::size_t index) const
     {
         return detail::filled<sstore_repaired_file>([&](sstore_repaired_file *out, sstore_error **error) {
@@ -33,7 +33,7 @@ public:
         });
     }
     /// What became of the segment of the log at `index`, below summary().segments; otherwise like file().
-    sstore_salvaged_segment segment(std::size_t index) const SSTORE_LENT { return try_segment(index).value(); }
+    sstore_salvaged_segment segment(std::size_t index) const { return try_segment(index).value(); }
     Result<sstore_salvaged_segment> try_segment(std::size_t index) const
     {
         return detail::filled<sstore_salvaged_segment>([&](sstore_salvaged_segment *out, sstore_error **error) {

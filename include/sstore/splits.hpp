@@ -35,7 +35,7 @@ public:
     /// The last write that they show.
     std::uint64_t sequence() const noexcept { return sstore_splits_sequence(c_handle()); }
     /// The split at `index`; SSTORE_NOT_FOUND from size() on. Its bytes live as long as this object, and the one that it is moved to.
-    sstore_split operator[](std::size_t index) const SSTORE_LENT { return try_at(index).value(); }
+    sstore_split operator[](std::size_t index) const { return try_at(index).value(); }
     Result<sstore_split> try_at(std::size_t index) const
     {
         return detail::filled<sstore_split>([&](sstore_split *out, sstore_error **error) {
