@@ -37,7 +37,11 @@ impl Progress {
             return Ok(());
         }
         self.told_at = Some(Instant::now());
-        if self.ask() { Ok(()) } else { Err(Error::new(ErrorKind::Cancelled, "the call was called off by its progress callback")) }
+        if self.ask() {
+            Ok(())
+        } else {
+            Err(Error::new(ErrorKind::Cancelled, "the call was called off by its progress callback"))
+        }
     }
 
     /// All is done: tells a last time, whatever the time, and asks nothing.

@@ -65,15 +65,8 @@ fn splits_and_files_of_tables_are_not_there_and_those_of_families_are() {
         let (db, place, files) = (null_mut(), null(), null_mut());
         assert_eq!(crate::files::sstore_table_export(db, null(), place, files, null_mut()), SSTORE_NOT_SUPPORTED);
         assert_eq!(crate::files::sstore_export(db, null(), place, files, null_mut()), SSTORE_INVALID_ARGUMENT);
-        let code = crate::files::sstore_table_export_with_progress(
-            db,
-            null(),
-            place,
-            None,
-            null_mut(),
-            files,
-            null_mut(),
-        );
+        let code =
+            crate::files::sstore_table_export_with_progress(db, null(), place, None, null_mut(), files, null_mut());
         assert_eq!(code, SSTORE_NOT_SUPPORTED);
         let code = crate::flush::sstore_flush_atomic(db, null(), 0, null(), 0, null_mut(), null_mut());
         assert_eq!(code, SSTORE_INVALID_ARGUMENT, "families alone can be flushed, of a database");

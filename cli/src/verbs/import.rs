@@ -115,8 +115,7 @@ fn into_existing(import: &ImportLeveldb, path: &Path, options: &Options) -> Resu
 
 /// Shows how far it is, if standard error is a terminal.
 fn read(import: &ImportLeveldb, db: &Db, family: &ColumnFamily) -> Result<LevelDbImported, Error> {
-    let bar =
-        Progress::shown("{wide_bar} {bytes} of {total_bytes}, {msg} entries, {binary_bytes_per_sec}, {eta} left");
+    let bar = Progress::shown("{wide_bar} {bytes} of {total_bytes}, {msg} entries, {binary_bytes_per_sec}, {eta} left");
     let how = LevelDbImport { skip_damaged: import.skip_damaged };
     db.import_leveldb(family, &import.source, &how, &mut |now| {
         bar.set_length(now.bytes_total);

@@ -214,7 +214,9 @@ fn argument(header: &Header, function: &str, (kind, name): &(String, String), nu
         ("uint64_t", "timeout_millis") => Argument::new("PARAMETER_NUMBER", "20000"),
         ("uint64_t", _) => Argument::new("PARAMETER_NUMBER", "1 << 20"),
         ("size_t" | "int32_t" | "uint32_t" | "int64_t" | "double", _) => Argument::new("PARAMETER_NUMBER", "1"),
-        ("const char *", "path") if function.starts_with("sstore_repair") => Argument::new("PARAMETER_PATH", "w->damaged"),
+        ("const char *", "path") if function.starts_with("sstore_repair") => {
+            Argument::new("PARAMETER_PATH", "w->damaged")
+        }
         ("const char *", "path") if function == "sstore_import_leveldb" => {
             Argument::new("PARAMETER_PATH", "w->leveldb")
         }
