@@ -1,6 +1,6 @@
 //! What a failing call means for the database: the one table of it, by the kind of file, of call and of fault.
 //!
-//! Asked by `wal` and `db` wherever a call to a file has failed and something must be decided; walked by `core/tests/fault_table.rs`, which
+//! Asked by `wal` and `db` wherever a call to a file has failed and something must be decided; walked by `core/tests/failures/fault_table.rs`, which
 //! makes every call fail and compares what becomes of the database. Promises: pure; a call that stands in no line is [`Consequence::Poisoned`],
 //! as nothing is known of it.
 //!

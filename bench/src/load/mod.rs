@@ -4,6 +4,7 @@
 //! unless a measurement says otherwise, so that flushes and merges run beside what is measured.
 
 mod memory;
+mod others;
 mod overwrite;
 mod threads;
 

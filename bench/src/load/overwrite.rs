@@ -1,5 +1,6 @@
 //! One writer overwrites at full speed for ten minutes: how long single puts take, how even the seconds are, what made it wait.
 
+use super::others::{self, Ticks};
 use crate::data::{Keys, Random, Shape, VALUE_BYTES, Values};
 use crate::measure::{Goal, Latencies, Row};
 use crate::write::{fill, with_new};
@@ -41,6 +42,8 @@ struct Run {
     latencies: Latencies,
     /// Puts of each whole second.
     puts: Vec<f64>,
+    /// What others took of the processors in each of them, as far as it is known.
+    others: Vec<f64>,
     written_bytes: f64,
     counted: BTreeMap<&'static str, u64>,
 }
@@ -56,7 +59,8 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
         let mut random = Random::new(31);
         let options = WriteOptions::default();
         let (mut latencies, mut puts) = (Latencies::new()?, vec![0.0; seconds as usize]);
-        let mut count = 0;
+        let mut others = vec![0.0; seconds as usize];
+        let (mut count, mut current, mut ticks) = (0, 0, Ticks::now());
         let (began, limit) = (Instant::now(), Duration::from_secs(seconds));
         let mut last = began;
         loop {
@@ -67,14 +71,23 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
             latencies.add(now - last);
             last = now;
             count += 1;
-            match puts.get_mut((now - began).as_secs() as usize) {
+            let second = (now - began).as_secs() as usize;
+            if second != current {
+                let before = std::mem::replace(&mut ticks, Ticks::now());
+                if let (Some(before), Some(after), Some(share)) = (before, ticks, others.get_mut(current)) {
+                    *share = after.share_of_others(before);
+                }
+                current = second;
+                last = Instant::now();
+            }
+            match puts.get_mut(second) {
                 Some(second) if now - began < limit => *second += 1.0,
                 _ => break,
             }
         }
         let after = counters(db);
         let counted = after.into_iter().map(|(name, value)| (name, value - before.get(name).unwrap_or(&0))).collect();
-        Ok(Run { latencies, puts, written_bytes: (count * (16 + VALUE_BYTES)) as f64, counted })
+        Ok(Run { latencies, puts, others, written_bytes: (count * (16 + VALUE_BYTES)) as f64, counted })
     })?;
     Ok(rows(run))
 }
@@ -89,10 +102,22 @@ fn rows(run: Run) -> Vec<Row> {
     let row = |what: &str, unit, goal, figures| Row::new(format!("{named}: {what}"), unit, goal, figures);
     let rate = row("puts of each second", "M/s", Goal::None, run.puts.iter().map(|puts| puts / 1e6).collect());
     let slowest = rate.least / rate.median * 100.0;
+    let ours =
+        run.puts.iter().zip(&run.others).filter(|(_, share)| **share <= others::MOST_SHARE).map(|(puts, _)| *puts);
+    let (count_of_ours, slowest_of_ours) =
+        ours.fold((0, f64::INFINITY), |(count, least), puts| (count + 1, least.min(puts)));
+    let of_ours = if count_of_ours == 0 { f64::NAN } else { slowest_of_ours / 1e6 / rate.median * 100.0 };
     let counted = |name: &str| *run.counted.get(name).unwrap_or(&0) as f64;
     let mut rows = vec![
         rate,
         row("slowest second, of the median second", "%", Goal::AtLeast(50.0), vec![slowest]),
+        row(
+            "seconds in which others took over 5 % of the processors",
+            "",
+            Goal::None,
+            vec![(run.puts.len() - count_of_ours) as f64],
+        ),
+        row("slowest of all other seconds, of the median second", "%", Goal::None, vec![of_ours]),
         row("put, p50", "ns", Goal::None, quantile(0.5, 1.0)),
         row("put, p99", "µs", Goal::None, quantile(0.99, 1e3)),
         row("put, p99.9", "µs", Goal::AtMost(1000.0), quantile(0.999, 1e3)),

@@ -5,8 +5,7 @@
 //! families agree at its snapshot, no value older than one acknowledged before the snapshot, none going back, and an old snapshot
 //! unchanged. At the end the database is opened again and must hold the last acknowledged value of every key.
 
-mod profile;
-
+use crate::profile;
 use sstore::env::mem::MemFileSystem;
 use sstore::env::posix::posix;
 use sstore::env::strict::StrictFileSystem;

@@ -6,8 +6,7 @@
 //! commit in every family and table, none of the synced ones missing. Then the opening itself is cut at each of its calls.
 #![cfg(feature = "parquet")]
 
-mod profile;
-
+use crate::profile;
 use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};

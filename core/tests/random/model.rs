@@ -5,8 +5,7 @@
 //! the seed and what it did; `SSTORE_MODEL_SEED` and `SSTORE_MODEL_OPS` choose other runs.
 #![cfg(feature = "parquet")]
 
-mod profile;
-
+use crate::profile;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};

@@ -7,14 +7,11 @@
 //! `SSTORE_ORACLE_ROUND` begins with that one.
 #![cfg(feature = "parquet")]
 
-#[path = "table_oracle/condition.rs"]
 mod condition;
-#[path = "table_oracle/model.rs"]
 mod model;
-mod profile;
-#[path = "table_oracle/values.rs"]
 mod values;
 
+use crate::profile;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use condition::Condition;
 use model::{Column, Row, Rows, TableModel, column_of};

@@ -7,6 +7,7 @@
 //! family, and the other blocks of a damaged table; where a table does not open at all, both families go on being written, flushed
 //! and closed. Nothing panics, hangs, or deletes a table or a foreign file.
 
+use crate::silent::silently;
 use sstore::env::executor::SeededRuntime;
 use sstore::env::mem::MemFileSystem;
 use sstore::env::mem::crash::AllKept;
@@ -15,7 +16,6 @@ use sstore::{
     CloseOptions, Db, Durability, Error, ErrorKind, IterOptions, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -479,16 +479,10 @@ fn run(name: &str, ending: Ending, tables: bool, backend: &'static str) {
 
     let cases = cases(&fixture, tables);
     let next = AtomicUsize::new(0);
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
     let work = || {
         let mut outcomes = Vec::new();
         while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = catch_unwind(AssertUnwindSafe(|| check(&fixture, case))).map_err(|panic| {
-                let text = panic.downcast_ref::<String>().cloned();
-                text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-            });
-            outcomes.push((case, outcome));
+            outcomes.push((case, silently(|| check(&fixture, case))));
         }
         outcomes
     };
@@ -496,7 +490,6 @@ fn run(name: &str, ending: Ending, tables: bool, backend: &'static str) {
         let threads = [scope.spawn(work), scope.spawn(work)];
         threads.map(|thread| thread.join().unwrap()).concat()
     });
-    std::panic::set_hook(hook);
 
     let mut table: BTreeMap<(&str, &str), BTreeMap<Outcome, u64>> = BTreeMap::new();
     let mut wrong = Vec::new();

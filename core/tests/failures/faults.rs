@@ -10,10 +10,10 @@
 //! reads do not reach the engine: `env::posix` goes on with what is left, as `raw_calls.rs` shows.
 #![cfg(feature = "parquet")]
 
-mod profile;
-#[path = "faults/run.rs"]
 mod run;
 
+use crate::profile;
+use crate::silent::silently;
 use run::{DIRECTORY, Fate, Run, check, contents, reopen};
 use sstore::env::executor::SeededRuntime;
 use sstore::env::fault::{Effect, FaultFileSystem, Rule};
@@ -22,7 +22,6 @@ use sstore::env::mem::crash::{AllKept, AllLost, TornLast};
 use sstore::env::{Call, Env};
 use sstore::{Db, Durability, ErrorKind, ReadOptions, WriteOptions};
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -202,18 +201,14 @@ fn every_call_fails(scenario: &Scenario) -> BTreeMap<Call, Counts> {
     let totals: Mutex<BTreeMap<Call, Counts>> = Mutex::default();
     let wrong: Mutex<Vec<String>> = Mutex::default();
     let next = AtomicUsize::new(0);
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let mut counts = Counts::default();
-                    let result = catch_unwind(AssertUnwindSafe(|| run_case(case, scenario, &mut counts)));
-                    if let Err(panic) = result {
-                        let text = panic.downcast_ref::<String>().cloned();
-                        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-                        wrong.lock().unwrap().push(format!("{case:?}: {}", text.unwrap_or_default()));
+                    let result = silently(|| run_case(case, scenario, &mut counts));
+                    if let Err(said) = result {
+                        wrong.lock().unwrap().push(format!("{case:?}: {said}"));
                     }
                     let mut totals = totals.lock().unwrap();
                     let total = totals.entry(case.call).or_default();
@@ -226,7 +221,6 @@ fn every_call_fails(scenario: &Scenario) -> BTreeMap<Call, Counts> {
             });
         }
     });
-    std::panic::set_hook(hook);
     let totals = totals.into_inner().unwrap();
     let name = format!("{}, {} log, seed {}", scenario.name, scenario.backend, scenario.seed);
     for (call, counts) in &totals {
