@@ -13,7 +13,7 @@ struct LevelDbOptions {
     bool skip_damaged = false;
     /// Told of the progress, in bytes of the source and entries, on the calling thread, at the beginning, at most ten times a second, and
     /// at the end; false calls the import off: SSTORE_CANCELLED. What it throws ends the import as well, and is thrown by it, also by
-    /// try_import_leveldb; at the end, when all is written, it is only thrown.
+    /// try_import_leveldb; at the end, when all is written, it is only thrown. It must not close the database, nor merge it.
     std::function<bool(std::uint64_t bytes_read, std::uint64_t bytes_total, std::uint64_t entries)> progress = nullptr;
 };
 
