@@ -37,7 +37,7 @@ fn seen(db: &Db, snapshot: Option<&Snapshot>) -> Keys {
         keys.insert(iterator.key().to_vec(), iterator.value().to_vec());
         standing = iterator.next().unwrap();
     }
-    let read = ReadOptions { snapshot, ..ReadOptions::default() };
+    let read = ReadOptions { snapshot };
     for key in (0..200).map(key) {
         let found = db.get(&db.default_family(), &key, &read).unwrap();
         assert_eq!(found.as_deref(), keys.get(&key).map(|value| &value[..]), "a get says what an iterator does");
