@@ -3,7 +3,6 @@
 //!
 //! A module for each; docs/testing.md says what each is for.
 
-
 mod export;
 mod follow;
 mod follow_tables;

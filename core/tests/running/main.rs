@@ -2,7 +2,6 @@
 //!
 //! A module for each; docs/testing.md says what each is for.
 
-
 mod events;
 mod load;
 mod metrics;

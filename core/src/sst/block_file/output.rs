@@ -1,4 +1,4 @@
-//! The write stage of a file: buffers of 1 MiB that a background task writes while the next one is filled.
+//! The write stage of a file: buffers of 512 KiB that a background task writes while the next one is filled.
 //!
 //! Called by the writer. The task never waits for the foreground; the foreground waits for it, through the runtime, only when
 //! every buffer is full and at the end. A file of one buffer needs no task at all, and where none can be had the foreground
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes gathered before they are written.
-const BUFFER_BYTES: usize = 1 << 20;
+const BUFFER_BYTES: usize = 512 << 10;
 /// Room beyond that for the block that fills a buffer.
 const BUFFER_SLACK_BYTES: usize = 64 << 10;
 /// Fewer bytes are copied into the buffer rather than written alone.
