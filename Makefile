@@ -33,7 +33,7 @@ mutants: ## break the engine on purpose, one feature at a time: a test must noti
 models: ## the code without locks under loom, which tries the orders of the threads' steps
 	@scripts/test models
 
-sanitize: ## the C examples and tests under valgrind and AddressSanitizer
+sanitize: ## the C and C++ examples and tests under valgrind and the sanitizers of gcc and clang
 	@scripts/sanitize
 
 soak: ## everything at once for SSTORE_SOAK_MINUTES (30) on the real disk, every answer checked, what it holds printed

@@ -1,6 +1,20 @@
 /*
  * sstore: an embedded LSM storage engine. SPDX-License-Identifier: Apache-2.0 OR MIT
  *
+ * THE LIFE OF A DATABASE, which is the order of the chapters below: options are made, a database is opened with them, column families
+ * and tables are created in it or opened; they are written, read and flushed through their handles; whatever was given is freed; the
+ * database is closed with sstore_close. A program needs sstore_open, sstore_put, sstore_get, sstore_free and sstore_close to begin with.
+ *
+ * TERMS
+ *   column family   keys and values of bytes, sorted by key bytewise; each database has one, the default family, which NULL stands for
+ *   table           rows of typed columns, sorted by a key of some of them, or in order of arrival
+ *   sequence        the place of a write in the history of its database: each write has a greater one than those before it
+ *   snapshot        a sequence that reads go back to
+ *   memtable        what was written lately, in memory; frozen when it is full, and written to a file by a flush, in the background
+ *   flush, merge    a flush makes a file of memtables, a merge (or compaction) one of several files
+ *   log             where each write goes first, so that it survives; a segment of it goes when all that it tells is in files
+ *   split           a part of a scan that another thread or process can execute
+ *
  * CONVENTIONS, which hold for every function unless its comment says otherwise:
  *
  *  1. Results. A function that can fail returns an sstore_code. A missing key, and the end of an iteration, are
@@ -20,8 +34,8 @@
  *     Arrow: see 14.
  *  6. Handles are not pointers to memory: they are checked on every call and never followed. One that was freed or closed gives
  *     SSTORE_CLOSED, one of another type or any other value SSTORE_INVALID_ARGUMENT.
- *  7. Order of freeing. Any order is safe. Column families, iterators, snapshots, pinned values and tokens keep what they need alive;
- *     sstore_close says SSTORE_BUSY while iterators or snapshots are open, sstore_release waits for them without blocking.
+ *  7. Order of freeing. Any order is safe. Column families, tables, iterators, snapshots, pinned values, scans, row builders and tokens
+ *     keep what they need alive; sstore_close says SSTORE_BUSY while iterators or snapshots are open, sstore_release waits for them without blocking.
  *  8. Threads. Each handle type states which threads may use it. `any thread` at a function means: at any time, also at once with
  *     others. An object may always be freed while another thread uses it: it goes when that call ends.
  *  9. Blocking. Each function states whether it may block. None blocks for ever: a close or a failure ends every wait.
@@ -56,13 +70,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-
-/** Marks results that must not be ignored. */
-#if defined(__GNUC__) || defined(__clang__)
-#define SSTORE_NODISCARD __attribute__((warn_unused_result))
-#else
-#define SSTORE_NODISCARD
-#endif
 
 /** Whether the header is at least this version. */
 #define SSTORE_VERSION_AT_LEAST(major, minor, patch) \
@@ -1054,6 +1061,14 @@ typedef struct sstore_segment {
 } sstore_segment;
 
 /**
+ * Is told how far a call is: bytes that are done, of so many in all; 0 of 0 as long as an export waits for its flush. Ten times a
+ * second at most, and once at the end. 0 calls it off: it fails with SSTORE_CANCELLED, and leaves nothing; what is answered at the end
+ * does not count. Runs on the thread that called, which waits for it meanwhile; may read and write the database, and begin other calls
+ * like this; must not close it, throw or longjmp.
+ */
+typedef int (*sstore_progress_callback)(void *user_data, uint64_t bytes_done, uint64_t bytes_total);
+
+/**
  * What is told of all files together.
  */
 typedef struct sstore_files_info {
@@ -1468,7 +1483,7 @@ typedef struct sstore_leveldb_options {
 /**
  * Is told how far an import is: bytes of the source that were read, of so many in all, and entries written. Ten times a second at most,
  * and once at the end. 0 calls the import off; what it answers at the end does not count. Runs on the thread that called; may read and
- * write the database; must not close it, throw or longjmp.
+ * write the database; must not close or merge it, throw or longjmp.
  */
 typedef int (*sstore_import_callback)(void *user_data, uint64_t bytes_read, uint64_t bytes_total, uint64_t entries);
 
@@ -1694,9 +1709,10 @@ sstore_code sstore_open(const char *path,
 
 /**
  * Closes a database. NULL options: every default. On SSTORE_OK the handle is gone, and its column families, iterators,
- * snapshots and tokens, which are still to be freed, give SSTORE_CLOSED. On SSTORE_BUSY something is still open (the message
- * says how many of what), nothing was closed and the database goes on. On any other error the handle stays as well; give it up
- * with sstore_release. Blocks: flushes, waits for background work and for a callback that runs, syncs. Any thread.
+ * snapshots and tokens, which are still to be freed, give SSTORE_CLOSED. On SSTORE_BUSY (something is still open; the message says how
+ * many of what), SSTORE_TIMED_OUT and SSTORE_INVALID_ARGUMENT nothing was closed and the database goes on. On any other error, of the
+ * last flush or of the disk, it is closed all the same, and what was logged is safe; the handle stays, to be given up with
+ * sstore_release. Blocks: flushes, waits for background work and for a callback that runs, syncs. Any thread.
  * Errors: BUSY, CLOSED, TIMED_OUT, IO, NO_SPACE, INVALID_ARGUMENT (also in an event callback of the same database).
  */
 sstore_code sstore_close(struct sstore_db *db,
@@ -1704,8 +1720,8 @@ sstore_code sstore_close(struct sstore_db *db,
                          struct sstore_error **error);
 
 /**
- * Gives a handle up without waiting for its children: the database is closed when the last of its column families, iterators,
- * snapshots, pinned values and tokens is freed, and errors of that late close are lost. For garbage-collected languages.
+ * Gives a handle up without waiting for its children: the database is closed when the last of its column families, tables, iterators,
+ * snapshots, pinned values, scans, row builders and tokens is freed, and errors of that late close are lost. For garbage-collected languages.
  * NULL, and what was closed or released already, do nothing. May block like sstore_close if nothing else is open. Any thread.
  */
 void sstore_release(struct sstore_db *db);
@@ -2971,6 +2987,18 @@ sstore_code sstore_export(struct sstore_db *db,
                           struct sstore_error **error);
 
 /**
+ * The same, which tells `progress` (NULL: nobody) how far it is, with `user_data`, and can be called off by it: then there is no
+ * directory; the flush goes on. Otherwise like sstore_export. Errors also: CANCELLED.
+ */
+sstore_code sstore_export_with_progress(struct sstore_db *db,
+                                        const struct sstore_column_family *family,
+                                        const char *directory,
+                                        sstore_progress_callback progress,
+                                        void *user_data,
+                                        struct sstore_files **files,
+                                        struct sstore_error **error);
+
+/**
  * Exports a table: files that any program opens that reads the format, without our index of Arrow files. Otherwise like
  * sstore_export. Errors also: NOT_SUPPORTED (a library without tables).
  */
@@ -2979,6 +3007,17 @@ sstore_code sstore_table_export(struct sstore_db *db,
                                 const char *directory,
                                 struct sstore_files **files,
                                 struct sstore_error **error);
+
+/**
+ * Exports a table as sstore_table_export does, and tells how far it is. Otherwise like sstore_export_with_progress.
+ */
+sstore_code sstore_table_export_with_progress(struct sstore_db *db,
+                                              const struct sstore_table *table,
+                                              const char *directory,
+                                              sstore_progress_callback progress,
+                                              void *user_data,
+                                              struct sstore_files **files,
+                                              struct sstore_error **error);
 
 /**
  * How many files; 0 for NULL and for what is no files object. Does not block; any thread.
@@ -3119,6 +3158,19 @@ sstore_code sstore_repair(const char *path,
                           struct sstore_error **error);
 
 /**
+ * The same, which tells `progress` (NULL: nobody) how far it is, with `user_data`, and can be called off by it. What is told are bytes
+ * read and written of files and log: twice what the damaged database has. Otherwise like sstore_repair. Errors also: CANCELLED.
+ */
+sstore_code sstore_repair_with_progress(const char *path,
+                                        const char *new_path,
+                                        const struct sstore_repair_options *repair_options,
+                                        const struct sstore_options *options,
+                                        sstore_progress_callback progress,
+                                        void *user_data,
+                                        struct sstore_repair_report **report,
+                                        struct sstore_error **error);
+
+/**
  * The numbers of a report. `*summary` must have its struct_size set. Does not block; any thread. Errors: INVALID_ARGUMENT, CLOSED.
  */
 sstore_code sstore_repair_report_summary(const struct sstore_repair_report *report,
@@ -3161,11 +3213,11 @@ void sstore_repair_report_free(struct sstore_repair_report *report);
  * @{ */
 
 /**
- * Writes everything that LevelDB would show of its database in the directory `path` to a family (NULL: the default one), and flushes it:
- * durable when it returns. Keys that are there already get LevelDB's value; others stay. The source is only read, and every checksum in
- * it verified; a process must not have it open. After an error the family holds a part of the entries, those with the smallest keys: the
- * import can be run again. `options` may be NULL: every default; so may `progress`. `*result` must have its struct_size set; NULL wants none.
- * Blocks: reads the source to its end, writes, waits for the flush. Any thread, but not a callback of the database's.
+ * Writes everything that LevelDB would show of its database in the directory `path` to a family (NULL: the default one), as one file: all of
+ * it comes to be seen at the end, in one step, and is durable when the call returns. After an error, a cancel or a crash nothing of it is there.
+ * Keys that were there before get LevelDB's value; others stay, and so do keys that are written while the call runs. Merges of the family
+ * wait for it. The source is only read, and every checksum in it verified; a process must not have it open. `options` may be NULL: every default; so may `progress`. `*result` must have its struct_size set; NULL wants none.
+ * Blocks: flushes the family, reads the source to its end, writes. Any thread, but not a callback of the database's.
  * Errors: NOT_FOUND (with an error object: no database of LevelDB in `path`), LOCKED (a process has it open, or opened it meanwhile),
  * CORRUPTION (with file and offset), NOT_SUPPORTED (its keys have another order than that of their bytes; a library without the import),
  * INVALID_ARGUMENT (also for a key of more than 64 KiB), CANCELLED, CLOSED, DROPPED, READ_ONLY, POISONED, IO, NO_SPACE, NO_MEMORY.
@@ -3185,7 +3237,6 @@ sstore_code sstore_import_leveldb(struct sstore_db *db,
 }  // extern "C"
 #endif  // __cplusplus
 
-#endif  /* SSTORE_H */
 
 /** A slice of nothing. */
 #define SSTORE_SLICE_INIT { NULL, 0 }
@@ -3238,3 +3289,5 @@ sstore_code sstore_import_leveldb(struct sstore_db *db,
 /** To be filled: sstore_stats. */
 #define SSTORE_STATS_INIT \
     { sizeof(sstore_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+#endif  /* SSTORE_H */

@@ -3,10 +3,10 @@
 // CONVENTIONS
 //
 //  1. Errors are thrown as sstore::Error. A function named try_.. returns a sstore::Result instead and throws nothing but
-//     std::bad_alloc; every function that can fail has one, a constructor a static try_create, try_open or try_parse. The codes are those of
+//     std::bad_alloc, and what a function of yours threw that it told of its progress; every function that can fail has one, a constructor a static try_create, try_open or try_parse. The codes are those of
 //     the function of sstore.h. That a key is missing is no error: a std::optional is empty then.
 //  2. Without exceptions (-fno-exceptions) use the try_ forms, and ok() before value(): any other form that fails says why on standard
-//     error and ends the program.
+//     error and ends the program. All of a program is compiled in one of the two ways: inline functions are the same everywhere.
 //  3. Objects that own something are move-only, and may be destroyed in any order, also after their database. What was moved from may be
 //     assigned to and destroyed; whatever else it is used for, also as an argument, is SSTORE_INVALID_ARGUMENT, and numbers of it are 0.
 //  4. What is given to a function, a std::string_view too, is borrowed until it returns, unless it says that it is moved. A view that is
@@ -33,6 +33,7 @@
 #include <sstore/snapshot.hpp>
 #include <sstore/iterator.hpp>
 #include <sstore/flush.hpp>
+#include <sstore/progress.hpp>
 #include <sstore/files.hpp>
 #include <sstore/leveldb.hpp>
 #include <sstore/arrow.hpp>

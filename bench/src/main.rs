@@ -5,6 +5,7 @@
 
 mod boundary;
 mod data;
+mod import;
 mod limits;
 mod load;
 mod measure;
@@ -80,7 +81,7 @@ const GROUPS: &[Group] = &[
     },
 ];
 
-/// Measured only when they are named, as they take long: `load` is all of them. Each has a section of RESULTS.md, by its title, which
+/// Measured only when they are named, as they take long (`load` is all of those) or need what may be missing. Each has a section of RESULTS.md, by its title, which
 /// nothing else writes.
 const LONG_GROUPS: &[(&str, Group)] = &[
     (
@@ -105,6 +106,14 @@ const LONG_GROUPS: &[(&str, Group)] = &[
             name: "load-memory",
             help: "what the process holds under a budget, beside what is counted",
             run: load::memory,
+        },
+    ),
+    (
+        "Import",
+        Group {
+            name: "import",
+            help: "a million entries of LevelDB's, beside LevelDB itself; needs g++ and libleveldb-dev",
+            run: import::run,
         },
     ),
 ];

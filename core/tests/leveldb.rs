@@ -294,6 +294,38 @@ fn expect_damage(error: &Error, name: &str, what: &str) {
     assert!(error.offset().is_some(), "{name} {what}: {error}");
 }
 
+/// Nothing came in, and no file is left.
+fn assert_empty(db: &Db, target: &Path, what: &str) {
+    let mut iterator = db.iterator(&db.default_family(), IterOptions::default()).unwrap();
+    assert!(!iterator.seek_to_first().unwrap(), "{what}: an entry is there");
+    let left: Vec<_> = std::fs::read_dir(target.join("cf/default")).into_iter().flatten().collect();
+    assert!(left.is_empty(), "{what}: a file is left: {left:?}");
+}
+
+#[test]
+fn damage_at_the_very_end_leaves_nothing_of_what_came_before() {
+    let peer = peer!();
+    let work = tempfile::tempdir().unwrap();
+    let (source, target) = (work.path().join("source"), work.path().join("target"));
+    write(peer, &source, 40_000, "snappy");
+    run(peer, &["compact", text(&source)]);
+    // Of sorted tables the one with the greatest number has the greatest keys.
+    let sound = files(&source);
+    let last = sound.keys().rfind(|name| name.ends_with(".ldb")).unwrap();
+    let mut changed = sound.clone();
+    let at = sound[last].len() * 4 / 5;
+    changed.get_mut(last).unwrap()[at] ^= 1;
+    put(&source, &changed);
+    let db = Db::open(&target, &Options::new()).unwrap();
+    let error = db.import_leveldb(&db.default_family(), &source, &LevelDbImport::default(), &mut |_| true);
+    expect_damage(&error.unwrap_err(), last, "flipped");
+    assert_empty(&db, &target, "damage in the last table");
+    put(&source, &sound);
+    let done = db.import_leveldb(&db.default_family(), &source, &LevelDbImport::default(), &mut |_| true).unwrap();
+    assert!(done.progress.entries > 20_000);
+    assert_eq!(db.segments(&db.default_family()).unwrap().len(), 1, "one file");
+}
+
 #[test]
 fn an_import_that_is_called_off_is_run_again() {
     let peer = peer!();
@@ -308,6 +340,14 @@ fn an_import_that_is_called_off_is_run_again() {
         false
     });
     assert_eq!((stopped.unwrap_err().kind(), told), (ErrorKind::Cancelled, 1));
+    assert_empty(&db, &target, "called off at once");
+    // And once some are written: it is told at the next step after a tenth of a second.
+    let stopped = db.import_leveldb(&db.default_family(), &source, &LevelDbImport::default(), &mut |progress| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        progress.entries == 0
+    });
+    assert_eq!(stopped.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_empty(&db, &target, "called off when some were written");
     db.close(&Default::default()).unwrap();
     compare(peer, &source, work.path());
 }

@@ -10,10 +10,11 @@ use crate::get::read_snapshot;
 use crate::get::{Place, sstore_read_options};
 use crate::handle::{Handles, Object};
 use crate::open::{Database, sstore_db};
+use crate::progress::{Progress, sstore_progress_callback};
 use crate::status::{c_text, sstore_code, sstore_error};
 use crate::table::sstore_table;
 use engine::{Export, FileFormat, LiveFile, LiveFiles, ReadOptions};
-use std::ffi::{CString, c_char};
+use std::ffi::{CString, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -223,17 +224,19 @@ pub unsafe extern "C" fn sstore_table_live_files(
     })
 }
 
-/// Gives what an export made, if the caller wants it.
+/// Gives what an export made, if the caller wants it, and tells that it is over.
 fn give(
     handles: &'static Handles,
     files: *mut *mut sstore_files,
     out: &Out<*mut sstore_files>,
     export: Export,
     directory: &Path,
+    told: Progress,
 ) -> Outcome {
     if !files.is_null() {
         out.set(handles.insert(FilesObject::exported(export, directory))?);
     }
+    told.finish();
     Ok(())
 }
 
@@ -250,12 +253,41 @@ pub unsafe extern "C" fn sstore_export(
     files: *mut *mut sstore_files,
     error: *mut *mut sstore_error,
 ) -> sstore_code {
+    export(db, family, directory, None, std::ptr::null_mut(), files, error)
+}
+
+/// The same, which tells `progress` (NULL: nobody) how far it is, with `user_data`, and can be called off by it: then there is no
+/// directory; the flush goes on. Otherwise like sstore_export. Errors also: CANCELLED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_export_with_progress(
+    db: *mut sstore_db,
+    family: *const sstore_column_family,
+    directory: *const c_char,
+    progress: sstore_progress_callback,
+    user_data: *mut c_void,
+    files: *mut *mut sstore_files,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    export(db, family, directory, progress, user_data, files, error)
+}
+
+fn export(
+    db: *mut sstore_db,
+    family: *const sstore_column_family,
+    directory: *const c_char,
+    progress: sstore_progress_callback,
+    user_data: *mut c_void,
+    files: *mut *mut sstore_files,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
     let out = Out::new(files, std::ptr::null_mut());
     boundary::call(error, |handles| {
         let directory = bytes::path(directory, "directory")?;
         let database = handles.pin::<Database>(db)?;
         let family = database.family(handles, family)?;
-        give(handles, files, &out, database.db.export(family.get(), directory)?, directory)
+        let mut told = Progress::to(progress, user_data);
+        let export = database.db.export_told(family.get(), directory, &mut |done, total| told.tell(done, total))?;
+        give(handles, files, &out, export, directory, told)
     })
 }
 
@@ -269,11 +301,40 @@ pub unsafe extern "C" fn sstore_table_export(
     files: *mut *mut sstore_files,
     error: *mut *mut sstore_error,
 ) -> sstore_code {
+    table_export(db, table, directory, None, std::ptr::null_mut(), files, error)
+}
+
+/// Exports a table as sstore_table_export does, and tells how far it is. Otherwise like sstore_export_with_progress.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sstore_table_export_with_progress(
+    db: *mut sstore_db,
+    table: *const sstore_table,
+    directory: *const c_char,
+    progress: sstore_progress_callback,
+    user_data: *mut c_void,
+    files: *mut *mut sstore_files,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
+    table_export(db, table, directory, progress, user_data, files, error)
+}
+
+fn table_export(
+    db: *mut sstore_db,
+    table: *const sstore_table,
+    directory: *const c_char,
+    progress: sstore_progress_callback,
+    user_data: *mut c_void,
+    files: *mut *mut sstore_files,
+    error: *mut *mut sstore_error,
+) -> sstore_code {
     let out = Out::new(files, std::ptr::null_mut());
     with_tables!(error, |handles| {
         let directory = bytes::path(directory, "directory")?;
         let (database, table) = table_of(handles, db, table)?;
-        give(handles, files, &out, database.db.export_table(&table.table, directory)?, directory)
+        let mut told = Progress::to(progress, user_data);
+        let export =
+            database.db.export_table_told(&table.table, directory, &mut |done, total| told.tell(done, total))?;
+        give(handles, files, &out, export, directory, told)
     })
 }
 

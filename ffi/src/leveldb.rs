@@ -13,7 +13,7 @@ use std::ffi::{c_char, c_int, c_void};
 
 /// Is told how far an import is: bytes of the source that were read, of so many in all, and entries written. Ten times a second at most,
 /// and once at the end. 0 calls the import off; what it answers at the end does not count. Runs on the thread that called; may read and
-/// write the database; must not close it, throw or longjmp.
+/// write the database; must not close or merge it, throw or longjmp.
 pub type sstore_import_callback =
     Option<unsafe extern "C" fn(user_data: *mut c_void, bytes_read: u64, bytes_total: u64, entries: u64) -> c_int>;
 
@@ -77,11 +77,11 @@ impl Default for sstore_leveldb_result {
 // SAFETY: `repr(C)`, two u32 and u64: no padding, any bits are a value.
 unsafe impl Sized32 for sstore_leveldb_result {}
 
-/// Writes everything that LevelDB would show of its database in the directory `path` to a family (NULL: the default one), and flushes it:
-/// durable when it returns. Keys that are there already get LevelDB's value; others stay. The source is only read, and every checksum in
-/// it verified; a process must not have it open. After an error the family holds a part of the entries, those with the smallest keys: the
-/// import can be run again. `options` may be NULL: every default; so may `progress`. `*result` must have its struct_size set; NULL wants none.
-/// Blocks: reads the source to its end, writes, waits for the flush. Any thread, but not a callback of the database's.
+/// Writes everything that LevelDB would show of its database in the directory `path` to a family (NULL: the default one), as one file: all of
+/// it comes to be seen at the end, in one step, and is durable when the call returns. After an error, a cancel or a crash nothing of it is there.
+/// Keys that were there before get LevelDB's value; others stay, and so do keys that are written while the call runs. Merges of the family
+/// wait for it. The source is only read, and every checksum in it verified; a process must not have it open. `options` may be NULL: every default; so may `progress`. `*result` must have its struct_size set; NULL wants none.
+/// Blocks: flushes the family, reads the source to its end, writes. Any thread, but not a callback of the database's.
 /// Errors: NOT_FOUND (with an error object: no database of LevelDB in `path`), LOCKED (a process has it open, or opened it meanwhile),
 /// CORRUPTION (with file and offset), NOT_SUPPORTED (its keys have another order than that of their bytes; a library without the import),
 /// INVALID_ARGUMENT (also for a key of more than 64 KiB), CANCELLED, CLOSED, DROPPED, READ_ONLY, POISONED, IO, NO_SPACE, NO_MEMORY.

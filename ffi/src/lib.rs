@@ -3,7 +3,7 @@
 //! Every function checks its pointers, calls one function of the engine and converts the result; it decides nothing. What it
 //! may assume of its callers, and they of it, are the numbered conventions at the head of `include/sstore.h`, which is
 //! generated from the doc comments here (see `ffi/cbindgen.toml`). All work on raw memory is in `boundary`, `handle`,
-//! `bytes`, `events`, `leveldb`, `logger`, `arrow_abi`, `arrow::import` and `arrow::export`; the other files are safe code.
+//! `bytes`, `events`, `leveldb`, `logger`, `progress`, `arrow_abi`, `arrow::import` and `arrow::export`; the other files are safe code.
 //!
 //! The functions of tables are always there. Without the feature `arrow` they take over and release what they are given as ever,
 //! and answer that they are not supported.
@@ -64,6 +64,8 @@ pub mod scan;
 pub mod splits;
 
 pub mod segments;
+
+pub mod progress;
 
 pub mod files;
 

@@ -93,9 +93,10 @@ impl Default for sstore_close_options {
 unsafe impl Sized32 for sstore_close_options {}
 
 /// Closes a database. NULL options: every default. On SSTORE_OK the handle is gone, and its column families, iterators,
-/// snapshots and tokens, which are still to be freed, give SSTORE_CLOSED. On SSTORE_BUSY something is still open (the message
-/// says how many of what), nothing was closed and the database goes on. On any other error the handle stays as well; give it up
-/// with sstore_release. Blocks: flushes, waits for background work and for a callback that runs, syncs. Any thread.
+/// snapshots and tokens, which are still to be freed, give SSTORE_CLOSED. On SSTORE_BUSY (something is still open; the message says how
+/// many of what), SSTORE_TIMED_OUT and SSTORE_INVALID_ARGUMENT nothing was closed and the database goes on. On any other error, of the
+/// last flush or of the disk, it is closed all the same, and what was logged is safe; the handle stays, to be given up with
+/// sstore_release. Blocks: flushes, waits for background work and for a callback that runs, syncs. Any thread.
 /// Errors: BUSY, CLOSED, TIMED_OUT, IO, NO_SPACE, INVALID_ARGUMENT (also in an event callback of the same database).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_close(
@@ -124,8 +125,8 @@ pub unsafe extern "C" fn sstore_close(
     })
 }
 
-/// Gives a handle up without waiting for its children: the database is closed when the last of its column families, iterators,
-/// snapshots, pinned values and tokens is freed, and errors of that late close are lost. For garbage-collected languages.
+/// Gives a handle up without waiting for its children: the database is closed when the last of its column families, tables, iterators,
+/// snapshots, pinned values, scans, row builders and tokens is freed, and errors of that late close are lost. For garbage-collected languages.
 /// NULL, and what was closed or released already, do nothing. May block like sstore_close if nothing else is open. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sstore_release(db: *mut sstore_db) {

@@ -1,4 +1,4 @@
-//! A library without tables: their functions are there, say so, and release what they are given. Run by
+//! A library without tables and imports: their functions are there, say so, and release what they are given. Run by
 //! `cargo test -p sstore-ffi --no-default-features --lib`.
 
 use crate::arrow_abi::{ArrowArray, ArrowArrayStream, ArrowSchema, Movable};
@@ -65,9 +65,38 @@ fn splits_and_files_of_tables_are_not_there_and_those_of_families_are() {
         let (db, place, files) = (null_mut(), null(), null_mut());
         assert_eq!(crate::files::sstore_table_export(db, null(), place, files, null_mut()), SSTORE_NOT_SUPPORTED);
         assert_eq!(crate::files::sstore_export(db, null(), place, files, null_mut()), SSTORE_INVALID_ARGUMENT);
+        let code =
+            crate::files::sstore_table_export_with_progress(db, null(), place, None, null_mut(), files, null_mut());
+        assert_eq!(code, SSTORE_NOT_SUPPORTED);
         let code = crate::flush::sstore_flush_atomic(db, null(), 0, null(), 0, null_mut(), null_mut());
         assert_eq!(code, SSTORE_INVALID_ARGUMENT, "families alone can be flushed, of a database");
         let code = crate::table::sstore_table_get_options(null(), null_mut(), null_mut());
         assert_eq!(code, SSTORE_NOT_SUPPORTED);
     }
+}
+
+#[cfg(not(feature = "leveldb"))]
+#[test]
+fn an_import_says_that_it_is_not_there_and_that_nothing_was_done() {
+    use crate::leveldb::{sstore_import_leveldb, sstore_leveldb_result};
+
+    unsafe extern "C" fn told(_: *mut std::ffi::c_void, _: u64, _: u64, _: u64) -> std::ffi::c_int {
+        panic!("there is nothing to be told of")
+    }
+    let mut result = sstore_leveldb_result { entries: 7, bytes_read: 7, ..Default::default() };
+    let (mut error, place) = (null_mut(), c"none".as_ptr());
+    // SAFETY: every pointer is NULL or leads to a variable that outlives the call.
+    unsafe {
+        let (out, error) = (&raw mut result, &raw mut error);
+        let code = sstore_import_leveldb(null_mut(), null(), place, null(), Some(told), null_mut(), out, error);
+        assert_eq!(code, SSTORE_NOT_SUPPORTED);
+        let message = std::ffi::CStr::from_ptr(crate::status::sstore_error_message(*error));
+        assert!(message.to_str().unwrap().contains("without the import"), "{message:?}");
+        crate::status::sstore_error_free(*error);
+        // A result that cannot be filled is the caller's fault, here as elsewhere.
+        (*out).struct_size = 0;
+        let code = sstore_import_leveldb(null_mut(), null(), place, null(), None, null_mut(), out, null_mut());
+        assert_eq!(code, SSTORE_INVALID_ARGUMENT);
+    }
+    assert_eq!((result.entries, result.bytes_read), (0, 0), "an out-parameter is written on every path");
 }

@@ -99,8 +99,8 @@ fn every_function_of_cpp_that_can_fail_has_a_try_form_which_is_seen_to_work_and_
 fn every_function_has_a_place_in_the_cpp_headers() {
     let text = code("include/sstore", "hpp");
     let words: BTreeSet<_> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    // What is read where the call is made, and a copy that a pinned value makes unneeded.
-    let elsewhere = ["sstore_error_code", "sstore_get"];
+    // What is read where the call is made, a copy that a pinned value makes unneeded, and what tells nobody how far it is.
+    let elsewhere = ["sstore_error_code", "sstore_get", "sstore_export", "sstore_table_export", "sstore_repair"];
     let missing: Vec<_> = committed()
         .into_iter()
         .filter(|name| !words.contains(name.as_str()) && !elsewhere.contains(&name.as_str()))

@@ -153,6 +153,16 @@ fn files_are_told_exported_and_repaired() {
 }
 
 #[test]
+fn a_close_that_fails_closes_and_loses_nothing() {
+    test("close_fails");
+}
+
+#[test]
+fn exports_and_repairs_tell_how_far_they_are_and_are_called_off() {
+    test("progress");
+}
+
+#[test]
 fn a_leveldb_database_comes_in() {
     test("leveldb");
 }

@@ -39,26 +39,26 @@ public:
         return try_put(family, key, value).value(), *this;
     }
     Result<void> try_put(std::string_view key, std::string_view value) { return put_in(nullptr, key, value); }
-    inline Result<void> try_put(const ColumnFamily &family, std::string_view key, std::string_view value);
+    Result<void> try_put(const ColumnFamily &family, std::string_view key, std::string_view value);
 
     /// Adds: remove `key`, which need not be there; otherwise like put().
     Batch &erase(std::string_view key) { return try_erase(key).value(), *this; }
     Batch &erase(const ColumnFamily &family, std::string_view key) { return try_erase(family, key).value(), *this; }
     Result<void> try_erase(std::string_view key) { return erase_in(nullptr, key); }
-    inline Result<void> try_erase(const ColumnFamily &family, std::string_view key);
+    Result<void> try_erase(const ColumnFamily &family, std::string_view key);
 
     /// Adds: put rows into a table. Rows and schema (null: the table's) are moved: released within the call, whatever comes of it.
     Batch &put_rows(const Table &table, ArrowArray &rows, ArrowSchema *schema = nullptr)
     {
         return try_put_rows(table, rows, schema).value(), *this;
     }
-    inline Result<void> try_put_rows(const Table &table, ArrowArray &rows, ArrowSchema *schema = nullptr);
+    Result<void> try_put_rows(const Table &table, ArrowArray &rows, ArrowSchema *schema = nullptr);
     /// Adds: remove the rows with these keys; otherwise like put_rows().
     Batch &erase_rows(const Table &table, ArrowArray &keys, ArrowSchema *schema = nullptr)
     {
         return try_erase_rows(table, keys, schema).value(), *this;
     }
-    inline Result<void> try_erase_rows(const Table &table, ArrowArray &keys, ArrowSchema *schema = nullptr);
+    Result<void> try_erase_rows(const Table &table, ArrowArray &keys, ArrowSchema *schema = nullptr);
 
     /// Adds all operations of another batch, which is unchanged. SSTORE_INVALID_ARGUMENT if it is this one.
     Batch &append(const Batch &other) { return try_append(other).value(), *this; }
@@ -106,10 +106,10 @@ public:
     {
         return Operation(SSTORE_OPERATION_PUT, nullptr, key, value);
     }
-    static inline Operation put(const ColumnFamily &family, std::string_view key, std::string_view value) noexcept;
+    static Operation put(const ColumnFamily &family, std::string_view key, std::string_view value) noexcept;
     /// Removes `key`.
     static Operation erase(std::string_view key) noexcept { return Operation(SSTORE_OPERATION_DELETE, nullptr, key, {}); }
-    static inline Operation erase(const ColumnFamily &family, std::string_view key) noexcept;
+    static Operation erase(const ColumnFamily &family, std::string_view key) noexcept;
 
     const sstore_operation &c_struct() const noexcept SSTORE_LENT { return operation_; }
 

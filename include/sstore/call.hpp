@@ -83,8 +83,8 @@ inline bool is_cut(const std::vector<std::string> &texts) noexcept
     return false;
 }
 
-template <class T, class = void> constexpr bool is_sized = false;
-template <class T> constexpr bool is_sized<T, std::void_t<decltype(T::struct_size)>> = true;
+template <class T, class = void> inline constexpr bool is_sized = false;
+template <class T> inline constexpr bool is_sized<T, std::void_t<decltype(T::struct_size)>> = true;
 
 /// A value of the C interface at its defaults.
 template <class T> T sized() noexcept

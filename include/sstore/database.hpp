@@ -56,8 +56,9 @@ public:
     /// Blocks like close() if nothing else is open.
     ~Db() = default;
 
-    /// Closes it: flushes, waits for background work, syncs. SSTORE_BUSY while iterators or snapshots are open: nothing was closed. After
-    /// any other error it is not closed either. Blocks. Not in a listener.
+    /// Closes it: flushes, waits for background work, syncs. SSTORE_BUSY while iterators or snapshots are open, and SSTORE_TIMED_OUT:
+    /// nothing was closed. After any other error of the flush or the disk it is closed all the same, and what was logged is safe.
+    /// Blocks. Not in a listener.
     void close(const CloseOptions &options = {}) { try_close(options).value(); }
     Result<void> try_close(const CloseOptions &options = {})
     {
@@ -173,8 +174,7 @@ public:
     {
         return try_flush_atomic(families, tables).value();
     }
-    inline Result<FlushToken> try_flush_atomic(const std::vector<const ColumnFamily *> &families = {},
-                                               const std::vector<const Table *> &tables = {});
+    Result<FlushToken> try_flush_atomic(const std::vector<const ColumnFamily *> &families = {}, const std::vector<const Table *> &tables = {});
     /// Brings a database that was opened with read_only up to what its writer has done. Gives the newest sequence that reads see. May
     /// block: reads files.
     std::uint64_t refresh() { return try_refresh().value(); }

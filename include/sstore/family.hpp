@@ -193,17 +193,21 @@ public:
             return sstore_live_files(db_, family_, &given, out, error);
         });
     }
-    /// Flushes, and puts hard links to the files into `directory`, which must not exist yet. Blocks. Not in a listener.
-    Files export_to(const std::filesystem::path &directory) { return try_export_to(directory).value(); }
-    Result<Files> try_export_to(const std::filesystem::path &directory)
+    /// Flushes, and puts hard links to the files into `directory`, which must not exist yet. `progress` is told how far it is, and may call
+    /// it off. Blocks. Not in a listener.
+    Files export_to(const std::filesystem::path &directory, const Progress &progress = nullptr)
     {
-        return detail::made<Files>([&](sstore_files **out, sstore_error **error) {
-            return sstore_export(db_, family_, directory.c_str(), out, error);
-        }, directory);
+        return try_export_to(directory, progress).value();
     }
-    /// Writes everything that LevelDB would show of its database in `path`, which is only read and must not be open, and flushes it.
-    /// SSTORE_NOT_FOUND if there is none, SSTORE_CORRUPTION with the file if it is damaged. After an error a part of the entries may be
-    /// there; the import can be run again. Blocks. Not in a listener.
+    Result<Files> try_export_to(const std::filesystem::path &directory, const Progress &progress = nullptr)
+    {
+        return detail::exported(progress, directory, [&](const char *path, auto... given) {
+            return sstore_export_with_progress(db_, family_, path, given...);
+        });
+    }
+    /// Writes everything that LevelDB would show of its database in `path`, which is only read and must not be open, as one
+    /// file: all of it comes to be seen at the end, and is durable then, or nothing of it. Keys that are written meanwhile keep what was written.
+    /// SSTORE_NOT_FOUND if there is none, SSTORE_CORRUPTION with the file if it is damaged. Blocks. Not in a listener.
     LevelDbResult import_leveldb(const std::filesystem::path &path, const LevelDbOptions &options = {})
     {
         return try_import_leveldb(path, options).value();

@@ -3,7 +3,7 @@
 #ifndef SSTORE_FILES_HPP
 #define SSTORE_FILES_HPP
 
-#include <sstore/call.hpp>
+#include <sstore/progress.hpp>
 
 namespace sstore {
 
@@ -59,6 +59,16 @@ private:
 };
 
 namespace detail {
+
+/// What a function that exports gives: it is called with a callback and its data before its results.
+template <class F> Result<Files> exported(const Progress &progress, const std::filesystem::path &directory, F &&function)
+{
+    return Told<std::uint64_t, std::uint64_t>(progress).during([&](sstore_progress_callback told, void *user_data) {
+        return made<Files>([&](sstore_files **out, sstore_error **error) {
+            return function(directory.c_str(), told, user_data, out, error);
+        }, directory);
+    });
+}
 
 /// What a function that gives segments gives.
 template <class F> Result<std::vector<Segment>> segments(F &&function)

@@ -103,7 +103,8 @@ public:
 
     /// Whether it stands on an entry.
     bool valid() const noexcept { return sstore_iterator_is_valid(c_handle()) != 0; }
-    /// The entry that it stands on; empty bytes if it stands on none. They live until it moves or goes; not so if it is only moved from.
+    /// The entry that it stands on; empty bytes if it stands on none. They live until it moves to another one
+    /// or goes; std::move of it ends nothing.
     Entry entry() const { return try_entry().value(); }
     std::string_view key() const SSTORE_LENT { return entry().key; }
     std::string_view value() const SSTORE_LENT { return entry().value; }
@@ -147,7 +148,7 @@ public:
     }
 
     /// Up to `capacity` entries in one call, fewer when they are `max_bytes` together (0: no limit); none at the end. One that stands
-    /// nowhere begins at the first entry. The entries live until the next call of next_batch() or prev_batch(), or until it goes.
+    /// nowhere begins at the first entry. Room for `capacity` entries is kept; SSTORE_INVALID_ARGUMENT from 2^32 on. The entries live until the next call of next_batch() or prev_batch(), or until it goes.
     Entries next_batch(std::size_t capacity = 256, std::size_t max_bytes = 1 << 20)
     {
         return try_next_batch(capacity, max_bytes).value();
@@ -249,7 +250,8 @@ private:
     }
     template <class Fetch> Result<Entries> batch(Fetch *fetch, std::size_t capacity, std::size_t max_bytes)
     {
-        if (keys_.size() < capacity) keys_.resize(capacity), values_.resize(capacity);
+        // More than C takes is refused by it, before there is room. The keys grow last: if the values cannot, neither has.
+        if (capacity <= UINT32_MAX && keys_.size() < capacity) values_.resize(capacity), keys_.resize(capacity);
         std::size_t count = 0;
         const auto any = detail::found([&](sstore_error **error) {
             return fetch(c_handle(), keys_.data(), values_.data(), capacity, max_bytes, &count, error);

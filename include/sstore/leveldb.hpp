@@ -3,7 +3,7 @@
 #ifndef SSTORE_LEVELDB_HPP
 #define SSTORE_LEVELDB_HPP
 
-#include <sstore/call.hpp>
+#include <sstore/progress.hpp>
 
 namespace sstore {
 
@@ -13,7 +13,7 @@ struct LevelDbOptions {
     bool skip_damaged = false;
     /// Told of the progress, in bytes of the source and entries, on the calling thread, at the beginning, at most ten times a second, and
     /// at the end; false calls the import off: SSTORE_CANCELLED. What it throws ends the import as well, and is thrown by it, also by
-    /// try_import_leveldb; at the end, when all is written, it is only thrown.
+    /// try_import_leveldb; at the end, when all is written, it is only thrown. It must not close the database, nor merge it.
     std::function<bool(std::uint64_t bytes_read, std::uint64_t bytes_total, std::uint64_t entries)> progress = nullptr;
 };
 
@@ -25,24 +25,13 @@ namespace detail {
 inline Result<LevelDbResult> import_leveldb(sstore_db *db, const sstore_column_family *family, const std::filesystem::path &path,
                                             const LevelDbOptions &options)
 {
-    struct Progress {
-        const LevelDbOptions *options;
-        std::exception_ptr thrown;
-    } progress{&options, nullptr};
-    const sstore_import_callback told = [](void *user_data, std::uint64_t read, std::uint64_t total, std::uint64_t entries) {
-        Progress &heard = *static_cast<Progress *>(user_data);
-        return guarded([&] { return heard.options->progress(read, total, entries) ? 1 : 0; },
-                       [&] { return heard.thrown = std::current_exception(), 0; });
-    };
     auto given = sized<sstore_leveldb_options>();
     given.skip_damaged = options.skip_damaged ? 1 : 0;
-    auto done = filled<LevelDbResult>(
-        [&](LevelDbResult *out, sstore_error **error) {
-            return sstore_import_leveldb(db, family, path.c_str(), &given, options.progress ? told : nullptr, &progress, out, error);
-        },
-        path);
-    if (progress.thrown) std::rethrow_exception(progress.thrown);
-    return done;
+    return Told<std::uint64_t, std::uint64_t, std::uint64_t>(options.progress).during([&](sstore_import_callback told, void *user_data) {
+        return filled<LevelDbResult>([&](LevelDbResult *out, sstore_error **error) {
+            return sstore_import_leveldb(db, family, path.c_str(), &given, told, user_data, out, error);
+        }, path);
+    });
 }
 
 } // namespace detail

@@ -13,8 +13,8 @@ namespace sstore {
 class Setting {
 public:
     Setting(std::string name, std::string_view value) : name_(std::move(name)), value_(value) {}
-    /// No other type becomes a number or a bool by itself: not a float, not a pointer.
-    template <class N, class = std::enable_if_t<std::is_integral_v<N>>> Setting(std::string name, N value) : name_(std::move(name))
+    /// No other type becomes a number or a bool by itself: not a float, not a pointer, and not a letter, which would be its code.
+    template <class N, class = std::enable_if_t<std::is_integral_v<N> && !std::is_same_v<N, char>>> Setting(std::string name, N value) : name_(std::move(name))
     {
         if constexpr (std::is_same_v<N, bool>)
             value_ = value ? "true" : "false";

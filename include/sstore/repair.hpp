@@ -4,6 +4,7 @@
 #define SSTORE_REPAIR_HPP
 
 #include <sstore/options.hpp>
+#include <sstore/progress.hpp>
 
 namespace sstore {
 
@@ -54,24 +55,36 @@ private:
     detail::Handle<sstore_repair_report, sstore_repair_report_free> handle_;
 };
 
+/// How a repair is done.
+struct RepairOptions {
+    /// Files get a second name instead of being copied, where that can be: faster, and takes no space; but if their device goes, both
+    /// databases are gone.
+    bool link = false;
+    /// Where the log of the damaged database lies; empty: in its directory.
+    std::filesystem::path wal_dir = {};
+    /// Told how far it is, in bytes of files and log that were read and written; may call it off.
+    Progress progress = nullptr;
+};
+
 /// Makes a database in `new_path`, which must not exist or be empty, from what can be read in `path`, which is only read and must not be
-/// open; SSTORE_NOT_FOUND if there is no such directory. With `link` its files get a second name instead of being copied. `wal_dir`:
-/// where the log of the damaged one lies, if not in it. After an error there is no new one. Any thread. Blocks.
+/// open; SSTORE_NOT_FOUND if there is no such directory. `options` are those of the new one, and of families and tables whose own are
+/// lost. After an error there is no new one. Any thread. Blocks.
 inline Result<RepairReport> try_repair(const std::filesystem::path &path, const std::filesystem::path &new_path,
-                                       const Options &options = Options(), bool link = false,
-                                       const std::filesystem::path &wal_dir = {})
+                                       const RepairOptions &how = {}, const Options &options = Options())
 {
     auto given = detail::sized<sstore_repair_options>();
-    given.link = link ? 1 : 0;
-    given.wal_dir = wal_dir.empty() ? nullptr : wal_dir.c_str();
-    return detail::made<RepairReport>([&](sstore_repair_report **out, sstore_error **error) {
-        return sstore_repair(path.c_str(), new_path.c_str(), &given, options.c_handle(), out, error);
-    }, path, new_path, wal_dir);
+    given.link = how.link ? 1 : 0;
+    given.wal_dir = how.wal_dir.empty() ? nullptr : how.wal_dir.c_str();
+    return detail::Told<std::uint64_t, std::uint64_t>(how.progress).during([&](sstore_progress_callback told, void *user_data) {
+        return detail::made<RepairReport>([&](sstore_repair_report **out, sstore_error **error) {
+            return sstore_repair_with_progress(path.c_str(), new_path.c_str(), &given, options.c_handle(), told, user_data, out, error);
+        }, path, new_path, how.wal_dir);
+    });
 }
-inline RepairReport repair(const std::filesystem::path &path, const std::filesystem::path &new_path,
-                           const Options &options = Options(), bool link = false, const std::filesystem::path &wal_dir = {})
+inline RepairReport repair(const std::filesystem::path &path, const std::filesystem::path &new_path, const RepairOptions &how = {},
+                           const Options &options = Options())
 {
-    return try_repair(path, new_path, options, link, wal_dir).value();
+    return try_repair(path, new_path, how, options).value();
 }
 
 } // namespace sstore

@@ -29,21 +29,12 @@ namespace sstore {
 /// The codes are those of C: SSTORE_NOT_FOUND and so on.
 using Code = sstore_code;
 
-/// Why a call failed. Thrown by every function but the `try_` ones, which return it in a Result. Copies share one description.
-/// Thread safety: free. One that was moved from may be assigned to and destroyed only.
+/// Why a call failed. Thrown by every function but the `try_` ones, which return it in a Result. Copies share one description, and to move
+/// it is to copy it. Thread safety: free.
 class Error : public std::exception {
 public:
     /// Takes over the error object of a call, which may be null.
-    Error(Code code, sstore_error *taken) : about_(std::make_shared<About>())
-    {
-        const std::unique_ptr<sstore_error, void (*)(sstore_error *)> freed(taken, sstore_error_free);
-        const char *const path = sstore_error_path(taken);
-        about_->code = code;
-        about_->message = taken == nullptr ? sstore_code_name(code) : sstore_error_message(taken);
-        about_->path = path == nullptr ? "" : path;
-        about_->offset = sstore_error_offset(taken);
-        about_->os_errno = sstore_error_errno(taken);
-    }
+    Error(Code code, sstore_error *taken) : Error(code, Taken(taken, sstore_error_free)) {}
     /// What these headers refuse themselves, and what a stream says.
     Error(Code code, std::string message, int os_errno = 0) : about_(std::make_shared<About>())
     {
@@ -51,6 +42,10 @@ public:
         about_->message = std::move(message);
         about_->os_errno = os_errno;
     }
+    // Declared, so that nothing is moved out of one.
+    Error(const Error &other) noexcept = default;
+    Error &operator=(const Error &other) noexcept = default;
+    ~Error() override = default;
 
     /// What happened, for people; never parse it. Lives as long as a copy of this error.
     const char *what() const noexcept override { return about_->message.c_str(); }
@@ -81,6 +76,17 @@ public:
     }
 
 private:
+    using Taken = std::unique_ptr<sstore_error, void (*)(sstore_error *)>;
+    // Freed also if there is no memory for the description.
+    Error(Code code, const Taken &taken) : about_(std::make_shared<About>())
+    {
+        const char *const path = sstore_error_path(taken.get());
+        about_->code = code;
+        about_->message = taken ? sstore_error_message(taken.get()) : sstore_code_name(code);
+        about_->path = path == nullptr ? "" : path;
+        about_->offset = sstore_error_offset(taken.get());
+        about_->os_errno = sstore_error_errno(taken.get());
+    }
     struct About {
         Code code = SSTORE_OK;
         std::string message;

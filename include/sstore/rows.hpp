@@ -25,8 +25,8 @@ public:
     /// Takes over a handle of the C interface.
     explicit RowBuilder(sstore_row_builder *taken) noexcept : handle_(taken) {}
 
-    /// Sets the column at this place in the row that is being put together; what is not set is null. A value is null (nullptr, or an empty
-    /// std::optional), a bool, an integer, a float, or bytes. SSTORE_INVALID_ARGUMENT if the column cannot hold it; an error changes
+    /// Sets the column at this place in the row that is being put together; what is not set is null. A value is null (nullptr, also as a const
+    /// char *, or an empty std::optional), a bool, an integer, a float, or bytes. SSTORE_INVALID_ARGUMENT if the column cannot hold it; an error changes
     /// nothing.
     template <class Value> RowBuilder &set(std::size_t column, const Value &value) { return try_set(column, value).value(), *this; }
     Result<void> try_set(std::size_t column, std::nullptr_t) { return set_by(sstore_row_builder_set_null, column); }
@@ -35,8 +35,11 @@ public:
     {
         return set_by(sstore_row_builder_set_bytes, column, static_cast<const void *>(value.data()), value.size());
     }
-    Result<void> try_set(std::size_t column, const char *value) { return try_set(column, std::string_view(value)); }
-    template <class N> std::enable_if_t<std::is_integral_v<N>, Result<void>> try_set(std::size_t column, N value)
+    Result<void> try_set(std::size_t column, const char *value)
+    {
+        return value == nullptr ? try_set(column, nullptr) : try_set(column, std::string_view(value));
+    }
+    template <class N> std::enable_if_t<std::is_integral_v<N> && sizeof(N) <= 8, Result<void>> try_set(std::size_t column, N value)
     {
         if constexpr (std::is_same_v<N, bool>)
             return set_by(sstore_row_builder_set_bool, column, value ? 1 : 0);

@@ -254,13 +254,17 @@ public:
             return sstore_table_live_files(db_, c_handle(), &given, out, error);
         });
     }
-    /// Flushes, and puts hard links to its files into `directory`, which must not exist yet. Blocks. Not in a listener.
-    Files export_to(const std::filesystem::path &directory) { return try_export_to(directory).value(); }
-    Result<Files> try_export_to(const std::filesystem::path &directory)
+    /// Flushes, and puts hard links to its files into `directory`, which must not exist yet. `progress` is told how far it is, and may call
+    /// it off. Blocks. Not in a listener.
+    Files export_to(const std::filesystem::path &directory, const Progress &progress = nullptr)
     {
-        return detail::made<Files>([&](sstore_files **out, sstore_error **error) {
-            return sstore_table_export(db_, c_handle(), directory.c_str(), out, error);
-        }, directory);
+        return try_export_to(directory, progress).value();
+    }
+    Result<Files> try_export_to(const std::filesystem::path &directory, const Progress &progress = nullptr)
+    {
+        return detail::exported(progress, directory, [&](const char *path, auto... given) {
+            return sstore_table_export_with_progress(db_, c_handle(), path, given...);
+        });
     }
 
     /// The handle, for functions of sstore.h. It stays this object's; that of its database too.

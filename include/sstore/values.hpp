@@ -83,7 +83,7 @@ namespace detail {
 
 /// Whether a view of what a walk over keys gives lives on when the walk does: not that of a string which is made on the way.
 template <class Key>
-constexpr bool is_lent = std::is_reference_v<Key> || std::is_same_v<Key, std::string_view> || std::is_pointer_v<Key>;
+inline constexpr bool is_lent = std::is_reference_v<Key> || std::is_same_v<Key, std::string_view> || std::is_pointer_v<Key>;
 
 } // namespace detail
 

@@ -90,5 +90,12 @@ fn with_chapters(header: &str) -> Result<String, Vec<String>> {
     // The functions end where the block of C++ does.
     let stop = text[last..].find("#ifdef __cplusplus").map_or(text.len(), |at| last + at);
     text.insert_str(stop, "/** @} */\n\n");
-    Ok(text)
+    // cbindgen ends the include guard before what it is told to put last.
+    let guard = "#endif  /* SSTORE_H */\n";
+    let before = text.len();
+    text = text.replacen(guard, "", 1);
+    if text.len() == before {
+        return Err(vec!["ffi: cbindgen: the include guard has no end".to_owned()]);
+    }
+    Ok(text.trim_end().to_owned() + "\n\n" + guard)
 }

@@ -4,6 +4,7 @@ use super::Done;
 use crate::arguments::Dump;
 use crate::failure::Outcome;
 use crate::output::Output;
+use crate::progress::{COUNTED, Progress};
 use crate::text::Form;
 use crate::{record, rows};
 use sstore::env::posix::posix;
@@ -23,6 +24,8 @@ pub fn run(dump: &Dump, output: &mut Output) -> Done {
 fn entries(reader: &Arc<SstReader>, form: Form, limit: u64, output: &mut Output) -> Done {
     let mut cursor = reader.cursor(Access::Scan);
     let mut shown = 0;
+    let bar = Progress::beside_lines(COUNTED);
+    bar.set_message("entries");
     let mut more = limit > 0 && cursor.seek_to_first()?;
     while more {
         let entry = cursor.entry();
@@ -33,6 +36,7 @@ fn entries(reader: &Arc<SstReader>, form: Form, limit: u64, output: &mut Output)
             "value": form.show(entry.value),
         })?;
         shown += 1;
+        bar.inc(1);
         more = shown < limit && cursor.next()?;
     }
     Ok(Outcome::Fine)
@@ -43,6 +47,8 @@ fn all_rows(reader: &Arc<RowFileReader>, limit: u64, output: &mut Output) -> Don
     let scan = RowFileScan { access: Access::Scan, ..RowFileScan::of(columns) };
     let mut source = reader.scan(scan)?;
     let mut left = limit;
+    let bar = Progress::beside_lines(COUNTED);
+    bar.set_message("rows");
     while left > 0
         && let Some(chunk) = source.next_chunk()?
     {
@@ -50,6 +56,7 @@ fn all_rows(reader: &Arc<RowFileReader>, limit: u64, output: &mut Output) -> Don
             output.record(row_of(&chunk, row))?;
         }
         left -= left.min(chunk.len() as u64);
+        bar.inc(chunk.len() as u64);
     }
     Ok(Outcome::Fine)
 }

@@ -8,8 +8,8 @@ use super::verify::damage;
 use crate::arguments::{Import, ImportFrom, ImportLeveldb};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
+use crate::progress::Progress;
 use crate::record;
-use indicatif::{ProgressBar, ProgressStyle};
 use sstore::{CloseOptions, ColumnFamily, Db, Error, ErrorKind, LevelDbImport, LevelDbImported, Options};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -115,18 +115,12 @@ fn into_existing(import: &ImportLeveldb, path: &Path, options: &Options) -> Resu
 
 /// Shows how far it is, if standard error is a terminal.
 fn read(import: &ImportLeveldb, db: &Db, family: &ColumnFamily) -> Result<LevelDbImported, Error> {
-    let bar = ProgressBar::new(0);
-    let template = "{wide_bar} {bytes} of {total_bytes}, {msg} entries, {binary_bytes_per_sec}, {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
+    let bar = Progress::shown("{wide_bar} {bytes} of {total_bytes}, {msg} entries, {binary_bytes_per_sec}, {eta} left");
     let how = LevelDbImport { skip_damaged: import.skip_damaged };
-    let done = db.import_leveldb(family, &import.source, &how, &mut |now| {
+    db.import_leveldb(family, &import.source, &how, &mut |now| {
         bar.set_length(now.bytes_total);
         bar.set_position(now.bytes_read);
         bar.set_message(now.entries.to_string());
         true
-    });
-    bar.finish_and_clear();
-    done
+    })
 }

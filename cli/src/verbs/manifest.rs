@@ -115,6 +115,9 @@ fn describe(change: &Change, form: Form) -> (&'static str, Record) {
         Change::FlushedThrough { collection, sequence } => {
             ("flushed_through", record! { "collection": collection.0, "sequence": *sequence })
         }
+        Change::IngestedAt { collection, sequence } => {
+            ("ingested_at", record! { "collection": collection.0, "sequence": *sequence })
+        }
         Change::AddFile(meta) => ("add_file", file(meta, form)),
         Change::RemoveFile { collection, number } => {
             ("remove_file", record! { "collection": collection.0, "number": number.0 })

@@ -4,6 +4,7 @@ use super::{Collection, Done, collection, open};
 use crate::arguments::{Scan, Selection};
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
+use crate::progress::{COUNTED, Progress};
 use crate::{record, rows};
 use arrow_array::RecordBatch;
 use sstore::{ColumnFamily, Db, EntryBatch, Filter, IterOptions, KeyRange, ReadOptions, ScanOptions, Table};
@@ -19,13 +20,15 @@ pub fn run(scan: &Scan, output: &mut Output) -> Done {
         Collection::Family(family) => {
             refuse("--columns is for tables", scan.columns.is_some())?;
             let form = selection.keys.form();
-            entries(&db, &family, selection, scan.reverse, &mut |key, value| {
+            let bar = Progress::beside_lines(COUNTED);
+            entries(&db, &family, selection, scan.reverse, &bar, &mut |key, value| {
                 output.record(record! { "key": form.show(key), "value": form.show(value) })
             })?;
         }
         Collection::Table(table) => {
             refuse("--reverse is for families", scan.reverse)?;
-            batches(&db, &table, selection, scan.columns.clone(), &mut |batch| {
+            let bar = Progress::beside_lines(COUNTED);
+            batches(&db, &table, selection, scan.columns.clone(), &bar, &mut |batch| {
                 (0..batch.num_rows()).try_for_each(|row| output.record(rows::record(batch, row)))
             })?;
         }
@@ -36,16 +39,18 @@ pub fn run(scan: &Scan, output: &mut Output) -> Done {
 pub fn count(selection: &Selection, output: &mut Output) -> Done {
     let db = open(&selection.database)?;
     let mut count = 0;
+    let bar = Progress::shown(COUNTED);
     match collection(&db, &selection.collection)? {
-        Collection::Family(family) => entries(&db, &family, selection, false, &mut |_, _| {
+        Collection::Family(family) => entries(&db, &family, selection, false, &bar, &mut |_, _| {
             count += 1;
             Ok(())
         })?,
-        Collection::Table(table) => batches(&db, &table, selection, Some(Vec::new()), &mut |batch| {
+        Collection::Table(table) => batches(&db, &table, selection, Some(Vec::new()), &bar, &mut |batch| {
             count += batch.num_rows() as u64;
             Ok(())
         })?,
     }
+    drop(bar);
     if output.is_table() {
         output.line(&count.to_string())?;
     } else {
@@ -67,9 +72,11 @@ fn entries(
     family: &ColumnFamily,
     selection: &Selection,
     reverse: bool,
+    bar: &Progress,
     sink: EntrySink<'_>,
 ) -> Result<(), Failure> {
     refuse("--where is for tables", selection.condition.is_some())?;
+    bar.set_message("entries");
     let form = selection.keys.form();
     let read = |key: &Option<String>| key.as_ref().map(|key| form.read(key)).transpose().map_err(Failure::Usage);
     let mut range = KeyRange { lower: read(&selection.from)?, upper: read(&selection.to)? };
@@ -92,6 +99,7 @@ fn entries(
             sink(key, value)?;
         }
         left -= found as u64;
+        bar.inc(found as u64);
     }
     Ok(())
 }
@@ -102,6 +110,7 @@ fn batches(
     table: &Table,
     selection: &Selection,
     columns: Option<Vec<String>>,
+    bar: &Progress,
     sink: &mut dyn FnMut(&RecordBatch) -> std::io::Result<()>,
 ) -> Result<(), Failure> {
     let keys = selection.from.is_some() || selection.to.is_some() || selection.prefix.is_some();
@@ -112,8 +121,11 @@ fn batches(
         limit: selection.limit,
         ..ScanOptions::default()
     };
+    bar.set_message("rows");
     for batch in db.scan(table, &scan, &ReadOptions::default())? {
-        sink(&batch?)?;
+        let batch = batch?;
+        sink(&batch)?;
+        bar.inc(batch.num_rows() as u64);
     }
     Ok(())
 }

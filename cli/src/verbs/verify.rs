@@ -4,6 +4,7 @@ use super::{Done, options};
 use crate::arguments::Verify;
 use crate::failure::{Failure, Outcome};
 use crate::output::Output;
+use crate::progress::Progress;
 use crate::record;
 use serde_json::{Value, json};
 use sstore::{Db, Error};
@@ -14,10 +15,13 @@ pub fn run(verify: &Verify, output: &mut Output) -> Done {
         options.set("wal_recovery", "absolute")?;
     }
     let (mut files, mut bytes, mut damaged) = (0u64, 0u64, 0u64);
+    let bar = Progress::beside_lines("{spinner} {bytes} in {msg} files, {binary_bytes_per_sec}, {elapsed}");
     Db::verify_files::<Failure>(&verify.database.path, &options, &mut |file| {
         files += 1;
         bytes += file.bytes;
         damaged += u64::from(file.error.is_some());
+        bar.set_message(files.to_string());
+        bar.set_position(bytes);
         if !output.is_table() {
             output.object(record! {
                 "type": "file",
@@ -35,6 +39,7 @@ pub fn run(verify: &Verify, output: &mut Output) -> Done {
         };
         Ok(output.line(&line)?)
     })?;
+    drop(bar);
     if output.is_table() {
         output.line(&format!("{files} files, {bytes} bytes, {damaged} damaged"))?;
     } else {

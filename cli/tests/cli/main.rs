@@ -6,3 +6,4 @@ mod beside;
 mod damaged;
 mod import;
 mod looking;
+mod terminal;

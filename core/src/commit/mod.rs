@@ -136,6 +136,17 @@ impl Commit {
         self.state.lock()
     }
 
+    /// Takes a sequence that no record of the log has, for what comes in beside it. Readers see nothing at it yet.
+    pub fn take_sequence(&self, state: &mut CommitState) -> Result<Sequence> {
+        let sequence = state.last_sequence + 1;
+        if sequence > MAX_SEQUENCE {
+            return Err(used_up());
+        }
+        state.last_sequence = sequence;
+        self.visible.store(sequence, Ordering::Release);
+        Ok(sequence)
+    }
+
     /// Logs (if `logged`), inserts and publishes a batch; gives its last sequence.
     /// Requires: every collection of the payload is active, and its memtable has reserved room for its share.
     #[inline]
@@ -144,7 +155,7 @@ impl Commit {
         let first = state.last_sequence + 1;
         let last = state.last_sequence + u64::from(count);
         if last > MAX_SEQUENCE {
-            return Err(Error::new(ErrorKind::NotSupported, "the database has used up its sequence numbers"));
+            return Err(used_up());
         }
         state.torn = true;
         if logged {
@@ -192,4 +203,8 @@ impl Commit {
         state.torn = false;
         Ok(last)
     }
+}
+
+fn used_up() -> Error {
+    Error::new(ErrorKind::NotSupported, "the database has used up its sequence numbers")
 }

@@ -146,7 +146,7 @@ impl Core {
             return None;
         }
         let wanted = jobs.manual.iter().filter(|(_, state)| matches!(state, ManualCompaction::Wanted));
-        let manual = wanted.map(|(id, _)| *id).find(|id| !jobs.compacting.contains(id));
+        let manual = wanted.map(|(id, _)| *id).find(|id| jobs.may_merge(*id));
         if let Some(id) = manual {
             let runs = view.find(id).map(|part| part.runs.clone()).unwrap_or_default();
             // All of them are asked for.
@@ -167,7 +167,7 @@ impl Core {
             jobs.compacting.insert(id);
             return Some((id, runs, level));
         }
-        while let Some(id) = jobs.unpicked.iter().copied().find(|id| !jobs.compacting.contains(id)) {
+        while let Some(id) = jobs.unpicked.iter().copied().find(|id| jobs.may_merge(*id)) {
             jobs.unpicked.remove(&id);
             let Some(collection) = collections.get(&id) else { continue };
             let Ok(part) = view.find(id) else { continue };

@@ -38,12 +38,16 @@ impl Db {
 
     /// Closes the database. With iterators or snapshots open, and without `force`, the call fails with Busy, says what is open,
     /// and changes nothing. After an error of the final flush, or of the manifest's last edit, the database is closed all the same,
-    /// unless the error is TimedOut: everything logged is safe. Every later call answers Closed. A listener or logger of the database
-    /// cannot close it: InvalidArgument.
+    /// unless the error is TimedOut: everything logged is safe. Every later call answers Closed, and so does an import under way. A listener or
+    /// logger of the database cannot close it, nor can what an import calls: InvalidArgument.
     pub fn close(&self, options: &CloseOptions) -> Result<()> {
         self.handle.core.check()?;
         if self.handle.core.events.is_calling() {
             return Err(Error::invalid("a listener cannot close the database that calls it"));
+        }
+        #[cfg(feature = "leveldb")]
+        if self.handle.core.is_filling() {
+            return Err(Error::invalid("an import cannot close the database that it writes to"));
         }
         self.handle.core.shut_down(options)
     }
@@ -67,6 +71,9 @@ impl Core {
             return Err(closed());
         }
         let mut result = Ok(());
+        // They see that the database is closed, and end.
+        #[cfg(feature = "leveldb")]
+        self.wait_for_ingests();
         if !self.read_only {
             result = self.last_flush(options);
             if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::TimedOut) {

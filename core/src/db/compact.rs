@@ -7,7 +7,8 @@ use crate::error::{Error, ErrorKind, Result};
 use std::sync::atomic::Ordering;
 
 impl Db {
-    /// Flushes `family` and merges all its runs into one; waits for it. Writers are not held up.
+    /// Flushes `family` and merges all its runs into one; waits for it, and for an import into it. Writers are not held up. What an import
+    /// calls cannot wait: InvalidArgument.
     pub fn compact(&self, family: &ColumnFamily) -> Result<()> {
         self.flush(&[family])?.wait(None)?;
         self.compact_collection(&family.collection)
@@ -23,6 +24,10 @@ impl Db {
     fn compact_collection(&self, collection: &Collection) -> Result<()> {
         let core = &self.handle.core;
         let id = collection.id;
+        #[cfg(feature = "leveldb")]
+        if core.is_filling() {
+            return Err(Error::invalid("an import cannot wait for a merge, which waits for it"));
+        }
         core.jobs.lock().manual.insert(id, ManualCompaction::Wanted);
         core.work.ring();
         loop {

@@ -93,6 +93,8 @@ pub(crate) struct Core {
     pub next_file: Arc<AtomicU64>,
     pub next_memtable: Arc<AtomicU64>,
     pub iterators: AtomicU64,
+    /// Files that come in beside the log just now.
+    pub ingests: AtomicU64,
 
     // What others may see.
     pub counters: Counters,

@@ -202,11 +202,17 @@ impl Follower {
 
     /// Takes what the log holds by now into the memtables.
     fn read_log(&mut self, state: &VersionState, parts: &Parts) -> Result<()> {
-        let ended = |family: &Rebuilt| state.collections.get(&family.collection.id).map(|it| it.flushed_through);
+        let now = |family: &Rebuilt| state.collections.get(&family.collection.id);
         // An edit that was read may be missing in the next manifest, if its append failed: then the file is not there, but the log is.
-        let fell = self.families.values().any(|family| ended(family).is_some_and(|now| now < family.flushed_through));
+        // And a memtable is looked into before files: with entries from before and after what came in beside the log it would hide that.
+        let is_stale = |family: &Rebuilt| {
+            now(family).is_some_and(|now| {
+                now.flushed_through < family.flushed_through || now.ingested_at != family.ingested_at
+            })
+        };
+        let is_stale = self.families.values().any(is_stale);
         let same_epoch = self.tail.as_ref().is_some_and(|tail| tail.epoch() == state.epoch);
-        if same_epoch && !fell && self.opening.options.wal_recovery() != RecoveryMode::Salvage {
+        if same_epoch && !is_stale && self.opening.options.wal_recovery() != RecoveryMode::Salvage {
             self.take_families(state, parts)?;
             if self.read_on(state, parts)? {
                 return Ok(());
@@ -220,11 +226,11 @@ impl Follower {
         let collections = &self.collections;
         self.families.retain(|id, family| collections.get(id).is_some_and(|now| now.name == family.collection.name));
         for (id, collection) in collections {
-            let flushed_through = state.collections[id].flushed_through;
+            let stored = &state.collections[id];
             match self.families.get_mut(id) {
-                Some(family) => family.advance(collection, flushed_through, parts)?,
+                Some(family) => family.advance(collection, stored.flushed_through, parts)?,
                 None => {
-                    let family = Rebuilt::new(collection, flushed_through, Vec::new(), parts)?;
+                    let family = Rebuilt::new(collection, stored, Vec::new(), parts)?;
                     self.families.insert(*id, family);
                 }
             }
@@ -316,6 +322,11 @@ fn has_same_collections(a: &VersionState, b: &VersionState) -> bool {
     a.collections.values().map(what).eq(b.collections.values().map(what))
 }
 
+/// Whether nothing came in beside the log since.
+fn has_same_ingests(a: &VersionState, b: &VersionState) -> bool {
+    a.collections.values().map(|state| state.ingested_at).eq(b.collections.values().map(|state| state.ingested_at))
+}
+
 /// Refuses a record of a collection or schema that the manifest did not have when it was read, before anything of it is taken.
 /// Errors: Busy; the manifest has it by now.
 fn check_known(
@@ -405,7 +416,8 @@ impl Follower {
     fn publish(&mut self, core: &Core, picture: Picture) -> Refreshed {
         let Picture { state, view, sequence } = picture;
         let mut install = core.install.lock();
-        let changed = sequence != self.sequence || !has_same_collections(&install.state, &state);
+        let is_same = has_same_collections(&install.state, &state) && has_same_ingests(&install.state, &state);
+        let changed = sequence != self.sequence || !is_same;
         let mut catalog = core.catalog.lock();
         catalog.collections.retain(|id, shown| {
             let is_same = self.collections.get(id).is_some_and(|now| now.name == shown.name);

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flush::RunOutput;
 use crate::key::{FileNumber, MemtableId, Sequence};
 use crate::observe::{Counter, EventKind, FlushReason, Timed};
-use crate::version::{Change, Manifest, NotReplaced, VersionEdit};
+use crate::version::{Change, FileMeta, Manifest, NotReplaced, VersionEdit};
 use crate::view::{Frozen, Run};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -241,27 +241,81 @@ impl Core {
         Ok(())
     }
 
+    /// Installs a file that came in beside the log, all of it at `sequence`, which `ingest` tells of: below what was written since, above all else.
+    #[cfg(feature = "leveldb")]
+    pub(super) fn install_file(
+        &self,
+        collection: &Arc<Collection>,
+        sequence: Sequence,
+        output: &RunOutput,
+        nanos: u64,
+    ) -> Result<()> {
+        let Some((meta, reader)) = &output.file else { return Ok(()) };
+        let mut install = self.install.lock();
+        if collection.dropped.load(Ordering::SeqCst) {
+            self.delete_file(collection, meta);
+            return Err(Error::new(ErrorKind::Dropped, "the column family was dropped"));
+        }
+        let now = match self.commit.lock().and_then(|mut state| self.commit.take_sequence(&mut state)) {
+            Ok(now) => now,
+            Err(error) => {
+                self.delete_file(collection, meta);
+                return Err(error);
+            }
+        };
+        let edit = VersionEdit::new()
+            .with(Change::AddFile(meta.clone()))
+            .with(Change::IngestedAt { collection: collection.id, sequence: now });
+        if let Err(error) = self.append_edit(&mut install, edit) {
+            self.discard_output(&mut install, collection, output);
+            return Err(error);
+        }
+        {
+            let catalog = self.catalog.lock();
+            self.replace_view(&catalog, |view| match view.find(collection.id) {
+                Ok(part) => {
+                    let mut part = (**part).clone();
+                    let at = part.runs.partition_point(|run| run.meta.newest_sequence() > sequence);
+                    part.runs.insert(at, Run { meta: Arc::new(meta.clone()), reader: reader.clone() });
+                    view.with(part)
+                }
+                Err(_) => view.clone(),
+            });
+        }
+        // So that no snapshot from before and none from now on have the same sequence.
+        if let Ok(mut state) = self.commit.lock() {
+            let _ = self.commit.take_sequence(&mut state);
+        }
+        self.count_file(collection, Some(meta), FlushReason::Import, nanos);
+        Ok(())
+    }
+
     /// Counts and tells what was installed of one collection.
     fn count_flush(&self, flush: &WrittenFlush<'_>) -> Flushed {
         let WrittenFlush { collection, taken, output, reason, nanos } = flush;
-        let bytes = output.file.as_ref().map_or(0, |(meta, _)| meta.size_bytes);
-        let entries = output.file.as_ref().map_or(0, |(meta, _)| meta.entries);
-        let file = output.file.as_ref().map(|(meta, _)| meta.number);
-        self.counters.add(Counter::Flushes, 1);
+        let meta = output.file.as_ref().map(|(meta, _)| meta);
         self.counters.add(Counter::FlushedMemtables, taken.len() as u64);
-        self.counters.add(Counter::FlushBytes, bytes);
         self.counters.add(Counter::DroppedVersions, output.counts.dropped());
-        self.timings.record(Timed::Flush, *nanos);
+        self.count_file(collection, meta, *reason, *nanos);
+        let (bytes, entries) = meta.map_or((0, 0), |meta| (meta.size_bytes, meta.entries));
+        let file = meta.map(|meta| meta.number);
+        let through = taken.last().map_or(MemtableId(0), |newest| newest.memtable.id());
+        Flushed { collection: collection.id, through, file, entries, bytes, reason: *reason }
+    }
+
+    fn count_file(&self, collection: &Collection, meta: Option<&FileMeta>, reason: FlushReason, nanos: u64) {
+        let bytes = meta.map_or(0, |meta| meta.size_bytes);
+        self.counters.add(Counter::Flushes, 1);
+        self.counters.add(Counter::FlushBytes, bytes);
+        self.timings.record(Timed::Flush, nanos);
         self.event(EventKind::FlushDone, |event| {
             event.collection.clone_from(&collection.name);
-            event.number = file.map_or(0, |number| number.0);
-            event.entries = entries;
+            event.number = meta.map_or(0, |meta| meta.number.0);
+            event.entries = meta.map_or(0, |meta| meta.entries);
             event.bytes = bytes;
             event.micros = nanos / 1000;
             event.detail = reason.name().to_owned();
         });
-        let through = taken.last().map_or(MemtableId(0), |newest| newest.memtable.id());
-        Flushed { collection: collection.id, through, file, entries, bytes, reason: *reason }
     }
 
     /// Deletes a file that no edit was made for.

@@ -22,6 +22,8 @@ pub(super) struct Jobs {
     pub unpicked: BTreeSet<CollectionId>,
     /// Families whose merge is running.
     pub compacting: BTreeSet<CollectionId>,
+    /// Families into which files come beside the log, and how many at a time: nothing of them is merged meanwhile. See `ingest`.
+    pub ingesting: BTreeMap<CollectionId, u64>,
     /// Families that the application wants merged into one run, and how the last such merge ended.
     pub manual: BTreeMap<CollectionId, ManualCompaction>,
     /// No flush begins before this moment (monotonic nanoseconds): set after a failure.
@@ -51,6 +53,11 @@ pub(super) struct Flushed {
 }
 
 impl Jobs {
+    /// Whether a merge of this family may begin.
+    pub fn may_merge(&self, collection: CollectionId) -> bool {
+        !self.compacting.contains(&collection) && !self.ingesting.contains_key(&collection)
+    }
+
     /// Adds somebody who waits.
     pub fn add_token(&mut self, token: Arc<TokenState>) {
         self.tokens.push(token);

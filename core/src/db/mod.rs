@@ -24,6 +24,8 @@ mod flush_job;
 mod follow;
 mod get;
 mod health;
+#[cfg(feature = "leveldb")]
+mod ingest;
 mod install;
 mod iterate;
 mod jobs;
@@ -61,6 +63,8 @@ pub use export::{Export, ExportedFile};
 pub use flush::{FlushResult, FlushToken};
 pub use follow::Refreshed;
 pub use get::ReadOptions;
+#[cfg(feature = "leveldb")]
+pub(crate) use ingest::Ingest;
 pub use iterate::{DbIterator, IterOptions};
 pub use live_files::{LiveFile, LiveFiles};
 pub use log_limit::LogPin;

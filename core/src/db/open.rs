@@ -305,6 +305,7 @@ impl Opening {
             next_file: parts.next_file,
             next_memtable: parts.next_memtable,
             iterators: AtomicU64::new(0),
+            ingests: AtomicU64::new(0),
             counters: Counters::default(),
             events: parts.events,
             timings: self.disk.timings.clone(),

@@ -19,7 +19,7 @@ use crate::key::{CollectionId, CollectionKind, FileNumber, MemtableId, Sequence}
 use crate::memtable::{AnyMemtable, AnyMemtableWriter, MemtableKind, MemtableOptions, create_any};
 use crate::observe::{Event, EventKind, FlushReason};
 use crate::record::payload_checksum;
-use crate::version::{Change, Cut, VersionEdit, VersionState};
+use crate::version::{Change, CollectionState, Cut, VersionEdit, VersionState};
 use crate::view::{CollectionView, Frozen, Run, View};
 use crate::wal::{self, Log, LogIdentity, LogOptions, LogWriter, LoggedRecord, ReplayOutcome};
 use std::collections::BTreeMap;
@@ -67,13 +67,17 @@ pub(super) struct Rebuilt {
     frozen: Vec<AnyMemtable>,
     runs: Vec<Run>,
     pub flushed_through: Sequence,
+    /// What came in beside the log up to this sequence lies between no two entries of a memtable.
+    pub ingested_at: Sequence,
 }
 
 impl Rebuilt {
-    pub fn new(collection: &Arc<Collection>, flushed_through: Sequence, runs: Vec<Run>, parts: &Parts) -> Result<Self> {
+    /// Nothing is replayed yet of what the manifest tells in `state`.
+    pub fn new(collection: &Arc<Collection>, state: &CollectionState, runs: Vec<Run>, parts: &Parts) -> Result<Self> {
+        let &CollectionState { flushed_through, ingested_at, .. } = state;
         let (writer, memtable) = new_memtable(&collection.memtable_kind(), parts)?;
         let active = active_memtable(collection, writer, memtable);
-        Ok(Self { collection: collection.clone(), active, frozen: Vec::new(), runs, flushed_through })
+        Ok(Self { collection: collection.clone(), active, frozen: Vec::new(), runs, flushed_through, ingested_at })
     }
 
     /// Goes on with what the manifest says now: lets go of memtables whose entries lie in files, and begins one for a new schema.
@@ -188,8 +192,8 @@ impl Replayed {
     ) -> Result<Self> {
         let mut families = BTreeMap::new();
         for (id, runs) in view {
-            let flushed_through = state.collections[&id].flushed_through;
-            families.insert(id, Rebuilt::new(&catalog.collections[&id], flushed_through, runs, parts)?);
+            let rebuilt = Rebuilt::new(&catalog.collections[&id], &state.collections[&id], runs, parts)?;
+            families.insert(id, rebuilt);
         }
         let mut records = Some(Vec::new());
         let mut bytes = 0;

@@ -8,6 +8,7 @@ use crate::lock::Mutex;
 use crate::view::View;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// The sequences in use, each with its number of users.
 #[derive(Default)]
@@ -18,7 +19,7 @@ pub(super) struct SnapshotList {
 #[derive(Default)]
 struct Users {
     count: u64,
-    /// What the snapshot shows, where nobody can keep the writer from merging it away.
+    /// What the snapshot shows, where its sequence alone does not say that.
     view: Option<Arc<View>>,
 }
 
@@ -31,14 +32,18 @@ impl SnapshotList {
             let view = core.current_view();
             (view.sequence().unwrap_or(0), Some(view))
         } else {
-            (core.commit.visible(), None)
+            let sequence = core.commit.visible();
+            // What comes in beside the log has had its sequence for a while when it comes to be seen. Asked after the sequence was read: who
+            // has one that is newer finds this set, or the file in the view.
+            let is_ingesting = core.ingests.load(Ordering::SeqCst) > 0;
+            (sequence, is_ingesting.then(|| core.current_view()))
         };
         let entry = users.entry(sequence).or_default();
         entry.count += 1;
-        if entry.view.is_none() {
-            entry.view = view;
+        if view.is_some() {
+            entry.view.clone_from(&view);
         }
-        (sequence, entry.view.clone())
+        (sequence, view)
     }
 
     /// Registers one more user of a sequence that has some; `None`: it has none. What nobody pins may be merged away already.
@@ -87,7 +92,8 @@ pub struct Snapshot {
 
 struct Registered {
     sequence: Sequence,
-    /// What it shows, in a database that follows a writer: what is read of the files later may have been merged.
+    /// What it shows, in a database that follows a writer: what is read of the files later may have been merged; and while a file comes in
+    /// beside the log, which is seen later than its sequence says.
     view: Option<Arc<View>>,
     handle: Arc<Handle>,
 }

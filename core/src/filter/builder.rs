@@ -6,6 +6,9 @@
 use super::{FILTER_BLOCK_BYTES, Filter, blocks_for};
 use crate::error::Result;
 
+/// How many keys ahead the block of a key is asked for, where many are added at once.
+const PREFETCH_DISTANCE: usize = 16;
+
 /// Blocks of a filter for a bound have no more significant bits than this: the rest are factors of two, to be folded away. It
 /// makes them at most a thirty-second too many.
 const SIGNIFICANT_BITS: u32 = 6;
@@ -50,6 +53,16 @@ impl FilterBuilder {
             self.hashes.push(hash);
         } else {
             self.filter.insert(hash);
+        }
+    }
+
+    /// Adds keys that were not added before.
+    pub fn add_all(&mut self, hashes: &[u64]) {
+        for (at, &hash) in hashes.iter().enumerate() {
+            if let Some(&ahead) = hashes.get(at + PREFETCH_DISTANCE) {
+                self.filter.prefetch(ahead);
+            }
+            self.add(hash);
         }
     }
 
@@ -99,7 +112,7 @@ mod tests {
     fn of_bound(hashes: &[u64], keys_max: u64, bits_per_key: u32) -> Filter {
         let mut builder = FilterBuilder::new(bits_per_key);
         builder.expect(keys_max).unwrap();
-        hashes.iter().for_each(|&hash| builder.add(hash));
+        builder.add_all(hashes);
         builder.finish().unwrap()
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Called by `db` in the background; returns what it made and never installs it. The input memtables stay as they are.
 
-use super::output::{JobTarget, RunOutput, write_file};
+use super::output::{Incoming, JobTarget, RunOutput, write_run_of};
 use super::ranges::{Encoding, cut_ranges, encode_ranges};
 use crate::atomic::AtomicBool;
 use crate::error::{Error, Result};
@@ -48,7 +48,7 @@ fn run_in_ranges(input: FlushInput<'_>, range_bytes: u64) -> Result<RunOutput> {
             let memtables: Vec<_> = newest_first.filter_map(AnyMemtable::bytes).cloned().collect();
             let (options, runtime) = (target.options.clone(), target.env.runtime.clone());
             let encoding = Encoding { options, snapshots: input.snapshots, bottom: input.bottom };
-            write_file(target, expected_in, |writer| {
+            write_run_of(target, Incoming::Exactly(expected_in), |writer| {
                 let ranges = cut_ranges(FlushRanges::new(memtables, range_bytes), &*runtime, input.cancel)?;
                 encode_ranges(ranges, encoding, &*runtime, writer, input.cancel)
             })

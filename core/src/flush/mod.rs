@@ -16,7 +16,7 @@ mod together;
 
 pub use budget::{MemtableUse, grant_bytes, pick_for_memory, room_bytes};
 pub use job::{FlushInput, run};
-pub use output::{JobTarget, RunOutput, RunTarget, write_run};
+pub use output::{Incoming, JobTarget, RunOutput, RunTarget, write_run, write_run_of};
 pub use pace::{Debt, Pace, pace};
 #[cfg(feature = "arrow")]
 pub use row_output::{RowRunTarget, write_row_run};

@@ -49,6 +49,32 @@ pub struct RunOutput {
     pub counts: SurvivorCounts,
 }
 
+/// How many entries come.
+#[derive(Debug, Clone, Copy)]
+pub enum Incoming {
+    /// So many: if another number is read, that is Corruption.
+    Exactly(u64),
+    /// About so many, in a file of nobody's entries before; 0: nobody knows.
+    About(u64),
+}
+
+impl Incoming {
+    /// What must have been read, if `entries` were.
+    fn expected(self, entries: u64) -> u64 {
+        match self {
+            Self::Exactly(expected) => expected,
+            Self::About(_) => entries,
+        }
+    }
+
+    fn announce(self, writer: &mut SstWriter) -> Result<()> {
+        match self {
+            Self::About(0) => Ok(()),
+            Self::Exactly(entries) | Self::About(entries) => writer.expect_entries(entries),
+        }
+    }
+}
+
 /// Writes the survivors. `expected_in` is how many entries the inputs hold: if another number is read, that is Corruption.
 /// Cancelled if `cancel` is set meanwhile.
 pub fn write_run<C: Cursor>(
@@ -57,29 +83,30 @@ pub fn write_run<C: Cursor>(
     expected_in: u64,
     cancel: Option<&AtomicBool>,
 ) -> Result<RunOutput> {
-    write_file(target, expected_in, |writer| {
+    write_run_of(target, Incoming::Exactly(expected_in), |writer| {
         copy(&mut survivors, writer, cancel)?;
         Ok(survivors.counts())
     })
 }
 
 /// Writes the file of what `fill` adds to it; `fill` says what became of the entries.
-pub(super) fn write_file(
+pub fn write_run_of(
     target: RunTarget,
-    expected_in: u64,
+    incoming: Incoming,
     fill: impl FnOnce(&mut SstWriter) -> Result<SurvivorCounts>,
 ) -> Result<RunOutput> {
     let files = target.env.files.clone();
     let dir = parent(&target.path);
     make_dir(&*files, &dir, 2)?;
     let mut writer = SstWriter::create(&target.env, &target.path, target.identity.clone(), target.options.clone())?;
-    let counts = match writer.expect_entries(expected_in).and_then(|()| fill(&mut writer)) {
+    let counts = match incoming.announce(&mut writer).and_then(|()| fill(&mut writer)) {
         Ok(counts) => counts,
         Err(error) => {
             writer.abandon();
             return Err(error);
         }
     };
+    let expected_in = incoming.expected(counts.entries_in);
     if counts.entries_out == 0 && counts.entries_in == expected_in {
         writer.abandon();
         return Ok(RunOutput { file: None, counts });

@@ -93,6 +93,9 @@ impl<S: Cursor> Merge<S> {
     #[inline]
     fn replay(&mut self) -> bool {
         let moved = self.winner();
+        if self.sources.len() == 1 {
+            return self.sources[moved].is_valid();
+        }
         self.load_head(moved);
         if let Some(second) = self.second
             && self.is_before(moved, second as usize)

@@ -6,12 +6,19 @@
 use super::Memtable;
 use super::cursor::{Place, extend};
 use super::node::Node;
-use super::sort::{Item, PREFETCH_DISTANCE, Sorting};
+use super::sort::{Item, Sorting};
 use crate::error::{Error, Result};
 use crate::iter::{Cursor, EntryBatch, PinnedBytes};
 use crate::key::Entry;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// Nodes to be sorted before those of them that come first are asked for: one after another, so that this is not waited for often.
+const SORTED_NODES_MIN: usize = 512;
+
+/// Nodes that are asked for in one go. Each lies in a page of its own, and the processor waits until it knows where that page is: several
+/// can be looked up at once, but only if nothing else stands between.
+const PREFETCH_NODES: usize = 8;
 
 /// The forward-only cursor of flush: `seek_to_first` once, then `next`. Every other mover returns INVALID_ARGUMENT.
 pub struct FlushCursor {
@@ -50,15 +57,34 @@ impl Walk {
     }
 
     /// The next node of the part that was not sorted when written.
+    #[inline]
     fn unsorted(&mut self) -> Option<Node<'static>> {
         if self.range_at == self.range.len() {
-            self.range.clear();
-            self.range_at = 0;
-            self.range.extend(self.sorting.next_range()?.iter().map(|item| item.node));
-            // The first ones all at once: nobody asked for them while the range before was walked.
-            self.range.iter().take(PREFETCH_DISTANCE).for_each(|node| node.prefetch_whole());
+            self.sort();
         }
-        Some(self.range[self.range_at])
+        self.range.get(self.range_at).copied()
+    }
+
+    fn sort(&mut self) {
+        self.range.clear();
+        self.range_at = 0;
+        while self.range.len() < SORTED_NODES_MIN
+            && let Some(items) = self.sorting.next_range()
+        {
+            self.range.extend(items.iter().map(|item| item.node));
+        }
+        // Nobody asked for the first ones while those before were walked.
+        self.range.iter().take(2 * PREFETCH_NODES).for_each(|node| node.prefetch_key());
+        self.range.iter().take(PREFETCH_NODES).for_each(|node| node.prefetch_newest());
+    }
+
+    /// Asks for some of the nodes that come soon.
+    fn prefetch(&self) {
+        let ahead =
+            |groups: usize| self.range.iter().skip(self.range_at + groups * PREFETCH_NODES).take(PREFETCH_NODES);
+        ahead(2).for_each(|node| node.prefetch_key());
+        // Where the newest version lies is in the node.
+        ahead(1).for_each(|node| node.prefetch_newest());
     }
 
     fn next(&mut self) -> Option<Node<'static>> {
@@ -72,8 +98,8 @@ impl Walk {
             self.prefix_at += 1;
             return prefix;
         }
-        if let Some(ahead) = self.range.get(self.range_at + PREFETCH_DISTANCE) {
-            ahead.prefetch_whole();
+        if self.range_at.is_multiple_of(PREFETCH_NODES) {
+            self.prefetch();
         }
         self.range_at += 1;
         unsorted

@@ -11,6 +11,7 @@ use super::arena::Arena;
 use super::node::Node;
 use crate::atomic::{AtomicPtr, AtomicUsize, Ordering, reads, wrote};
 use crate::error::{Error, ErrorKind, Result};
+use std::ops::Range;
 use std::ptr::NonNull;
 
 /// Nodes in the first chunk; each further one holds twice as many.
@@ -108,5 +109,30 @@ impl Log {
             let slot = &*slot;
             Node::from_ptr(NonNull::new_unchecked(slot.load(Ordering::Relaxed)))
         }
+    }
+
+    /// The nodes of `within` in order, in a few stretches. Panics if there are fewer.
+    pub(super) fn stretches(
+        &self,
+        within: Range<usize>,
+    ) -> impl Iterator<Item = impl Iterator<Item = Node<'_>> + Clone> {
+        assert!(within.end <= self.len());
+        let mut from = within.start;
+        std::iter::from_fn(move || {
+            if from >= within.end {
+                return None;
+            }
+            let (chunk, at) = place(from);
+            let len = ((FIRST_CHUNK_NODES << chunk) - at).min(within.end - from);
+            from += len;
+            // SAFETY: as in `node`, for each slot of the stretch, which does not leave its chunk.
+            let slots = unsafe { std::slice::from_raw_parts(self.chunks[chunk].load(Ordering::Relaxed).add(at), len) };
+            let node = |slot: &AtomicPtr<u8>| {
+                reads(slot);
+                // SAFETY: as in `node`.
+                unsafe { Node::from_ptr(NonNull::new_unchecked(slot.load(Ordering::Relaxed))) }
+            };
+            Some(slots.iter().map(node))
+        })
     }
 }

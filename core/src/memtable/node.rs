@@ -145,6 +145,22 @@ impl<'m> Node<'m> {
     pub(super) fn prefetch(self) {
         prefetch::line(self.start.as_ptr());
     }
+
+    /// Asks for what a walk reads of the node: a short key, and the header of a first version behind it.
+    #[inline]
+    pub(super) fn prefetch_key(self) {
+        self.prefetch();
+        prefetch::line(self.start.as_ptr().wrapping_add(prefetch::LINE_BYTES - 1));
+    }
+
+    /// Asks for the newest version, a value of some hundred bytes with it, a while after the key was asked for.
+    #[inline]
+    pub(super) fn prefetch_newest(self) {
+        let start = self.latest().start.as_ptr();
+        for at in [0, prefetch::LINE_BYTES, 2 * prefetch::LINE_BYTES - 1] {
+            prefetch::line(start.wrapping_add(at));
+        }
+    }
 }
 
 impl<'m> Version<'m> {

@@ -72,13 +72,15 @@ impl FlushRanges {
         let expected = nodes.len() / (self.bounds.len() + 1);
         let room = || Vec::with_capacity(expected + expected / 4);
         let mut by_range: Vec<Vec<Item<'static>>> = (0..=self.bounds.len()).map(|_| room()).collect();
-        for at in nodes.clone() {
-            if at + PREFETCH_DISTANCE < nodes.end {
-                log.node(at + PREFETCH_DISTANCE).prefetch();
+        for stretch in log.stretches(nodes) {
+            let mut ahead = stretch.clone().skip(PREFETCH_DISTANCE);
+            for node in stretch {
+                if let Some(ahead) = ahead.next() {
+                    ahead.prefetch();
+                }
+                let (range, head) = self.range(node);
+                by_range[range].push(Item { head, node });
             }
-            let node = log.node(at);
-            let (range, head) = self.range(node);
-            by_range[range].push(Item { head, node });
         }
         RoutedNodes { memtable, owner, by_range }
     }

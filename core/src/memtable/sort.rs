@@ -19,10 +19,10 @@ pub(super) struct Item<'m> {
 /// Ranges above this are spread first: its items then fit the nearest cache.
 const SPREAD_LEN_MIN: usize = 1_024;
 
-/// What a bucket should hold; small enough that sorting it takes few steps.
-const BUCKET_LEN: usize = 64;
+/// What a bucket should hold; so few that they are sorted by insertion.
+const BUCKET_LEN: usize = 12;
 
-/// Buckets of one spreading; their counters and write positions stay in the cache.
+/// Buckets of one spreading; their counters and write positions stay in the cache, and their numbers fit two bytes.
 const BUCKETS_MAX: usize = 8_192;
 
 /// Ties up to this many are compared key by key.
@@ -159,12 +159,12 @@ fn spread<'m>(items: &mut [Item<'m>], scratch: &mut Vec<Item<'m>>) -> Vec<u32> {
         return vec![len as u32];
     }
     let mut scale = Scale::of(items, buckets, 4 * buckets as u64);
-    let mut ends = scale.count(items);
+    let (mut of_items, mut ends) = scale.count(items);
     if ends.iter().any(|&count| count as usize > len / 2) {
         // Heads that lie close to both sides of a step in their first byte may share a bucket, all of them. By the first byte
         // that differs alone, its least and its greatest value never do.
         scale = Scale::of(items, buckets, 1);
-        ends = scale.count(items);
+        (of_items, ends) = scale.count(items);
     }
     let mut total = 0;
     for end in &mut ends {
@@ -173,8 +173,8 @@ fn spread<'m>(items: &mut [Item<'m>], scratch: &mut Vec<Item<'m>>) -> Vec<u32> {
     }
     scratch.clear();
     scratch.extend_from_slice(items);
-    for item in scratch.iter() {
-        let end = &mut ends[scale.bucket(item.head)];
+    for (item, bucket) in scratch.iter().zip(of_items) {
+        let end = &mut ends[bucket as usize];
         items[*end as usize] = *item;
         *end += 1;
     }
@@ -188,26 +188,24 @@ struct Scale {
     /// Positions that matter, from `from` up to `to`.
     from: usize,
     to: usize,
-    buckets: u64,
-    codes: u64,
+    /// Buckets for each code, in units of 2^-32.
+    step: u64,
+    buckets: usize,
 }
 
 impl Scale {
-    /// Takes the first position that differs, and more until there are `codes_min` codes.
+    /// Takes the first position that differs, and more until there are `codes_min` codes, at most 2^24. Requires: there are items.
     fn of(items: &[Item<'_>], buckets: usize, codes_min: u64) -> Self {
         let (mut low, mut high) = ([u8::MAX; 8], [0u8; 8]);
-        for item in items {
-            let bytes = item.head.to_be_bytes();
-            for at in 0..8 {
-                low[at] = low[at].min(bytes[at]);
-                high[at] = high[at].max(bytes[at]);
-            }
-        }
-        let from = (0..8).find(|&at| low[at] != high[at]).unwrap_or(7);
-        let mut to = from;
-        let mut codes = 1u64;
+        let first = items[0].head;
+        let differ = items.iter().fold(0, |differ, item| differ | (item.head ^ first));
+        let from = (differ.leading_zeros() as usize / 8).min(7);
+        let (mut to, mut codes) = (from, 1u64);
         // Finer than the buckets, so that uneven steps between codes and buckets stay small.
         while to < 8 && (to == from || codes < codes_min) {
+            let byte = |item: &Item<'_>| (item.head >> (56 - 8 * to)) as u8;
+            (low[to], high[to]) =
+                items.iter().map(byte).fold((u8::MAX, 0), |(low, high), byte| (low.min(byte), high.max(byte)));
             codes *= u64::from(high[to] - low[to]) + 1;
             to += 1;
         }
@@ -217,16 +215,18 @@ impl Scale {
             weight[at] = step;
             step *= u64::from(high[at] - low[at]) + 1;
         }
-        Self { low, weight, from, to, buckets: buckets as u64, codes }
+        Self { low, weight, from, to, step: ((buckets as u64) << 32) / codes, buckets }
     }
 
-    /// How many items each bucket gets.
-    fn count(&self, items: &[Item<'_>]) -> Vec<u32> {
-        let mut counts = vec![0u32; self.buckets as usize];
-        for item in items {
-            counts[self.bucket(item.head)] += 1;
-        }
-        counts
+    /// The bucket of each item, and how many items each bucket gets.
+    fn count(&self, items: &[Item<'_>]) -> (Vec<u16>, Vec<u32>) {
+        let mut counts = vec![0u32; self.buckets];
+        let bucket = |item: &Item<'_>| {
+            let bucket = self.bucket(item.head);
+            counts[bucket] += 1;
+            bucket as u16
+        };
+        (items.iter().map(bucket).collect(), counts)
     }
 
     #[inline]
@@ -237,6 +237,6 @@ impl Scale {
         for ((&byte, &low), &weight) in positions {
             code += u64::from(byte - low) * weight;
         }
-        (code * self.buckets / self.codes) as usize
+        ((code * self.step) >> 32) as usize
     }
 }

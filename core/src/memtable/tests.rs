@@ -418,8 +418,8 @@ fn the_sort_orders_keys_of_zeros_and_long_shared_prefixes() {
 fn keys_close_to_both_sides_of_a_step_in_their_first_byte_are_sorted() {
     // As many as make an odd number of buckets, so that the step lies within the middle one, and all of them in it.
     let (mut writer, memtable) = new_memtable();
-    let below = (0..544u32).map(|at| [&[0, 0xff, 0xff, 0xff], &at.to_be_bytes()[..]].concat());
-    let above = (0..544u32).map(|at| [&[1, 0, 0, 0], &at.to_be_bytes()[..]].concat());
+    let below = (0..546u32).map(|at| [&[0, 0xff, 0xff, 0xff], &at.to_be_bytes()[..]].concat());
+    let above = (0..546u32).map(|at| [&[1, 0, 0, 0], &at.to_be_bytes()[..]].concat());
     let keys: Vec<Vec<u8>> = below.chain(above).collect();
     for (sequence, key) in (1..).zip(keys.iter().rev()) {
         put(&mut writer, sequence, key, b"");

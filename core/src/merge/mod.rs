@@ -19,7 +19,7 @@ pub use rows::{Expiry, Horizon, RowMerge, RowMergeMode, nanos_per_unit, source_b
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::iter::Cursor;
-use crate::key::{Entry, Kind, Sequence};
+use crate::key::{Entry, Kind, Sequence, compare};
 use std::path::Path;
 
 /// How many entries were looked at, and what became of them.
@@ -106,7 +106,7 @@ impl<C: Cursor> Survivors<C> {
             }
             self.counts.entries_in += 1;
             let entry = self.cursor.entry();
-            if is_first || entry.key != self.key {
+            if is_first || compare(entry.key, &self.key).is_ne() {
                 self.key.clear();
                 self.key.extend_from_slice(entry.key);
             } else if entry.sequence >= self.stripe_start {

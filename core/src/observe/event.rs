@@ -111,6 +111,8 @@ pub enum FlushReason {
     MemoryBudget = 6,
     /// The table's columns changed: a memtable holds rows of one schema.
     SchemaChange = 7,
+    /// No memtable: entries of another database came in as a file.
+    Import = 8,
 }
 
 impl FlushReason {
@@ -124,6 +126,7 @@ impl FlushReason {
             Self::LogFull => "log_full",
             Self::MemoryBudget => "memory_budget",
             Self::SchemaChange => "schema_change",
+            Self::Import => "import",
         }
     }
 }

@@ -55,6 +55,14 @@ pub enum Change {
         /// Up to where.
         sequence: Sequence,
     },
+    /// A file came in beside the log when the log was at this sequence. Its own is less, and lies between what the log says: whoever holds that
+    /// in one memtable has to begin a new one.
+    IngestedAt {
+        /// Which collection.
+        collection: CollectionId,
+        /// When, greater than at every time before.
+        sequence: Sequence,
+    },
     /// A new file; its place among the runs follows from its sequences.
     AddFile(FileMeta),
     /// The file is not part of its collection any more.
@@ -111,6 +119,7 @@ mod tag {
     pub const ADD_FILE: u64 = 10;
     pub const REMOVE_FILE: u64 = 11;
     pub const ADD_SCHEMA: u64 = 13;
+    pub const INGESTED_AT: u64 = 14;
     // Who skips it takes a log that lost its end for a whole one, as every reader did before.
     pub const LOG_DURABLE: u64 = 64;
 }
@@ -142,7 +151,7 @@ impl VersionEdit {
         if state.epoch != 0 {
             edit.push(Change::Epoch(state.epoch));
         }
-        for CollectionState { id, name, kind, logged, options, schemas, flushed_through, runs } in
+        for CollectionState { id, name, kind, logged, options, schemas, flushed_through, ingested_at, runs } in
             state.collections.values()
         {
             edit.push(Change::CreateCollection {
@@ -156,6 +165,9 @@ impl VersionEdit {
                 edit.push(Change::AddSchema { collection: *id, schema: schema.clone() });
             }
             edit.push(Change::FlushedThrough { collection: *id, sequence: *flushed_through });
+            if *ingested_at != 0 {
+                edit.push(Change::IngestedAt { collection: *id, sequence: *ingested_at });
+            }
             edit.changes.extend(runs.iter().map(|file| Change::AddFile((**file).clone())));
         }
         edit.push(Change::LastSequence(state.last_sequence));
@@ -249,6 +261,11 @@ impl Change {
                 put_varint(out, *sequence);
                 tag::FLUSHED_THROUGH
             }
+            Self::IngestedAt { collection, sequence } => {
+                put_varint(out, u64::from(collection.0));
+                put_varint(out, *sequence);
+                tag::INGESTED_AT
+            }
             Self::AddFile(meta) => {
                 meta.encode(out);
                 tag::ADD_FILE
@@ -303,6 +320,7 @@ impl Change {
             }
             tag::DROP_COLLECTION => Self::DropCollection(collection(body)?),
             tag::FLUSHED_THROUGH => Self::FlushedThrough { collection: collection(body)?, sequence: varint(body)? },
+            tag::INGESTED_AT => Self::IngestedAt { collection: collection(body)?, sequence: varint(body)? },
             tag::ADD_FILE => Self::AddFile(FileMeta::decode(body)?),
             tag::REMOVE_FILE => Self::RemoveFile { collection: collection(body)?, number: FileNumber(varint(body)?) },
             tag::LOG_DURABLE => {

@@ -57,6 +57,8 @@ pub struct CollectionState {
     pub schemas: Vec<StoredSchema>,
     /// Its entries up to this sequence lie in files.
     pub flushed_through: Sequence,
+    /// The sequence at which a file last came in beside the log, be it merged by now or not; 0: none did.
+    pub ingested_at: Sequence,
     /// Its files, newest first: entries in an earlier one are newer than those of the same key in a later one.
     pub runs: Vec<Arc<FileMeta>>,
 }
@@ -202,6 +204,13 @@ impl VersionState {
                 self.last_sequence = self.last_sequence.max(*sequence);
                 Ok(())
             }
+            Change::IngestedAt { collection, sequence } => {
+                check_sequence(*sequence)?;
+                let state = self.collection_mut(*collection)?;
+                raise("sequence of what came in beside the log", &mut state.ingested_at, *sequence)?;
+                self.last_sequence = self.last_sequence.max(*sequence);
+                Ok(())
+            }
             Change::AddFile(meta) => self.add_file(meta),
             Change::RemoveFile { collection, number } => {
                 let state = self.collection_mut(*collection)?;
@@ -239,6 +248,7 @@ impl VersionState {
             options: options.to_vec(),
             schemas: Vec::new(),
             flushed_through: 0,
+            ingested_at: 0,
             runs: Vec::new(),
         };
         self.collections.insert(id, state);

@@ -290,7 +290,7 @@ void families_and_files(const fs::path &work)
     db.close({true, false, 60000});
     CHECK(events > 0 && lines > 0);
 
-    const sstore::RepairReport report = sstore::repair(work / "families", work / "repaired", {}, true);
+    const sstore::RepairReport report = sstore::repair(work / "families", work / "repaired", {true});
     CHECK(report.summary().files >= 1 && report.summary().segments >= 1);
     CHECK(*report.file(0).path != '\0' && *report.segment(0).path != '\0');
     CHECK(report.collections() == std::vector<std::string>{"default"});

@@ -25,8 +25,9 @@ void whole(sstore::Db &db, const fs::path &source)
     CHECK(times >= 2 && read == result.bytes_read && total == read && entries == 2);
     CHECK(family.get("cat") == "meow" && !family.get("cow") && family.get("dog") == "woof" && family.get("own") == "stays");
     CHECK(!db.get("cat"));
-    // It was flushed: nothing of it is in the log alone.
-    CHECK(family.segments().size() == 1 && family.segments()[0].entries >= 2);
+    // It came as one file, behind what was there before, unless these were merged already.
+    const std::vector<sstore::Segment> segments = family.segments();
+    CHECK((segments.size() == 1 || segments.size() == 2) && segments.back().entries >= 2);
     CHECK(db.import_leveldb(source).entries == 2 && db.get("dog") == "woof");
 }
 

@@ -19,6 +19,8 @@ static_assert(!std::is_constructible_v<bool, sstore::Result<bool>> && std::is_co
 static_assert(!std::is_convertible_v<sstore::Result<int>, bool>);
 // No number or pointer becomes a bool by the way.
 static_assert(!std::is_constructible_v<sstore::Setting, const char *, double> && !std::is_constructible_v<sstore::Setting, const char *, void *>);
+// Nor a letter a number, nor what no number of C holds a value.
+static_assert(!std::is_constructible_v<sstore::Setting, const char *, char>);
 static_assert(std::is_constructible_v<sstore::Setting, const char *, std::string_view> && std::is_constructible_v<sstore::Setting, const char *, bool>);
 // Views of keys that are made on the way would dangle.
 static_assert(!sstore::detail::is_lent<std::string> && sstore::detail::is_lent<const std::string &> && sstore::detail::is_lent<std::string_view>);
@@ -192,6 +194,18 @@ void outlives(const fs::path &work)
     CHECK(again.get("500") == "500");
 }
 
+// Nothing can be moved out of an error: what says why goes with no copy.
+void errors(const fs::path &work)
+{
+    sstore::Error error = sstore::Db::try_open(work / "none", {{"create_if_missing", false}}).error();
+    const std::string what = error.what();
+    const sstore::Error second = std::move(error);
+    CHECK(error.what() == what && second.what() == what && error.code() == SSTORE_NOT_FOUND && error.path() == second.path());
+    sstore::Error third(SSTORE_BUSY, "other");
+    third = std::move(error);
+    CHECK(error.what() == what && third.what() == what);
+}
+
 // Bytes move with what holds them; places in entries live as long as the bytes.
 void views(const fs::path &work)
 {
@@ -199,6 +213,11 @@ void views(const fs::path &work)
     for (int number = 100; number < 900; number++) db.put(std::to_string(number), std::to_string(number));
     sstore::Iterator first = db.iterate();
     const sstore::Entries entries = first.next_batch(10);
+    // No room is made for more entries than can be asked for.
+    sstore::Iterator greedy = db.iterate();
+    FAILS(SSTORE_INVALID_ARGUMENT, greedy.try_next_batch(SIZE_MAX));
+    FAILS(SSTORE_INVALID_ARGUMENT, greedy.try_prev_batch(std::size_t{1} << 32));
+    CHECK(greedy.next_batch(1)[0].key == "100");
     sstore::Iterator second = std::move(first);
     CHECK(entries.size() == 10 && entries[9].key == "109");
     const auto begin = sstore::Entries(entries).begin();
@@ -271,8 +290,11 @@ void rows(const fs::path &work)
     THROWS(SSTORE_INVALID_ARGUMENT, builder.row(1, "stale", 1, "no column"));
     CHECK(builder.count() == 0);
     builder.row(1).row(2, std::optional<std::string>("two"), std::optional<int>());
+    // A text that is not there is null, and not read.
+    const char *const absent = nullptr;
+    builder.row(3, absent);
     CHECK(builder.write() > 0);
-    CHECK(test::numbers(sstore::Scan(table).where("name IS NULL").execute(), 0) == test::Numbers{1});
+    CHECK(test::numbers(sstore::Scan(table).where("name IS NULL").execute(), 0) == (test::Numbers{1, 3}));
     CHECK(test::numbers(sstore::Scan(table).where("name = 'two' AND size IS NULL").execute(), 0) == test::Numbers{2});
 }
 
@@ -334,6 +356,7 @@ int main(int argc, char **argv)
     moved_from(work);
     itself(work);
     outlives(work);
+    errors(work);
     views(work);
     texts(work);
     rows(work);

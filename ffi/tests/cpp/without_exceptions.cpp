@@ -134,6 +134,7 @@ void keys(const fs::path &work)
     FAILS(SSTORE_INVALID_ARGUMENT, emptied(std::move(files)).try_info());
     CHECK(WORKS(db.try_export_to(work / "exported")).size() == 1);
     FAILS(SSTORE_INVALID_ARGUMENT, db.try_export_to(work / "exported"));
+    FAILS(SSTORE_CANCELLED, db.try_export_to(work / "off", [](auto, auto) { return false; }));
     // It works in leveldb.cpp.
     FAILS(SSTORE_NOT_FOUND, db.try_import_leveldb(work / "no_leveldb"));
 
@@ -368,6 +369,7 @@ void repairs(const fs::path &work)
     }
     sstore::RepairReport report = WORKS(sstore::try_repair(work / "whole", work / "repaired"));
     FAILS(SSTORE_INVALID_ARGUMENT, sstore::try_repair(work / "whole", work / "repaired"));
+    FAILS(SSTORE_CANCELLED, sstore::try_repair(work / "whole", work / "off", {false, {}, [](auto, auto) { return false; }}));
     CHECK(WORKS(report.try_summary()).files == 1 && *WORKS(report.try_file(0)).path != '\0');
     CHECK(*WORKS(report.try_segment(0)).path != '\0' && WORKS(report.try_collections()).size() == 1);
     FAILS(SSTORE_NOT_FOUND, report.try_file(1));

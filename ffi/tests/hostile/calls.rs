@@ -187,11 +187,12 @@ fn argument(header: &Header, function: &str, (kind, name): &(String, String), nu
         ("struct sstore_error **", _) => Argument::new("PARAMETER_ERROR", "&o->error"),
         ("sstore_event_callback", _) => Argument::new("PARAMETER_CALLBACK", "on_event"),
         ("sstore_log_callback", _) => Argument::new("PARAMETER_CALLBACK", "on_line"),
-        ("sstore_import_callback", _) => Argument::new("PARAMETER_CALLBACK", "on_progress"),
+        ("sstore_import_callback", _) => Argument::new("PARAMETER_CALLBACK", "on_import"),
+        ("sstore_progress_callback", _) => Argument::new("PARAMETER_CALLBACK", "on_progress"),
         ("void (*)(void *user_data)", _) => Argument::new("PARAMETER_CALLBACK", "on_destroy"),
         // What is to be freed, or passed on: no handle, so nothing but NULL may be put in its place.
         ("void *", "memory") => Argument::new("PARAMETER_NULLABLE", "memory_of(w)"),
-        ("void *", "user_data") => Argument::new("PARAMETER_NULLABLE", "w->room"),
+        ("void *", "user_data") => Argument::new("PARAMETER_NULLABLE", "w"),
         ("void *", "buffer") => Argument::new("PARAMETER_NULLABLE", "w->room"),
         ("const void *", "split") => Argument::new("PARAMETER_BYTES", "w->split.data"),
         ("const void *", _) => Argument::new("PARAMETER_BYTES", "\"k\""),
@@ -213,7 +214,9 @@ fn argument(header: &Header, function: &str, (kind, name): &(String, String), nu
         ("uint64_t", "timeout_millis") => Argument::new("PARAMETER_NUMBER", "20000"),
         ("uint64_t", _) => Argument::new("PARAMETER_NUMBER", "1 << 20"),
         ("size_t" | "int32_t" | "uint32_t" | "int64_t" | "double", _) => Argument::new("PARAMETER_NUMBER", "1"),
-        ("const char *", "path") if function == "sstore_repair" => Argument::new("PARAMETER_PATH", "w->damaged"),
+        ("const char *", "path") if function.starts_with("sstore_repair") => {
+            Argument::new("PARAMETER_PATH", "w->damaged")
+        }
         ("const char *", "path") if function == "sstore_import_leveldb" => {
             Argument::new("PARAMETER_PATH", "w->leveldb")
         }

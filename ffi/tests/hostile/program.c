@@ -51,7 +51,7 @@ static void wrong_arguments(const struct function *f)
         s.orphans.handle[TYPE_row_builder] = s.orphans.begun;
         s.orphans.begun = whole;
     }
-    if (strcmp(f->name, "sstore_repair") == 0)
+    if (repairs(f))
         make_damaged(&s.w, world_name);
     first = run(&s.w, f, &untwisted, WRONG_NULL);
     shared->cases[WRONG_NULL]--;
@@ -116,7 +116,7 @@ static void concurrent_close(const struct function *f)
     sstore_close_options force = SSTORE_CLOSE_OPTIONS_INIT;
     begin(f, "closed while threads call it");
     make_world(&w, world_name, needs_of(f));
-    if (strcmp(f->name, "sstore_repair") == 0)
+    if (repairs(f))
         make_damaged(&w, world_name);
     is_threaded = 1;
     for (number = 0; number < 2; number++) {

@@ -2,6 +2,7 @@
 #ifndef SSTORE_HOSTILE_WORLD_H
 #define SSTORE_HOSTILE_WORLD_H
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 struct world {
@@ -30,11 +31,20 @@ static void on_line(void *data, const sstore_log_line *line)
     (void)line;
 }
 
-static int on_progress(void *data, uint64_t read, uint64_t total, uint64_t entries)
+/* Who is told of progress calls back, with whatever is there, and takes his time. */
+static void call_back(struct world *w);
+
+static int on_import(void *data, uint64_t read, uint64_t total, uint64_t entries)
 {
-    (void)data;
     (void)entries;
+    call_back(data);
     return read <= total;
+}
+
+static int on_progress(void *data, uint64_t done, uint64_t total)
+{
+    call_back(data);
+    return done <= total;
 }
 
 static void on_destroy(void *data)
@@ -154,6 +164,24 @@ static inline void *memory_of(struct world *w)
 
 #define H(type) (w->handle[TYPE_##type])
 #define TO(type) ((sstore_##type **)&w->handle[TYPE_##type])
+
+static void call_back(struct world *w)
+{
+    const struct timespec pause = {0, 100000};
+    sstore_open_objects objects = SSTORE_OPEN_OBJECTS_INIT;
+    sstore_code code;
+    void *value;
+    size_t len;
+    if (w == NULL)
+        return;
+    code = sstore_get(H(db), NULL, NULL, "k", 1, &value, &len, NULL);
+    EXPECT(code == SSTORE_OK || code == SSTORE_CLOSED || code == SSTORE_INVALID_ARGUMENT);
+    EXPECT((value != NULL) == (code == SSTORE_OK));
+    sstore_free(value);
+    code = sstore_open_objects_count(H(db), &objects, NULL);
+    EXPECT(code == SSTORE_OK || code == SSTORE_CLOSED || code == SSTORE_INVALID_ARGUMENT);
+    nanosleep(&pause, NULL);
+}
 
 static void make_damaged(struct world *w, const char *name)
 {

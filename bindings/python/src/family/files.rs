@@ -70,11 +70,12 @@ impl ColumnFamily {
         export(py, &self.shared, progress, move |told| shared.db().export_told(&family, &directory, told))
     }
 
-    /// Writes everything that LevelDB would show of its database in `source` to the family; durable when it returns.
+    /// Writes everything that LevelDB would show of its database in `source` to the family, all of it at once.
     ///
-    /// The source is only read, every checksum in it is verified, and no process may have it open. Keys that are here already get LevelDB's
-    /// value; others stay. ``progress`` is called with a ``Progress`` ten times a second at most and once at the end; returning False, or
-    /// raising, calls the import off, and so does Ctrl-C: then a part of the entries is here, and it can be run again.
+    /// It comes to be seen at the end, in one step, and is durable then; after an error, a cancel or a kill nothing of it is here. Keys that were
+    /// here before get LevelDB's value; others stay, and so do keys that are written while it runs. Merges of the family wait for it. The
+    /// source is only read, every checksum in it is verified, and no process may have it open. ``progress`` is called with a ``Progress`` ten
+    /// times a second at most and once at the end; returning False, or raising, calls the import off, and so does Ctrl-C.
     /// ``skip_damaged=True`` skips and counts what is damaged, instead of refusing: what was deleted or overwritten there may come
     /// back. Returns a ``LevelDBImport``.
     #[pyo3(signature = (source, *, skip_damaged=false, progress=None))]

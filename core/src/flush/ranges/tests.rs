@@ -6,7 +6,7 @@ use crate::env::executor::SeededRuntime;
 use crate::env::mem::MemFileSystem;
 use crate::env::{Bell, Env, JobKind, Next, Pooled, Task, TaskHandle, read_file};
 use crate::error::{Error, ErrorKind};
-use crate::flush::output::write_file;
+use crate::flush::output::{Incoming, write_run_of};
 use crate::flush::{RunOutput, RunTarget, write_run};
 use crate::iter::{EntryBatch, PinnedBytes};
 use crate::key::{CollectionId, Entry, FileNumber, Kind, MemtableId};
@@ -181,7 +181,7 @@ fn flush(
 ) -> RunOutput {
     let expected = memtables.iter().map(|memtable| memtable.entry_count()).sum();
     let (runtime, encoding) = (target.env.runtime.clone(), encoding(&target, snapshots, bottom));
-    write_file(target, expected, |writer| {
+    write_run_of(target, Incoming::Exactly(expected), |writer| {
         let ranges = cut_ranges(FlushRanges::new(memtables.clone(), range_bytes), &*runtime, None)?;
         encode_ranges(ranges, encoding, &*runtime, writer, None)
     })
@@ -367,7 +367,9 @@ fn told(count: u64, odd: Option<u64>, deed: Deed) -> (Vec<Vec<Told>>, Vec<Arc<At
 fn encode_told(target: RunTarget, ranges: Vec<Vec<Told>>, cancel: Option<&AtomicBool>) -> Result<RunOutput> {
     let (runtime, encoding) = (target.env.runtime.clone(), encoding(&target, &[], false));
     let expected = ranges.len() as u64;
-    write_file(target, expected, |writer| encode_ranges(ranges, encoding, &*runtime, writer, cancel))
+    write_run_of(target, Incoming::Exactly(expected), |writer| {
+        encode_ranges(ranges, encoding, &*runtime, writer, cancel)
+    })
 }
 
 #[test]
@@ -393,7 +395,7 @@ fn a_helper_goes_no_further_ahead_than_it_may() {
     let began = moves.clone();
     let target = target(runtime.clone(), Compression::None);
     let (encoding, expected) = (encoding(&target, &[], false), 32 * 1_001);
-    let output = write_file(target, expected, |writer| {
+    let output = write_run_of(target, Incoming::Exactly(expected), |writer| {
         let work = Arc::new(Ranges { encoding, cursors: Mutex::new(ranges), spares: Mutex::default() });
         let mut counts = SurvivorCounts::default();
         in_order(&work, (32, RANGES_AHEAD), &*runtime, None, |number, done| {

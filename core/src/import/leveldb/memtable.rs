@@ -95,6 +95,11 @@ impl Memtable {
         self.at = 0;
     }
 
+    /// How many entries were added.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
     /// Whether it stands on an entry.
     pub fn is_valid(&self) -> bool {
         self.at > 0 && self.at <= self.items.len()

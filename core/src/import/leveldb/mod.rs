@@ -20,8 +20,8 @@ mod tables;
 mod tests;
 
 use super::progress::{ImportProgress, Listener, Meter};
-use crate::batch::{MAX_PREFIX_BYTES, WriteBatch};
-use crate::db::{ColumnFamily, Db, Durability, WriteOptions};
+use crate::batch::WriteBatch;
+use crate::db::{ColumnFamily, Db, Ingest, WriteOptions};
 use crate::env::{Env, FileSystem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::iter::Merge;
@@ -32,10 +32,11 @@ use memtable::Memtable;
 use source::Source;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use table::Table;
 use tables::Tables;
 
-/// Bytes gathered before they are written.
-const BATCH_BYTES: usize = 256 << 10;
+/// So many tables are looked into to tell how many entries there are, about.
+const SAMPLES: usize = 16;
 
 /// How a database of LevelDB is imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,16 +73,18 @@ struct Found {
 }
 
 impl Db {
-    /// Writes everything that LevelDB would show of its database in `source` to `family`, and flushes it: durable when it returns. Keys that are there
-    /// already get LevelDB's value; others stay. The source is not changed; a process must not have it open. `progress` is told ten
-    /// times a second at most and once at the end; it calls the import off by returning false.
+    /// Writes everything that LevelDB would show of its database in `source` to `family`, as one file: all of it comes to be seen at the end, in one
+    /// step, and is durable when the call returns. After an error, a cancel or a crash nothing of it is there, and no file. Keys that
+    /// were there before get LevelDB's value; others stay, and so do keys that are written while the call runs. Merges of the family
+    /// wait for it. The source is not changed; a process must not have it open. `progress` is told ten times a second at most and
+    /// once at the end; it calls the import off by returning false, and can neither close the database nor merge.
     ///
-    /// After an error `family` holds a part of the entries, those with the smallest keys: the import can be run again, and ends with the same
-    /// entries as if nothing had happened. Memory beside the engine's own: the logs of the source, as LevelDB takes when it opens it.
+    /// Memory beside the engine's own: the logs of the source, as LevelDB takes when it opens it, and some 1.4 bytes an entry for the filter and
+    /// the index of the file.
     ///
     /// Errors: NotFound (no database there), Locked (a process has it open, or opened it meanwhile), NotSupported (keys are not ordered
-    /// bytewise), Corruption with file and offset, InvalidArgument (a key of more than 64 KiB; a family of another database), Cancelled, those of
-    /// reading and writing.
+    /// bytewise), Corruption with file and offset, InvalidArgument (a key of more than 64 KiB; a family of another database), Cancelled, Dropped (the
+    /// family, meanwhile), Closed (the database, meanwhile), those of reading and writing.
     pub fn import_leveldb(
         &self,
         family: &ColumnFamily,
@@ -90,46 +93,34 @@ impl Db {
         progress: Listener<'_>,
     ) -> Result<LevelDbImported> {
         self.check_family(family)?;
-        // Refuses now, not after the first part was read.
+        // Refuses now, not after the logs were read.
         self.write(&WriteBatch::new(), &WriteOptions::default())?;
         let env = self.env().clone();
         let reading = Rc::new(Reading::new(Meter::new(env.runtime.clone(), progress), options.skip_damaged));
         let found = Found::open(&env, source.as_ref(), &reading)?;
         let (sources, torn_bytes) = found.sources(&env, &reading)?;
-        let payload_bytes = self.write_visible(family, sources, &reading)?;
-        found.check_unchanged(&*env.files)?;
-        self.flush(&[family])?.wait(None)?;
+        let mut payload_bytes = 0;
+        self.ingest(family, found.entries_about(&env, &sources), |ingest| {
+            payload_bytes = write_visible(ingest, sources, &reading)?;
+            found.check_unchanged(&*env.files)
+        })?;
         let (skipped, skipped_bytes, damage) = reading.skipped();
         let progress = reading.meter.finish();
         Ok(LevelDbImported { progress, payload_bytes, skipped, skipped_bytes, damage, torn_bytes })
     }
+}
 
-    /// Writes what is visible of the merged sources.
-    fn write_visible(&self, family: &ColumnFamily, sources: Vec<Source<'_>>, reading: &Reading<'_>) -> Result<u64> {
-        // The flush at the end makes all of it durable at once.
-        let options = WriteOptions { durability: Some(Durability::Buffered), ..WriteOptions::default() };
-        let mut visible = Survivors::new(Merge::new(sources), Vec::new(), true);
-        let mut batch = WriteBatch::new();
-        let mut payload_bytes = 0;
-        while let Some(entry) = visible.next()? {
-            let len = entry.key.len() + entry.value.len();
-            if !batch.is_empty() && batch.size_bytes() + len + MAX_PREFIX_BYTES > BATCH_BYTES {
-                self.write(&batch, &options)?;
-                reading.meter.wrote(batch.len() as u64);
-                batch.clear();
-            }
-            batch.put(family.id(), entry.key, entry.value).map_err(|error| {
-                let begin = String::from_utf8_lossy(&entry.key[..entry.key.len().min(32)]).into_owned();
-                error.context(&format!("an entry of LevelDB's whose key begins with \"{}\"", begin.escape_debug()))
-            })?;
-            payload_bytes += len as u64;
-        }
-        if !batch.is_empty() {
-            self.write(&batch, &options)?;
-            reading.meter.wrote(batch.len() as u64);
-        }
-        Ok(payload_bytes)
+/// Writes what is visible of the merged sources; gives the bytes of its keys and values.
+fn write_visible(ingest: &mut Ingest<'_>, sources: Vec<Source<'_>>, reading: &Reading<'_>) -> Result<u64> {
+    let mut visible = Survivors::new(Merge::new(sources), Vec::new(), true);
+    while let Some(entry) = visible.next()? {
+        ingest.put(entry.key, entry.value).map_err(|error| {
+            let begin = String::from_utf8_lossy(&entry.key[..entry.key.len().min(32)]).into_owned();
+            error.context(&format!("an entry of LevelDB's whose key begins with \"{}\"", begin.escape_debug()))
+        })?;
+        reading.meter.wrote(1);
     }
+    Ok(ingest.payload_bytes())
 }
 
 impl Found {
@@ -174,6 +165,26 @@ impl Found {
         sources.extend(self.version.overlapping().map(|meta| tables(vec![meta.clone()])));
         sources.extend(self.version.sorted_levels().map(tables));
         Ok((sources, torn_bytes))
+    }
+
+    /// How many entries there are, about, and rather more: those of the logs, and of the tables as some of them have it.
+    fn entries_about(&self, env: &Env, sources: &[Source<'_>]) -> u64 {
+        let in_logs: usize = sources.iter().map(|source| source.entries_in_memory()).sum();
+        let count = self.version.tables().count();
+        let (mut sampled_bytes, mut sampled_entries, mut total_bytes) = (0u64, 0u64, 0u64);
+        for (place, meta) in self.version.tables().enumerate() {
+            total_bytes = total_bytes.saturating_add(meta.size_bytes);
+            // What does not read well is told when it is read.
+            if place % count.div_ceil(SAMPLES) == 0
+                && let Some(entries) = Table::entries_about(&*env.files, &self.dir, meta)
+            {
+                sampled_bytes += meta.size_bytes;
+                sampled_entries += entries;
+            }
+        }
+        let in_tables = u128::from(sampled_entries) * u128::from(total_bytes) / u128::from(sampled_bytes.max(1));
+        let in_tables = u64::try_from(in_tables).unwrap_or(u64::MAX);
+        (in_logs as u64).saturating_add(in_tables.saturating_add(in_tables / 4))
     }
 
     /// Refuses if a process opened it meanwhile: LevelDB begins another manifest then, and deletes files.

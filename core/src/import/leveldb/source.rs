@@ -15,6 +15,14 @@ pub enum Source<'a> {
 }
 
 impl Source<'_> {
+    /// Entries that it holds in memory.
+    pub fn entries_in_memory(&self) -> usize {
+        match self {
+            Self::Logs(memtable) => memtable.len(),
+            Self::Tables(_) => 0,
+        }
+    }
+
     #[inline]
     fn advance(&mut self) -> Result<bool> {
         match self {

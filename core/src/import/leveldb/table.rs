@@ -10,6 +10,7 @@ use super::block::{BlockCursor, BlockHandle, Decoder, TRAILER_BYTES};
 use super::damage::Reading;
 use super::internal_key::InternalKey;
 use super::manifest::TableMeta;
+use super::names;
 use crate::coding::Reader;
 use crate::env::{File, FileSystem, read_exact_at};
 use crate::error::{Error, Result};
@@ -48,27 +49,12 @@ impl<'a> Table<'a> {
     /// Opens the table at `path` and verifies all but its entries.
     pub fn open(files: &dyn FileSystem, path: PathBuf, meta: TableMeta, reading: Rc<Reading<'a>>) -> Result<Self> {
         let file = files.open(&path)?;
-        let len = file.len()?;
-        if len < meta.size_bytes || meta.size_bytes < FOOTER_BYTES as u64 {
-            let why = format!("the table is {len} bytes, the manifest says {}", meta.size_bytes);
-            return Err(Error::corruption(&path, len.min(meta.size_bytes), why));
-        }
-        let footer_at = meta.size_bytes - FOOTER_BYTES as u64;
-        let mut footer = [0; FOOTER_BYTES];
-        read_exact_at(&*file, &mut footer, footer_at)?;
+        let Footer { metaindex, index, at } = Footer::read(&*file, &meta)?;
         let damaged = |offset: u64, why: &'static str| Error::corruption(&path, offset, why);
-        let (handles, magic) = footer.split_at(FOOTER_BYTES - 8);
-        if Reader::new(magic).u64() != Some(MAGIC) {
-            return Err(damaged(footer_at + 40, "the table does not end with LevelDB's magic number"));
-        }
-        let mut handles = Reader::new(handles);
-        let (Some(metaindex), Some(index)) = (BlockHandle::read(&mut handles), BlockHandle::read(&mut handles)) else {
-            return Err(damaged(footer_at, "a footer that is not readable"));
-        };
         let mut table = Self {
             reading,
             meta,
-            window: Window { file, end: footer_at, start: 0, bytes: Vec::new() },
+            window: Window { file, end: at, start: 0, bytes: Vec::new() },
             decoder: Decoder::default(),
             index: BlockCursor::default(),
             index_offset: index.offset,
@@ -105,6 +91,28 @@ impl<'a> Table<'a> {
             self.window.decode(&mut self.decoder, handle, &mut unused)?;
         }
         Ok(())
+    }
+
+    /// How many entries a table holds, about: as many in each block as in its first one. `None` if it does not read well.
+    pub fn entries_about(files: &dyn FileSystem, dir: &Path, meta: &TableMeta) -> Option<u64> {
+        let (path, _) = names::table(files, dir, meta.number).ok()?;
+        let file = files.open(&path).ok()?;
+        let Footer { index, at, .. } = Footer::read(&*file, meta).ok()?;
+        let mut window = Window { file, end: at, start: 0, bytes: Vec::new() };
+        let (mut decoder, mut cursor) = (Decoder::default(), BlockCursor::default());
+        let (mut first, mut blocks, mut entries) = (None, 0, 0);
+        window.decode(&mut decoder, index, &mut cursor.bytes).ok()?;
+        cursor.begin().ok()?;
+        while cursor.advance().ok()? {
+            first = first.or_else(|| BlockHandle::read(&mut Reader::new(cursor.value())));
+            blocks += 1;
+        }
+        window.decode(&mut decoder, first?, &mut cursor.bytes).ok()?;
+        cursor.begin().ok()?;
+        while cursor.advance().ok()? {
+            entries += 1;
+        }
+        Some(blocks * entries)
     }
 
     /// Its path.
@@ -218,6 +226,37 @@ impl<'a> Table<'a> {
         // What is left of the block counts no more.
         self.block = BlockCursor::default();
         self.reading.skip(error, bytes)
+    }
+}
+
+/// What a table ends with.
+struct Footer {
+    metaindex: BlockHandle,
+    index: BlockHandle,
+    /// Where it begins.
+    at: u64,
+}
+
+impl Footer {
+    fn read(file: &dyn File, meta: &TableMeta) -> Result<Self> {
+        let len = file.len()?;
+        if len < meta.size_bytes || meta.size_bytes < FOOTER_BYTES as u64 {
+            let why = format!("the table is {len} bytes, the manifest says {}", meta.size_bytes);
+            return Err(Error::corruption(file.path(), len.min(meta.size_bytes), why));
+        }
+        let at = meta.size_bytes - FOOTER_BYTES as u64;
+        let mut footer = [0; FOOTER_BYTES];
+        read_exact_at(file, &mut footer, at)?;
+        let damaged = |offset: u64, why: &'static str| Error::corruption(file.path(), offset, why);
+        let (handles, magic) = footer.split_at(FOOTER_BYTES - 8);
+        if Reader::new(magic).u64() != Some(MAGIC) {
+            return Err(damaged(at + 40, "the table does not end with LevelDB's magic number"));
+        }
+        let mut handles = Reader::new(handles);
+        match (BlockHandle::read(&mut handles), BlockHandle::read(&mut handles)) {
+            (Some(metaindex), Some(index)) => Ok(Self { metaindex, index, at }),
+            _ => Err(damaged(at, "a footer that is not readable")),
+        }
     }
 }
 

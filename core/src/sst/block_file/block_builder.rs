@@ -19,15 +19,21 @@ pub const ENTRY_OVERHEAD_BYTES: usize = 4 + 2 + 2 + 1 + 3;
 pub struct BlockBuilder {
     block_bytes: usize,
     keys: Vec<u8>,
-    key_ends: Vec<u32>,
     values: Vec<u8>,
-    value_ends: Vec<u16>,
-    sequences: Vec<Sequence>,
-    kinds: Vec<u8>,
-    tags: Vec<u8>,
+    entries: Vec<Gathered>,
     prefix_len: usize,
     has_kinds: bool,
     has_versions: bool,
+}
+
+/// What is kept of an entry beside its bytes.
+struct Gathered {
+    sequence: Sequence,
+    /// Where its key ends in all keys, and its value in all values.
+    key_end: u32,
+    value_end: u16,
+    kind: u8,
+    tag: u8,
 }
 
 /// What stands in a block's header.
@@ -61,12 +67,8 @@ impl BlockBuilder {
         Self {
             block_bytes,
             keys: Vec::new(),
-            key_ends: Vec::new(),
             values: Vec::new(),
-            value_ends: Vec::new(),
-            sequences: Vec::new(),
-            kinds: Vec::new(),
-            tags: Vec::new(),
+            entries: Vec::new(),
             prefix_len: 0,
             has_kinds: false,
             has_versions: false,
@@ -76,15 +78,15 @@ impl BlockBuilder {
     /// Whether it holds no entry.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.tags.is_empty()
+        self.entries.is_empty()
     }
 
     /// The key of its last entry. Requires: not empty.
     #[inline]
     pub fn last_key(&self) -> &[u8] {
-        let start = match self.key_ends.len() {
+        let start = match self.entries.len() {
             0 | 1 => 0,
-            count => self.key_ends[count - 2],
+            count => self.entries[count - 2].key_end,
         };
         &self.keys[start as usize..]
     }
@@ -92,17 +94,17 @@ impl BlockBuilder {
     /// The sequence of its last entry. Requires: not empty.
     #[inline]
     pub fn last_sequence(&self) -> Sequence {
-        self.sequences.last().copied().unwrap_or(0)
+        self.entries.last().map_or(0, |entry| entry.sequence)
     }
 
     /// The sequence of its first entry. Requires: not empty.
     pub fn first_sequence(&self) -> Sequence {
-        self.sequences.first().copied().unwrap_or(0)
+        self.entries.first().map_or(0, |entry| entry.sequence)
     }
 
     /// The key of its first entry. Requires: not empty.
     pub fn first_key(&self) -> &[u8] {
-        &self.keys[..self.key_ends.first().map_or(0, |&end| end as usize)]
+        &self.keys[..self.entries.first().map_or(0, |entry| entry.key_end as usize)]
     }
 
     /// Whether the entry is too large to share a block.
@@ -115,12 +117,11 @@ impl BlockBuilder {
     /// Requires: the entry follows the last one and does not want its own block.
     #[inline]
     pub fn add(&mut self, entry: &Entry<'_>, hash: u64, same_key: bool) -> bool {
-        let count = self.tags.len() + 1;
+        let count = self.entries.len() + 1;
         let mut prefix_len = entry.key.len();
         if count > 1 {
             // Sorted keys: what the first and the last share, all share.
-            let first = &self.keys[..self.key_ends[0] as usize];
-            prefix_len = common_prefix_len(&first[..self.prefix_len], entry.key);
+            prefix_len = common_prefix_len(&self.keys[..self.prefix_len], entry.key);
             let key_bytes = self.keys.len() + entry.key.len() - count * prefix_len;
             let value_bytes = self.values.len() + entry.value.len();
             let fixed = HEADER_BYTES + CHECKSUM_BYTES + prefix_len + count * ENTRY_OVERHEAD_BYTES;
@@ -130,12 +131,14 @@ impl BlockBuilder {
         }
         self.prefix_len = prefix_len;
         self.keys.extend_from_slice(entry.key);
-        self.key_ends.push(self.keys.len() as u32);
         self.values.extend_from_slice(entry.value);
-        self.value_ends.push(self.values.len() as u16);
-        self.sequences.push(entry.sequence);
-        self.kinds.push(entry.kind as u8);
-        self.tags.push(tag(hash));
+        self.entries.push(Gathered {
+            sequence: entry.sequence,
+            key_end: self.keys.len() as u32,
+            value_end: self.values.len() as u16,
+            kind: entry.kind as u8,
+            tag: tag(hash),
+        });
         self.has_kinds |= entry.kind != Kind::Put;
         self.has_versions |= same_key;
         true
@@ -144,9 +147,11 @@ impl BlockBuilder {
     /// Appends the block to `out`, with room for its checksum at the end, and forgets its entries. `shared`: a version of
     /// its last key follows in the next block. Requires: not empty.
     pub fn finish(&mut self, out: &mut Vec<u8>, encoder: &mut Encoder, shared: bool) {
-        let count = self.tags.len();
-        let base_sequence = self.sequences.iter().copied().min().unwrap_or(0);
-        let spread = self.sequences.iter().copied().max().unwrap_or(0) - base_sequence;
+        let count = self.entries.len();
+        let sequences = self.entries.iter().map(|entry| entry.sequence);
+        let (base_sequence, last) =
+            sequences.fold((Sequence::MAX, 0), |(least, most), own| (least.min(own), most.max(own)));
+        let spread = last - base_sequence;
         let sequence_width = (64 - spread.leading_zeros() as usize).div_ceil(8);
         let plain = !self.has_kinds && !self.has_versions && !shared;
         let flags = if plain { FLAG_PLAIN } else { 0 } | if self.has_kinds { FLAG_KINDS } else { 0 };
@@ -163,46 +168,53 @@ impl BlockBuilder {
             base_sequence,
         };
         header.put(out);
-        for &sequence in &self.sequences {
-            out.extend_from_slice(&(sequence - base_sequence).to_le_bytes()[..sequence_width]);
-        }
-        let mut key_start = 0;
-        for &end in &self.key_ends {
-            let key = &self.keys[key_start..end as usize];
-            out.extend_from_slice(&head(&key[self.prefix_len..]).to_le_bytes());
-            key_start = end as usize;
-        }
-        out.extend_from_slice(&[0, 0]);
-        for (index, &end) in self.key_ends.iter().enumerate() {
-            out.extend_from_slice(&((end as usize - (index + 1) * self.prefix_len) as u16).to_le_bytes());
-        }
-        out.extend_from_slice(&[0, 0]);
-        for &end in &self.value_ends {
-            out.extend_from_slice(&end.to_le_bytes());
-        }
-        if self.has_kinds {
-            out.extend_from_slice(&self.kinds);
-        }
-        out.extend_from_slice(&self.tags);
+        self.put_arrays(out, base_sequence, sequence_width);
         out.extend_from_slice(&self.keys[..self.prefix_len]);
-        key_start = 0;
-        for &end in &self.key_ends {
-            out.extend_from_slice(&self.keys[key_start + self.prefix_len..end as usize]);
-            key_start = end as usize;
+        let mut key_start = 0;
+        for entry in &self.entries {
+            out.extend_from_slice(&self.keys[key_start + self.prefix_len..entry.key_end as usize]);
+            key_start = entry.key_end as usize;
         }
         out.extend_from_slice(stored);
         out.extend_from_slice(&[0; CHECKSUM_BYTES]);
         self.clear();
     }
 
+    /// Appends what a block has of each entry, array by array.
+    fn put_arrays(&self, out: &mut Vec<u8>, base_sequence: Sequence, sequence_width: usize) {
+        let (count, begin) = (self.entries.len(), out.len());
+        let kinds_len = if self.has_kinds { count } else { 0 };
+        out.resize(begin + count * (sequence_width + 4 + 2 + 2 + 1) + 2 + 2 + kinds_len, 0);
+        let arrays = &mut out[begin..];
+        // Each as eight bytes: those that are too many are zeros, where the next one goes, or arrays that are not written yet.
+        for (index, entry) in self.entries.iter().enumerate() {
+            let at = index * sequence_width;
+            arrays[at..at + 8].copy_from_slice(&(entry.sequence - base_sequence).to_le_bytes());
+        }
+        let (heads, rest) = arrays[count * sequence_width..].split_at_mut(4 * count);
+        let (key_starts, rest) = rest.split_at_mut(2 * (count + 1));
+        let (value_starts, rest) = rest.split_at_mut(2 * (count + 1));
+        let (kinds, tags) = rest.split_at_mut(kinds_len);
+        // The first of both starts is zero.
+        let starts = key_starts[2..].as_chunks_mut().0.iter_mut().zip(value_starts[2..].as_chunks_mut().0);
+        let places = heads.as_chunks_mut().0.iter_mut().zip(starts).zip(tags);
+        let (mut key_start, mut suffixes_len) = (0, 0);
+        for (entry, ((head_at, (key_at, value_at)), tag_at)) in self.entries.iter().zip(places) {
+            let suffix = &self.keys[key_start + self.prefix_len..entry.key_end as usize];
+            key_start = entry.key_end as usize;
+            suffixes_len += suffix.len();
+            *head_at = head(suffix).to_le_bytes();
+            *key_at = (suffixes_len as u16).to_le_bytes();
+            *value_at = entry.value_end.to_le_bytes();
+            *tag_at = entry.tag;
+        }
+        kinds.iter_mut().zip(&self.entries).for_each(|(kind_at, entry)| *kind_at = entry.kind);
+    }
+
     fn clear(&mut self) {
         self.keys.clear();
-        self.key_ends.clear();
         self.values.clear();
-        self.value_ends.clear();
-        self.sequences.clear();
-        self.kinds.clear();
-        self.tags.clear();
+        self.entries.clear();
         (self.prefix_len, self.has_kinds, self.has_versions) = (0, false, false);
     }
 }

@@ -10,10 +10,13 @@ use super::codec::Encoder;
 use super::index::IndexBuilder;
 use crate::error::{Error, Result};
 use crate::filter::key_hash;
-use crate::key::{Entry, Kind, MAX_KEY_BYTES, MAX_SEQUENCE, MAX_VALUE_BYTES, Sequence};
+use crate::key::{Entry, Kind, MAX_KEY_BYTES, MAX_SEQUENCE, MAX_VALUE_BYTES, Sequence, compare};
 
-/// A part of so many bytes is worth writing.
-const PART_BYTES: usize = 1 << 20;
+/// A part of so many bytes is worth writing, and still near when it is.
+const PART_BYTES: usize = 512 << 10;
+
+/// Room beyond that for the block that fills a part.
+const PART_SLACK_BYTES: usize = 64 << 10;
 
 /// Longer values are not copied into a part.
 const PART_VALUE_BYTES_MAX: usize = 256 << 10;
@@ -64,7 +67,7 @@ impl Bound {
     #[inline]
     pub(super) fn check(last: Option<(&[u8], Sequence)>, key: &[u8], sequence: Sequence) -> Result<bool> {
         let Some((last_key, last_sequence)) = last else { return Ok(false) };
-        match last_key.cmp(key) {
+        match compare(last_key, key) {
             std::cmp::Ordering::Less => Ok(false),
             std::cmp::Ordering::Equal if last_sequence > sequence => Ok(true),
             _ => Err(Error::invalid("entries of a table must come by rising key, then falling sequence")),
@@ -238,6 +241,10 @@ impl SstPartBuilder {
         let before = self.cut.as_ref().map(|cut| cut.key.as_slice());
         let shared = shared || before == Some(first_key.as_slice());
         let begin = self.part.bytes.len();
+        if begin > 0 && self.part.bytes.capacity() < PART_BYTES {
+            // It has more than one block, and may get full: to grow bit by bit would touch twice the memory.
+            self.part.bytes.reserve_exact(PART_BYTES + PART_SLACK_BYTES - begin);
+        }
         self.block.finish(&mut self.part.bytes, &mut self.encoder, shared);
         self.index_block(begin, &first_key, first_sequence, last);
     }

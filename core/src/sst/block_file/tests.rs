@@ -253,6 +253,21 @@ fn versions_of_one_key_are_found_across_blocks() {
 }
 
 #[test]
+fn sequences_come_back_however_far_they_are_apart() {
+    for top in [1, 0xff, 0x100, 1 << 23, 1 << 40, MAX_SEQUENCE] {
+        for entries in [1, 2, 3, 700] {
+            let place = Place::new();
+            let mut model = Model::new();
+            for number in 0..entries {
+                put(&mut model, format!("key {number:04}").as_bytes(), if number % 3 == 1 { top } else { 1 }, b"");
+            }
+            place.write(&model, SstOptions::default());
+            check_walks(&place.open(), &model);
+        }
+    }
+}
+
+#[test]
 fn an_empty_file_is_a_file() {
     let place = Place::new();
     let summary = place.write(&Model::new(), SstOptions::default());

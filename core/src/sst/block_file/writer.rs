@@ -144,7 +144,7 @@ impl SstWriter {
         if let Some(first_key) = part.index.first_key() {
             Bound::check(self.last.as_ref().map(Bound::as_last), first_key, part.first_sequence)?;
         }
-        part.hashes.iter().for_each(|&hash| self.filter.add(hash));
+        self.filter.add_all(&part.hashes);
         self.totals.add(&part.totals);
         let Some(last) = part.last.take() else { return Ok(part.bytes) };
         let mut begin = 0;
