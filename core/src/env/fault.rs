@@ -80,7 +80,7 @@ struct Rules {
 }
 
 /// Is told of calls.
-type Listener = Arc<dyn Fn(Call) + Send + Sync>;
+type Listener = Arc<dyn Fn(Call, &Path) + Send + Sync>;
 
 #[derive(Clone)]
 struct Shared(Arc<UnmodelledMutex<Rules>>);
@@ -90,7 +90,7 @@ impl Shared {
     fn consult(&self, call: Call, path: &Path) -> Option<Effect> {
         let heard_by = self.0.lock().heard_by.clone();
         if let Some(listener) = heard_by {
-            listener(call);
+            listener(call, path);
         }
         let mut state = self.0.lock();
         state.counts[call as usize] += 1;
@@ -181,7 +181,7 @@ impl FaultFileSystem {
     }
 
     /// From now on `listener` is told of every call before it begins, on the thread that makes it.
-    pub fn set_listener(&self, listener: Arc<dyn Fn(Call) + Send + Sync>) {
+    pub fn set_listener(&self, listener: Arc<dyn Fn(Call, &Path) + Send + Sync>) {
         self.shared.0.lock().heard_by = Some(listener);
     }
 

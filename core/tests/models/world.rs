@@ -121,7 +121,7 @@ impl World {
         wrote(Arc::as_ptr(&touched));
         files.set_listener(Arc::new({
             let touched = touched.clone();
-            move |call| {
+            move |call, _| {
                 if CHANGES.contains(&call) {
                     reads(Arc::as_ptr(&touched));
                 }

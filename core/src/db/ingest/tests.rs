@@ -189,8 +189,9 @@ fn a_reader_beside_it_sees_all_of_it_after_a_refresh_or_nothing() {
         // While what is older is flushed: the reader's memtable then has that and what is newer.
         let (writer, beside, sequence) = (db.clone(), reader.clone(), db.stats().sequence);
         let is_due = AtomicBool::new(true);
-        faulty.set_listener(Arc::new(move |call| {
-            if call == Call::Create && is_due.swap(false, Ordering::SeqCst) {
+        faulty.set_listener(Arc::new(move |call, path| {
+            let is_flush = call == Call::Create && path.extension().is_some_and(|extension| extension == "sst");
+            if is_flush && is_due.swap(false, Ordering::SeqCst) {
                 while writer.stats().sequence == sequence {
                     std::thread::yield_now();
                 }
@@ -206,7 +207,7 @@ fn a_reader_beside_it_sees_all_of_it_after_a_refresh_or_nothing() {
             }
         })
         .unwrap();
-        faulty.set_listener(Arc::new(|_| {}));
+        faulty.set_listener(Arc::new(|_, _| {}));
         if is_merged {
             flush(&db);
             db.compact(&db.default_family()).unwrap();
