@@ -79,8 +79,8 @@ struct Rules {
     heard_by: Option<Listener>,
 }
 
-/// Is told of calls.
-type Listener = Arc<dyn Fn(Call, &Path) + Send + Sync>;
+/// Is told of calls, and of which file.
+pub type Listener = Arc<dyn Fn(Call, &Path) + Send + Sync>;
 
 #[derive(Clone)]
 struct Shared(Arc<UnmodelledMutex<Rules>>);
@@ -181,7 +181,7 @@ impl FaultFileSystem {
     }
 
     /// From now on `listener` is told of every call before it begins, on the thread that makes it.
-    pub fn set_listener(&self, listener: Arc<dyn Fn(Call, &Path) + Send + Sync>) {
+    pub fn set_listener(&self, listener: Listener) {
         self.shared.0.lock().heard_by = Some(listener);
     }
 
