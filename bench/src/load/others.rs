@@ -1,7 +1,9 @@
-//! What other processes and the host took of the processors: the overwrites ask once a second, so that a slow second can be told from
-//! one that was not ours. Linux's counters, in ticks of 10 ms; elsewhere nothing is known, and all seconds count as ours.
+//! Who had the processors: what other processes and the host took, so that a slow second can be told from one that was not ours, and how
+//! long the calling thread ran or waited for one. The overwrites ask once a second. Linux's counters; elsewhere nothing is known, and
+//! all seconds count as ours.
 
 use std::fs;
+use std::time::Duration;
 
 /// A second is ours if others took no more of it than this, of all processors.
 pub const MOST_SHARE: f64 = 0.05;
@@ -39,6 +41,29 @@ impl Ticks {
     }
 }
 
+/// What the kernel's scheduler has counted for a thread.
+#[derive(Clone, Copy, Default)]
+pub struct Turns {
+    /// It ran.
+    pub ran: Duration,
+    /// It could have run, but the processors were taken.
+    pub waited: Duration,
+}
+
+impl Turns {
+    /// Of the calling thread, since it began; None where the kernel does not tell.
+    pub fn now() -> Option<Self> {
+        let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+        let mut nanos = text.split_whitespace().map_while(|text| text.parse().ok().map(Duration::from_nanos));
+        Some(Self { ran: nanos.next()?, waited: nanos.next()? })
+    }
+
+    /// What came after `before`.
+    pub fn since(self, before: Self) -> Self {
+        Self { ran: self.ran.saturating_sub(before.ran), waited: self.waited.saturating_sub(before.waited) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,5 +81,16 @@ mod tests {
     fn the_counters_of_this_machine_can_be_read() {
         let ticks = Ticks::now().expect("Linux has both files");
         assert!(ticks.all > 0 && ticks.own <= ticks.all);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_thread_that_works_is_seen_to_run() {
+        let Some(before) = Turns::now() else { return };
+        let mut sum = 0u64;
+        while Turns::now().is_some_and(|now| now.since(before).ran < Duration::from_millis(1)) {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(sum > 0, "it takes more than one look to run for a millisecond");
     }
 }

@@ -1,6 +1,6 @@
 //! One writer overwrites at full speed for ten minutes: how long single puts take, how even the seconds are, what made it wait.
 
-use super::others::{self, Ticks};
+use super::others::{self, Ticks, Turns};
 use crate::data::{Keys, Random, Shape, VALUE_BYTES, Values};
 use crate::measure::{Goal, Latencies, Row};
 use crate::write::{fill, with_new};
@@ -44,6 +44,8 @@ struct Run {
     puts: Vec<f64>,
     /// What others took of the processors in each of them, as far as it is known.
     others: Vec<f64>,
+    /// How long the writer ran, and waited for a processor, in each of them.
+    turns: Vec<Turns>,
     written_bytes: f64,
     counted: BTreeMap<&'static str, u64>,
 }
@@ -59,8 +61,8 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
         let mut random = Random::new(31);
         let options = WriteOptions::default();
         let (mut latencies, mut puts) = (Latencies::new()?, vec![0.0; seconds as usize]);
-        let mut others = vec![0.0; seconds as usize];
-        let (mut count, mut current, mut ticks) = (0, 0, Ticks::now());
+        let (mut others, mut turns) = (vec![0.0; seconds as usize], vec![Turns::default(); seconds as usize]);
+        let (mut count, mut current, mut ticks, mut turn) = (0, 0, Ticks::now(), Turns::now());
         let (began, limit) = (Instant::now(), Duration::from_secs(seconds));
         let mut last = began;
         loop {
@@ -77,6 +79,10 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
                 if let (Some(before), Some(after), Some(share)) = (before, ticks, others.get_mut(current)) {
                     *share = after.share_of_others(before);
                 }
+                let before = std::mem::replace(&mut turn, Turns::now());
+                if let (Some(before), Some(after), Some(turn)) = (before, turn, turns.get_mut(current)) {
+                    *turn = after.since(before);
+                }
                 current = second;
                 last = Instant::now();
             }
@@ -87,7 +93,7 @@ pub fn run(plan: &Plan) -> Result<Vec<Row>> {
         }
         let after = counters(db);
         let counted = after.into_iter().map(|(name, value)| (name, value - before.get(name).unwrap_or(&0))).collect();
-        Ok(Run { latencies, puts, others, written_bytes: (count * (16 + VALUE_BYTES)) as f64, counted })
+        Ok(Run { latencies, puts, others, turns, written_bytes: (count * (16 + VALUE_BYTES)) as f64, counted })
     })?;
     Ok(rows(run))
 }
@@ -107,6 +113,11 @@ fn rows(run: Run) -> Vec<Row> {
     let (count_of_ours, slowest_of_ours) =
         ours.fold((0, f64::INFINITY), |(count, least), puts| (count + 1, least.min(puts)));
     let of_ours = if count_of_ours == 0 { f64::NAN } else { slowest_of_ours / 1e6 / rate.median * 100.0 };
+    // What kept it from writing: without a processor, or, for the rest of the second, on its own accord, as where it is delayed.
+    let mut by_rate: Vec<usize> = (0..run.puts.len()).collect();
+    by_rate.sort_by(|a, b| run.puts[*a].total_cmp(&run.puts[*b]));
+    let (in_slowest, in_median) = (run.turns[by_rate[0]], run.turns[by_rate[by_rate.len() / 2]]);
+    let writer = |what: &str, time: Duration| row(what, "ms", Goal::None, vec![time.as_secs_f64() * 1e3]);
     let counted = |name: &str| *run.counted.get(name).unwrap_or(&0) as f64;
     let mut rows = vec![
         rate,
@@ -118,6 +129,10 @@ fn rows(run: Run) -> Vec<Row> {
             vec![(run.puts.len() - count_of_ours) as f64],
         ),
         row("slowest of all other seconds, of the median second", "%", Goal::None, vec![of_ours]),
+        writer("the writer ran in its median second", in_median.ran),
+        writer("the writer waited for a processor in its median second", in_median.waited),
+        writer("the writer ran in its slowest second", in_slowest.ran),
+        writer("the writer waited for a processor in its slowest second", in_slowest.waited),
         row("put, p50", "ns", Goal::None, quantile(0.5, 1.0)),
         row("put, p99", "µs", Goal::None, quantile(0.99, 1e3)),
         row("put, p99.9", "µs", Goal::AtMost(1000.0), quantile(0.999, 1e3)),
