@@ -81,6 +81,22 @@ fn records_come_back_in_order_and_zeros_end_them() {
 }
 
 #[test]
+fn one_bit_anywhere_behind_the_records_is_no_zero() {
+    // Longer than what is read at once, and no multiple of what is looked at at once.
+    let len = (1 << 20) + 700;
+    let blank = |bytes: Vec<u8>, from| {
+        RecordReader::new(Arc::new(Bytes(bytes)), salt(), 0).unwrap().is_zero_from(from).unwrap()
+    };
+    assert!(blank(vec![0; len], 0) && blank(vec![0; len], 13) && blank(vec![0; len], len as u64) && blank(vec![], 0));
+    for at in [0, 1, 255, 256, 511, (1 << 20) - 1, 1 << 20, len - 188, len - 2, len - 1] {
+        let mut bytes = vec![0; len];
+        bytes[at] = 0x40;
+        assert!(!blank(bytes.clone(), 0) && !blank(bytes.clone(), at as u64), "byte {at}");
+        assert!(blank(bytes, at as u64 + 1), "behind byte {at}");
+    }
+}
+
+#[test]
 fn every_flipped_bit_and_every_cut_is_found() {
     let bytes = three_records();
     let starts = [0, 40, 72];
