@@ -115,12 +115,8 @@ fn write(
         target.identity.clone(),
         target.schema.clone(),
         target.level,
-        target.options.clone(),
+        RowFileOptions { rows_max: Some(expected_in), ..target.options.clone() },
     )?;
-    if let Err(error) = writer.expect_rows(expected_in) {
-        writer.abandon();
-        return Err(error);
-    }
     loop {
         let next = check_cancel(cancel).and_then(|()| merge.next_chunk());
         match next {

@@ -100,16 +100,6 @@ impl RowFileWriter {
         }
     }
 
-    /// No more than `rows_max` rows will be added: the filter then needs no memory beyond its own, where it needs 8 bytes a key without
-    /// such a bound. NoMemory if that is too much. Requires: nothing has been added yet.
-    pub fn expect_rows(&mut self, rows_max: u64) -> Result<()> {
-        match &mut self.0 {
-            Writer::Ipc(writer) => writer.expect_rows(rows_max),
-            #[cfg(feature = "parquet")]
-            Writer::Parquet(writer) => writer.expect_rows(rows_max),
-        }
-    }
-
     /// Adds rows: all user columns of the schema, in order. InvalidArgument if they are not the table's, or do not come by rising
     /// key and falling sequence after those before.
     pub fn add(&mut self, chunk: &RowChunk) -> Result<()> {

@@ -431,7 +431,7 @@ impl IpcFileReader {
             bloom: false,
             ..RowFileOptions::new(RowFormat::Ipc)
         };
-        let mut builder = IndexBuilder::new(self.identity(), self.schema().clone(), self.index.level, &options);
+        let mut builder = IndexBuilder::new(self.identity(), self.schema().clone(), self.index.level, &options)?;
         let ids: Vec<u32> = self.schema().columns().iter().map(|column| column.id).collect();
         let projection = Projection::new(self.schema(), &ids)?;
         for (group, stats) in self.index.groups.iter().enumerate() {

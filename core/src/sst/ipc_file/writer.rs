@@ -55,6 +55,7 @@ impl IpcFileWriter {
         level: u32,
         options: &RowFileOptions,
     ) -> Result<Self> {
+        let index = IndexBuilder::new(identity.clone(), schema.clone(), level, options)?;
         let sink = MessageSink::new(StridedOutput::create(env, path, identity.number.0)?, schema.clone());
         let encoder = encoder(&schema, options.compression, sink)
             .map_err(|error| Error::invalid(format!("schema that Arrow IPC cannot hold: {error}")))?;
@@ -62,18 +63,13 @@ impl IpcFileWriter {
             files: env.files.clone(),
             index_path: crate::env::parent(path).join(INDEX_NAME),
             encoder,
-            index: IndexBuilder::new(identity, schema.clone(), level, options),
+            index,
             schema,
             gathered: Vec::new(),
             gathered_bytes: 0,
             batch_bytes_max: options.row_group_bytes.max(1 << 16),
             failure: None,
         })
-    }
-
-    /// No more than `rows_max` rows will be added.
-    pub fn expect_rows(&mut self, rows_max: u64) -> Result<()> {
-        self.index.expect_rows(rows_max)
     }
 
     /// Adds rows. InvalidArgument if they are not the table's or out of order.

@@ -103,9 +103,11 @@ fn column_properties(
     }
     // Booleans have two values and no hash.
     if is_key && schema.key().len() == 1 && options.bloom && column.physical_type() != PhysicalType::BOOLEAN {
+        // The filter is made for so many, and folded once the group is whole.
+        let keys_max = options.rows_max.unwrap_or(u64::MAX).clamp(1, options.row_group_rows as u64);
         builder = builder
             .set_column_bloom_filter_fpp(path.clone(), options.bloom_false_positives.clamp(1e-6, 0.5))
-            .set_column_bloom_filter_max_ndv(path.clone(), options.row_group_rows as u64);
+            .set_column_bloom_filter_max_ndv(path.clone(), keys_max);
     }
     match options.column_overrides.iter().find(|(column, _)| column == name) {
         Some((_, change)) => overridden(builder, path, change, is_key),

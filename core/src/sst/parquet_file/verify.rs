@@ -25,7 +25,7 @@ pub fn verify_rows(reader: &Arc<ParquetReader>) -> Result<()> {
         collection: index.properties.collection,
         ..SstIdentity::default()
     };
-    let mut builder = IndexBuilder::new(identity, index.schema.clone(), index.level, &options);
+    let mut builder = IndexBuilder::new(identity, index.schema.clone(), index.level, &options)?;
     let columns: Vec<u32> = index.schema.columns().iter().map(|column| column.id).collect();
     for (group, stats) in index.groups.iter().enumerate() {
         let scan = RowFileScan { groups: Some(vec![group]), access: Access::Scan, ..RowFileScan::of(columns.clone()) };

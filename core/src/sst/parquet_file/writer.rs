@@ -51,17 +51,12 @@ impl ParquetWriter {
         options.page_bytes = options.page_bytes.clamp(1 << 10, 64 << 20);
         let descriptor = parquet_schema(&schema)?;
         let properties = writer_properties(&schema, &descriptor, &identity, level, &options)?;
+        let index = IndexBuilder::new(identity.clone(), schema.clone(), level, &options)?;
         let output = StridedOutput::create(env, path, identity.number.0)?;
         let arrow_options = ArrowWriterOptions::new().with_properties(properties);
         let writer = ArrowWriter::try_new_with_options(Sink::new(output), schema.stored().clone(), arrow_options)
             .map_err(|why| Error::invalid(format!("schema cannot be kept in Parquet: {why}")).in_file(path))?;
-        let index = IndexBuilder::new(identity, schema, level, &options);
         Ok(Self { writer, index, options, group_payload_bytes: 0, written: 0, failure: None })
-    }
-
-    /// No more than `rows_max` rows will be added.
-    pub fn expect_rows(&mut self, rows_max: u64) -> Result<()> {
-        self.index.expect_rows(rows_max)
     }
 
     /// Adds rows. Requires: their columns are all user columns of the schema, in order; keys rise, versions of a key fall.

@@ -45,11 +45,15 @@ pub struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// The index of a file without rows yet.
-    pub fn new(identity: SstIdentity, schema: Arc<TableSchema>, level: u32, options: &RowFileOptions) -> Self {
-        Self {
+    /// The index of a file without rows yet. NoMemory if a filter for as many as are expected is too large.
+    pub fn new(identity: SstIdentity, schema: Arc<TableSchema>, level: u32, options: &RowFileOptions) -> Result<Self> {
+        let mut filter = FilterBuilder::new(if schema.is_keyed() { options.bloom_bits_per_key() } else { 0 });
+        if let Some(rows_max) = options.rows_max {
+            filter.expect(rows_max)?;
+        }
+        Ok(Self {
             group: RawGroup::new(schema.columns().len()),
-            filter: FilterBuilder::new(if schema.is_keyed() { options.bloom_bits_per_key() } else { 0 }),
+            filter,
             identity,
             schema,
             level,
@@ -62,12 +66,7 @@ impl IndexBuilder {
             last: None,
             smallest: Vec::new(),
             multi_version: false,
-        }
-    }
-
-    /// No more than `rows_max` rows will come: bounds the memory for the filter. Requires: none has come yet.
-    pub fn expect_rows(&mut self, rows_max: u64) -> Result<()> {
-        self.filter.expect(rows_max)
+        })
     }
 
     /// Rows of the group that is being filled.

@@ -76,6 +76,9 @@ pub struct RowFileOptions {
     pub bloom: bool,
     /// How often the filter may be wrong, as a share of the absent keys.
     pub bloom_false_positives: f64,
+    /// The most rows that will be added, if that is known: filters are then made for no more. Without it the file's own takes 8 bytes a
+    /// key until it is whole.
+    pub rows_max: Option<u64>,
     /// What is different for single columns, by name.
     pub column_overrides: Vec<(String, ColumnOverride)>,
     /// Makes a caller's own statistics.
@@ -98,6 +101,7 @@ impl RowFileOptions {
             page_bytes: 1 << 20,
             bloom: true,
             bloom_false_positives: 0.01,
+            rows_max: None,
             column_overrides: Vec::new(),
             stats_hook: None,
         }

@@ -64,7 +64,7 @@ fn key(schema: &TableSchema, id: i64) -> Vec<u8> {
 
 fn sample() -> (Vec<u8>, RowFileSummary) {
     let schema = keyed();
-    let mut builder = IndexBuilder::new(identity(), schema.clone(), 1, &options());
+    let mut builder = IndexBuilder::new(identity(), schema.clone(), 1, &options()).unwrap();
     let stored = builder.add(&chunk(&schema, &[(-5, 3, false), (1, 9, true), (1, 4, false)])).unwrap();
     assert_eq!(stored.num_columns(), 4);
     assert!(stored.column(1).is_null(1) && stored.column(1).is_valid(2), "a delete has a null outside the key");
@@ -105,7 +105,7 @@ fn the_index_says_what_the_rows_are() {
 #[test]
 fn rows_that_do_not_belong_are_refused_and_change_nothing() {
     let schema = keyed();
-    let mut builder = IndexBuilder::new(identity(), schema.clone(), 1, &options());
+    let mut builder = IndexBuilder::new(identity(), schema.clone(), 1, &options()).unwrap();
     builder.add(&chunk(&schema, &[(1, 9, false)])).unwrap();
     for wrong in [&[(0, 1, false)][..], &[(1, 9, false)], &[(2, 1, false), (2, 1, false)], &[(3, -1, false)]] {
         assert_eq!(builder.add(&chunk(&schema, wrong)).unwrap_err().kind(), ErrorKind::InvalidArgument, "{wrong:?}");
@@ -176,7 +176,7 @@ fn example() -> Vec<u8> {
         deletes: None,
     };
     let options = RowFileOptions { bloom: false, ..RowFileOptions::new(RowFormat::Ipc) };
-    let mut builder = IndexBuilder::new(identity(), schema, 1, &options);
+    let mut builder = IndexBuilder::new(identity(), schema, 1, &options).unwrap();
     builder.add(&chunk).unwrap();
     builder.end_group(17);
     let mut strides = StrideBuilder::new(5);

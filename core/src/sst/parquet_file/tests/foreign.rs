@@ -1,6 +1,7 @@
 //! What the Parquet crate's own reader, which knows nothing of us, finds in a file.
 
 use super::*;
+use crate::sst::parquet_file::properties;
 use arrow_array::RecordBatchReader;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression as Codec, Encoding};
@@ -9,6 +10,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, SortingColum
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
 use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnPath;
 
 fn open(place: &Place) -> SerializedFileReader<std::fs::File> {
     let file = std::fs::File::open(place.path()).unwrap();
@@ -140,6 +142,32 @@ fn codecs_are_the_ones_asked_for_column_by_column() {
     let plain = ColumnOverride { compression: Some(Compression::None), dictionary: None };
     assert_eq!(codec(Compression::Lz4, "pair.b", vec![("pair".to_owned(), plain.clone())]), Codec::UNCOMPRESSED);
     assert_eq!(codec(Compression::Lz4, "city", vec![("pair".to_owned(), plain)]), Codec::LZ4_RAW);
+}
+
+#[test]
+fn the_filter_of_a_group_is_made_for_no_more_keys_than_come() {
+    let (schema, _) = by_name();
+    let descriptor = properties::parquet_schema(&schema).unwrap();
+    let made_for = |rows_max| {
+        let options = RowFileOptions { rows_max, ..small_pages() };
+        let properties =
+            properties::writer_properties(&schema, &descriptor, &SstIdentity::default(), 0, &options).unwrap();
+        properties.bloom_filter_properties(&ColumnPath::from("name")).unwrap().ndv()
+    };
+    let group_rows = small_pages().row_group_rows as u64;
+    for (rows_max, keys) in [(None, group_rows), (Some(u64::MAX), group_rows), (Some(7), 7), (Some(0), 1)] {
+        assert_eq!(made_for(rows_max), keys, "{rows_max:?}");
+    }
+    // And with the true number it has every key, and few others: as above, where none was told.
+    let place = Place::new();
+    let (schema, chunks) = by_name();
+    place.write(&schema, &chunks, RowFileOptions { rows_max: Some(2500), ..small_pages() });
+    let reader = open(&place);
+    let row_group = reader.get_row_group(0).unwrap();
+    let bloom: &Sbbf = row_group.get_column_bloom_filter(2).unwrap();
+    assert!((0..1000).all(|row| bloom.check(&format!("name-{row:08}").as_str())));
+    let wrong = (0..10_000).filter(|row| bloom.check(&format!("other-{row}").as_str())).count();
+    assert!(wrong < 300, "{wrong} of 10000 at 1 %");
 }
 
 #[test]
