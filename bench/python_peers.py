@@ -416,7 +416,7 @@ def table(rounds: Rounds) -> str:
 
 
 def section(text: str, rounds: Rounds, arguments: argparse.Namespace, began: datetime.datetime) -> str:
-    """RESULTS.md with the section Python new, where the old one stood or else at the end."""
+    """RESULTS.md with the table of the section Python new, where the old one stood or else at the end."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     versions = ", ".join(f"{name} {version(name)}" for name in rounds if name not in ("dict", "dbm.gnu"))
     facts = [
@@ -431,7 +431,10 @@ def section(text: str, rounds: Rounds, arguments: argparse.Namespace, began: dat
     if start < 0:
         return f"{text.rstrip()}\n\n{new}"
     end = text.find("\n## ", start + 1)
-    return text[: start + 1] + new + ("" if end < 0 else text[end:])
+    old = text[start + 1 :] if end < 0 else text[start + 1 : end]
+    # What somebody wrote below the table stays, to be read over: behind the empty line that ends the table.
+    below = old.find("\n\n", old.index("\n| measurement"))
+    return text[: start + 1] + new + ("" if below < 0 else old[below + 1 :]) + ("" if end < 0 else text[end:])
 
 
 def version(name: str) -> str:
