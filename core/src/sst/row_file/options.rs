@@ -77,7 +77,7 @@ pub struct RowFileOptions {
     /// How often the filter may be wrong, as a share of the absent keys.
     pub bloom_false_positives: f64,
     /// The most rows that will be added, if that is known: filters are then made for no more. Without it the file's own takes 8 bytes a
-    /// key until it is whole.
+    /// key until it is whole. With more than memory has filters for, no file is created: NoMemory.
     pub rows_max: Option<u64>,
     /// What is different for single columns, by name.
     pub column_overrides: Vec<(String, ColumnOverride)>,
