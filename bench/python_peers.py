@@ -364,15 +364,18 @@ Rounds = dict[str, list[dict[str, float]]]
 
 LSM, ALL = ("rocksdict", "plyvel"), ("rocksdict", "plyvel", "lmdb", "dbm.gnu")
 # What is told as a ratio: of which peers the fastest counts, and how many times as fast sstore shall be.
-GOALS: list[tuple[str, str, tuple[str, ...], float]] = [
+GOALS: list[tuple[str, str, tuple[str, ...], float | None]] = [
     ("put", "put", LSM, 2),
     ("get, loaded", "get, loaded", LSM, 2),
     ("get, files", "get, files", LSM, 2),
     ("get, loaded", "get, loaded", ("lmdb",), 1),
     ("get, files", "get, files", ("lmdb",), 1),
     ("put_many", "put_many", ALL, 3),
+    ("put_many", "put_many", LSM, None),
     ("multi_get, loaded", "multi_get, loaded", ALL, 3),
+    ("multi_get, loaded", "multi_get, loaded", LSM, None),
     ("multi_get, files", "multi_get, files", ALL, 3),
+    ("multi_get, files", "multi_get, files", LSM, None),
     ("iterate, loaded", "iterate, loaded", LSM, 1),
     ("iterate, files", "iterate, files", LSM, 1),
     ("iterate in batches, loaded", "iterate, loaded", ("lmdb",), 1),
