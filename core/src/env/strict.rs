@@ -16,7 +16,7 @@ mod tests;
 use super::{File, FileLock, FileSystem, Mapping, parent};
 use crate::error::Result;
 use crate::lock::UnmodelledMutex;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ struct Known {
 
 #[derive(Default)]
 struct Watch {
-    files: BTreeMap<PathBuf, Known>,
+    files: HashMap<PathBuf, Known>,
     read_only: bool,
     concurrent: bool,
 }
@@ -232,7 +232,7 @@ impl FileSystem for StrictFileSystem {
         self.watch.lock().check_mutable("sync directory", dir);
         self.inner.sync_dir(dir)?;
         for (path, known) in &mut self.watch.lock().files {
-            known.name_undurable &= parent(path) != dir;
+            known.name_undurable = known.name_undurable && parent(path) != dir;
         }
         Ok(())
     }

@@ -165,14 +165,16 @@ impl Image {
         for change in &settled {
             self.apply(change, |dir| &mut dir.durable, true);
         }
-        if let Some(dir) = self.dir_mut(synced) {
+        if let Some(dir) = self.dir_mut(synced)
+            && dir.durable != dir.live
+        {
             dir.durable = dir.live.clone();
         }
     }
 
     /// Drops files that have no name, live, durable or pending, and that `in_use` does not name.
     pub(super) fn collect(&mut self, in_use: impl Fn(Inode) -> bool) {
-        let mut named = BTreeSet::from([ROOT]);
+        let mut named = vec![ROOT];
         for node in self.nodes.values() {
             if let Node::Dir(dir) = &**node {
                 named.extend(dir.live.values().chain(dir.durable.values()));
@@ -180,10 +182,11 @@ impl Image {
         }
         for change in &self.pending {
             if let EntryChange::Add { inode, .. } | EntryChange::Rename { inode, .. } = change {
-                named.insert(*inode);
+                named.push(*inode);
             }
         }
-        self.nodes.retain(|inode, _| named.contains(inode) || in_use(*inode));
+        named.sort_unstable();
+        self.nodes.retain(|inode, _| named.binary_search(inode).is_ok() || in_use(*inode));
     }
 
     /// Every live path with its inode, in order.
