@@ -15,7 +15,6 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 // What a function gives points into the object that it is called on: clang warns where a temporary would be outlived.
 #if defined(__clang__)
@@ -114,38 +113,39 @@ namespace detail {
 
 /// What a `try_` function gives: a value, or the Error that the other form would have thrown.
 template <class T> class [[nodiscard]] Result {
-    using Stored = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+    struct Nothing {};
+    using Stored = std::conditional_t<std::is_void_v<T>, Nothing, T>;
 
 public:
     /// Success. Of a Result<void> there is nothing in it.
-    Result(Stored value = Stored()) : stored_(std::in_place_index<0>, std::move(value)) {}
+    Result(Stored value = Stored()) : value_(std::move(value)) {}
     /// Failure.
-    Result(Error error) : stored_(std::in_place_index<1>, std::move(error)) {}
+    Result(Error error) : error_(std::move(error)) {}
 
     /// Whether there is a value.
-    bool ok() const noexcept { return stored_.index() == 0; }
+    bool ok() const noexcept { return !error_.has_value(); }
     /// The same as ok(). A Result<bool> does not have it: which of the two it asks for would be easily mistaken.
     template <class S = T, class = std::enable_if_t<!std::is_same_v<S, bool>>> explicit operator bool() const noexcept { return ok(); }
     /// The error. Precondition: there is no value.
-    const Error &error() const SSTORE_LENT { return std::get<1>(stored_); }
+    const Error &error() const SSTORE_LENT { return error_.value(); }
     /// SSTORE_OK, or the error's code.
-    Code code() const noexcept { return ok() ? SSTORE_OK : std::get_if<1>(&stored_)->code(); }
+    Code code() const noexcept { return ok() ? SSTORE_OK : error_->code(); }
     /// The value, moved out; throws the error if there is none.
     T value() &&
     {
         if (!ok()) detail::raise(error());
-        if constexpr (!std::is_void_v<T>) return std::get<0>(std::move(stored_));
+        if constexpr (!std::is_void_v<T>) return *std::move(value_);
     }
     /// The value where it is; throws the error if there is none.
     template <class S = T> std::enable_if_t<!std::is_void_v<S>, S> &value() & SSTORE_LENT
     {
         if (!ok()) detail::raise(error());
-        return std::get<0>(stored_);
+        return *value_;
     }
     template <class S = T> const std::enable_if_t<!std::is_void_v<S>, S> &value() const & SSTORE_LENT
     {
         if (!ok()) detail::raise(error());
-        return std::get<0>(stored_);
+        return *value_;
     }
     /// The same as value().
     T operator*() && { return std::move(*this).value(); }
@@ -156,7 +156,9 @@ public:
     template <class S = T> const std::enable_if_t<!std::is_void_v<S>, S> *operator->() const SSTORE_LENT { return &value(); }
 
 private:
-    std::variant<Stored, Error> stored_;
+    // One of the two. With a std::variant of them, whoever includes these headers waits a quarter longer for the compiler.
+    std::optional<Stored> value_;
+    std::optional<Error> error_;
 };
 
 /// The version of the library that is loaded. Lives for ever.
